@@ -1,0 +1,175 @@
+"""What a layer computes, and the neutral names of its weights.
+
+A cell names slots; a slot names the axes of one neutral piece, in order. Two layers with different equations are two
+cells, never one cell with a flag. Gates carry PyTorch's letters: LSTM i (input), f (forget), g (candidate), o (output);
+GRU r (reset), z (update), n (candidate). The executable definition of the recurrent ones is `layouts.reference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from layouts.axes import LABELS
+
+
+class Slot(NamedTuple):
+    """One kind of weight of a cell.
+
+    `axes`: the axes of the neutral piece, labels first. `fill`: the constant that stands for a missing array of this
+    slot without changing the outputs (0 for a bias, 1 for a scale); None when the slot has no such constant.
+    `optional`: the layer may have no array of this slot at all.
+    """
+
+    axes: str
+    fill: float | None = None
+    optional: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels every piece of this slot carries."""
+        return tuple(word for word in self.axes.split() if word in LABELS)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The sizes of one piece, in order."""
+        return tuple(word for word in self.axes.split() if word not in LABELS)
+
+
+class Piece(NamedTuple):
+    """The neutral address of one view: a slot, and the labels that pick the view within it."""
+
+    slot: str
+    gate: str = ""
+    role: str = ""
+    direction: str = "forward"
+    layer: int = 0
+
+    def __str__(self) -> str:
+        label = self.gate or self.role
+        place = "" if self.direction == "forward" else f"{self.direction} "
+        return f"{place}{self.slot}" + (f"[{label}]" if label else "") + (f" of layer {self.layer}" if self.layer else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A layer type: its gates, its slots, and which of its biases the equation adds up."""
+
+    name: str
+    slots: Mapping[str, Slot]
+    gates: str = ""
+    ties: Mapping[str, str] = field(default_factory=dict)
+    """Words that mean one size, unless a slot `projection` is stored: the state of an LSTM is as wide as its units."""
+    summed: str | None = None
+    """The gates for which input_bias and recurrent_bias are simply added; None where the cell has no such pair."""
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The values of labels other than gate, in neutral order."""
+
+    @property
+    def recurrent(self) -> bool:
+        return "recurrent_weight" in self.slots
+
+    def sums(self, gate: str) -> bool:
+        """Whether the two biases of this gate may become one. A cell without gates has the one gate ''."""
+        return self.summed is not None and gate in self.summed
+
+
+def _bias(axes: str) -> Slot:
+    return Slot(axes, fill=0.0, optional=True)
+
+
+def _scale(axes: str) -> Slot:
+    return Slot(axes, fill=1.0, optional=True)
+
+
+def _recurrent(name: str, gates: str, summed: str, **extra: Slot) -> Cell:
+    gate = "gate " if gates else ""
+    slots = {
+        "input_weight": Slot(f"{gate}unit input"),
+        "recurrent_weight": Slot(f"{gate}unit state"),
+        "input_bias": _bias(f"{gate}unit"),
+        "recurrent_bias": _bias(f"{gate}unit"),
+    }
+    return Cell(name, slots | extra, gates, {"state": "unit"}, summed)
+
+
+LSTM = _recurrent(
+    "lstm",
+    "ifgo",
+    "ifgo",
+    projection=Slot("state unit", optional=True),
+    peephole=Slot("gate unit", optional=True),
+)
+"""i, f, o = σ(W x + U h + b); g = tanh(…); c' = f c + i g; h' = o tanh(c'), projected to `state` where stored."""
+
+GRU = _recurrent("gru", "rzn", "rz")
+"""Reset after: n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h. The second bias of n stands inside r (…)."""
+
+GRU_RESET_BEFORE = _recurrent("gru_reset_before", "rzn", "rzn")
+"""Reset before: n = tanh(W x + b + U (r h)); h' = (1 - z) n + z h. No weights of a `GRU` compute this."""
+
+RNN = _recurrent("rnn", "", "")
+"""h' = tanh(W x + U h + b)."""
+
+LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
+EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
+
+
+def _convolution(name: str, axes: str) -> Cell:
+    return Cell(name, {"weight": Slot(axes), "bias": _bias("out")})
+
+
+CONV1D = _convolution("conv1d", "out in width")
+CONV2D = _convolution("conv2d", "out in height width")
+CONV3D = _convolution("conv3d", "out in depth height width")
+CONV_TRANSPOSE1D = _convolution("conv_transpose1d", "in out width")
+CONV_TRANSPOSE2D = _convolution("conv_transpose2d", "in out height width")
+CONV_TRANSPOSE3D = _convolution("conv_transpose3d", "in out depth height width")
+
+DEPTHWISE_CONV1D = Cell("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")})
+DEPTHWISE_CONV2D = Cell("depthwise_conv2d", {"weight": Slot("in multiplier height width"), "bias": _bias("out")})
+SEPARABLE_CONV1D = Cell(
+    "separable_conv1d",
+    {
+        "depthwise_weight": Slot("in multiplier width"),
+        "pointwise_weight": Slot("out in multiplier"),
+        "bias": _bias("out"),
+    },
+)
+SEPARABLE_CONV2D = Cell(
+    "separable_conv2d",
+    {
+        "depthwise_weight": Slot("in multiplier height width"),
+        "pointwise_weight": Slot("out in multiplier"),
+        "bias": _bias("out"),
+    },
+)
+
+BATCH_NORM = Cell(
+    "batch_norm",
+    {
+        "weight": _scale("channel"),
+        "bias": _bias("channel"),
+        "running_mean": Slot("channel"),
+        "running_var": Slot("channel"),
+    },
+)
+LAYER_NORM = Cell("layer_norm", {"weight": _scale("feature"), "bias": _bias("feature")})
+LAYER_NORM_2D = Cell("layer_norm_2d", {"weight": _scale("row feature"), "bias": _bias("row feature")})
+LAYER_NORM_3D = Cell("layer_norm_3d", {"weight": _scale("plane row feature"), "bias": _bias("plane row feature")})
+GROUP_NORM = Cell("group_norm", {"weight": _scale("channel"), "bias": _bias("channel")})
+RMS_NORM = Cell("rms_norm", {"weight": _scale("feature")})
+PRELU = Cell("prelu", {"weight": Slot("channel")})
+
+ATTENTION = Cell(
+    "attention",
+    {
+        "input_weight": Slot("role head key in"),
+        "input_bias": _bias("role head key"),
+        "output_weight": Slot("out head key"),
+        "output_bias": _bias("out"),
+    },
+    values={"role": ("query", "key", "value")},
+)
+"""Multi-head attention whose heads have one width `key` for queries, keys and values."""

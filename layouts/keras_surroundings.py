@@ -1,0 +1,212 @@
+"""Keras: the layers that stand around the recurrent ones. How they differ from PyTorch is told in `layouts.keras`.
+
+`flipped` is True for a file of the Theano backend, which applies kernels as true convolutions. `dim_ordering` is an
+option of Keras 1 alone: "th" stores convolution kernels as PyTorch does.
+"""
+
+from layouts import cells
+from layouts.layout import Layout
+
+_BIAS = {"bias": "out -> bias"}
+_B = {"b": "out -> bias"}
+_THEANO = {"flipped": True}
+_PLAIN = {"flipped": False}
+_FIRST = _PLAIN | {"dim_ordering": "th"}
+_LAST = _PLAIN | {"dim_ordering": "tf"}
+_FIRST_FLIPPED = _THEANO | {"dim_ordering": "th"}
+_LAST_FLIPPED = _THEANO | {"dim_ordering": "tf"}
+_AFFINE = {"gamma": "channel -> weight", "beta": "channel -> bias"}
+_MOVING = {"moving_mean": "channel -> running_mean", "moving_variance": "channel -> running_var"}
+_RUNNING = {"running_mean": "channel -> running_mean", "running_std": "channel -> running_var"}
+_RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")
+_SEPARABLE_1D = {
+    "depthwise_kernel": "width in multiplier -> depthwise_weight",
+    "pointwise_kernel": "1 (in multiplier) out -> pointwise_weight",
+} | _BIAS
+_SEPARABLE_2D = {
+    "depthwise_kernel": "height width in multiplier -> depthwise_weight",
+    "pointwise_kernel": "1 1 (in multiplier) out -> pointwise_weight",
+} | _BIAS
+_SEPARABLE_2D_FLIPPED = {
+    "depthwise_kernel": "~height ~width in multiplier -> depthwise_weight",
+    "pointwise_kernel": "1 1 (in multiplier) out -> pointwise_weight",
+} | _BIAS
+
+DENSE = (
+    Layout("keras", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, spells="Dense"),
+    Layout("keras", cells.LINEAR, {"W": "in out -> weight"} | _B, spells="Dense (Keras 1)"),
+)
+EMBEDDING = (
+    Layout("keras", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, spells="Embedding"),
+    Layout("keras", cells.EMBEDDING, {"W": "index feature -> weight"}, spells="Embedding (Keras 1)"),
+)
+CONV1D = (
+    Layout("keras", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv1D"),
+    Layout("keras", cells.CONV1D, {"kernel": "~width in out -> weight"} | _BIAS, when=_THEANO, spells="Conv1D (Theano)"),
+    Layout("keras", cells.CONV1D, {"W": "width 1 in out -> weight"} | _B, when=_PLAIN, spells="Convolution1D"),
+    Layout("keras", cells.CONV1D, {"W": "~width 1 in out -> weight"} | _B, when=_THEANO, spells="Convolution1D (Theano)"),
+)
+CONV2D = (
+    Layout("keras", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv2D"),
+    Layout(
+        "keras",
+        cells.CONV2D,
+        {"kernel": "~height ~width in out -> weight"} | _BIAS,
+        when=_THEANO,
+        spells="Conv2D (Theano)",
+    ),
+    Layout("keras", cells.CONV2D, {"W": "height width in out -> weight"} | _B, when=_LAST, spells="Convolution2D (tf)"),
+    Layout("keras", cells.CONV2D, {"W": "out in height width -> weight"} | _B, when=_FIRST, spells="Convolution2D (th)"),
+    Layout(
+        "keras",
+        cells.CONV2D,
+        {"W": "~height ~width in out -> weight"} | _B,
+        when=_LAST_FLIPPED,
+        spells="Convolution2D (tf, Theano)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV2D,
+        {"W": "out in ~height ~width -> weight"} | _B,
+        when=_FIRST_FLIPPED,
+        spells="Convolution2D (th, Theano)",
+    ),
+)
+CONV3D = (
+    Layout("keras", cells.CONV3D, {"kernel": "depth height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv3D"),
+    Layout(
+        "keras",
+        cells.CONV3D,
+        {"kernel": "~depth ~height ~width in out -> weight"} | _BIAS,
+        when=_THEANO,
+        spells="Conv3D (Theano)",
+    ),
+)
+CONV1D_TRANSPOSE = (
+    Layout("keras", cells.CONV_TRANSPOSE1D, {"kernel": "width out in -> weight"} | _BIAS, spells="Conv1DTranspose"),
+)
+CONV2D_TRANSPOSE = (
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE2D,
+        {"kernel": "height width out in -> weight"} | _BIAS,
+        when=_PLAIN,
+        spells="Conv2DTranspose",
+    ),
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE2D,
+        {"kernel": "~height ~width out in -> weight"} | _BIAS,
+        when=_THEANO,
+        spells="Conv2DTranspose (Theano)",
+    ),
+)
+CONV3D_TRANSPOSE = (
+    Layout(
+        "keras", cells.CONV_TRANSPOSE3D, {"kernel": "depth height width out in -> weight"} | _BIAS, spells="Conv3DTranspose"
+    ),
+)
+DEPTHWISE_CONV1D = (
+    Layout(
+        "keras", cells.DEPTHWISE_CONV1D, {"depthwise_kernel": "width in multiplier -> weight"} | _BIAS, spells="DepthwiseConv1D"
+    ),
+    Layout("keras", cells.DEPTHWISE_CONV1D, {"kernel": "width in multiplier -> weight"} | _BIAS, spells="DepthwiseConv1D"),
+)
+DEPTHWISE_CONV2D = (
+    Layout(
+        "keras",
+        cells.DEPTHWISE_CONV2D,
+        {"depthwise_kernel": "height width in multiplier -> weight"} | _BIAS,
+        when=_PLAIN,
+        spells="DepthwiseConv2D",
+    ),
+    Layout(
+        "keras",
+        cells.DEPTHWISE_CONV2D,
+        {"depthwise_kernel": "~height ~width in multiplier -> weight"} | _BIAS,
+        when=_THEANO,
+        spells="DepthwiseConv2D (Theano)",
+    ),
+    Layout(
+        "keras",
+        cells.DEPTHWISE_CONV2D,
+        {"kernel": "height width in multiplier -> weight"} | _BIAS,
+        when=_PLAIN,
+        spells="DepthwiseConv2D (Keras 3)",
+    ),
+)
+SEPARABLE_CONV1D = (Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, when=_PLAIN, spells="SeparableConv1D"),)
+SEPARABLE_CONV2D = (
+    Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, when=_PLAIN, spells="SeparableConv2D"),
+    Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D_FLIPPED, when=_THEANO, spells="SeparableConv2D (Theano)"),
+)
+BATCH_NORM = (
+    Layout("keras", cells.BATCH_NORM, _AFFINE | _MOVING, ignored=_RENORM, spells="BatchNormalization"),
+    Layout("keras", cells.BATCH_NORM, _AFFINE | _RUNNING, spells="BatchNormalization (Keras 1)"),
+)
+LAYER_NORM = (
+    Layout(
+        "keras", cells.LAYER_NORM, {"gamma": "feature -> weight", "beta": "feature -> bias"}, spells="LayerNormalization"
+    ),
+    Layout(
+        "keras",
+        cells.LAYER_NORM_2D,
+        {"gamma": "row feature -> weight", "beta": "row feature -> bias"},
+        spells="LayerNormalization",
+    ),
+    Layout(
+        "keras",
+        cells.LAYER_NORM_3D,
+        {"gamma": "plane row feature -> weight", "beta": "plane row feature -> bias"},
+        spells="LayerNormalization",
+    ),
+)
+GROUP_NORM = (Layout("keras", cells.GROUP_NORM, _AFFINE, spells="GroupNormalization"),)
+RMS_NORM = (Layout("keras", cells.RMS_NORM, {"scale": "feature -> weight"}, spells="RMSNormalization"),)
+PRELU = (
+    Layout("keras", cells.PRELU, {"alpha": "1 channel -> weight"}, spells="PReLU"),
+    Layout("keras", cells.PRELU, {"alpha": "1 1 channel -> weight"}, spells="PReLU"),
+    Layout("keras", cells.PRELU, {"alpha": "1 1 1 channel -> weight"}, spells="PReLU"),
+    Layout("keras", cells.PRELU, {"alpha": "channel -> weight"}, spells="PReLU"),
+    Layout("keras", cells.PRELU, {"alphas": "1 channel -> weight"}, spells="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU, {"alphas": "1 1 channel -> weight"}, spells="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU, {"alphas": "channel -> weight"}, spells="PReLU (Keras 1)"),
+)
+ATTENTION = (
+    Layout(
+        "keras",
+        cells.ATTENTION,
+        {
+            "{role}/kernel": "in head key -> input_weight",
+            "{role}/bias": "head key -> input_bias",
+            "attention_output/kernel": "head key out -> output_weight",
+            "attention_output/bias": "out -> output_bias",
+        },
+        spells="MultiHeadAttention",
+    ),
+)
+
+LAYERS = {
+    "Dense": DENSE,
+    "Embedding": EMBEDDING,
+    "Conv1D": CONV1D,
+    "Convolution1D": CONV1D,
+    "Conv2D": CONV2D,
+    "Convolution2D": CONV2D,
+    "AtrousConvolution2D": CONV2D,
+    "Conv3D": CONV3D,
+    "Conv1DTranspose": CONV1D_TRANSPOSE,
+    "Conv2DTranspose": CONV2D_TRANSPOSE,
+    "Conv3DTranspose": CONV3D_TRANSPOSE,
+    "DepthwiseConv1D": DEPTHWISE_CONV1D,
+    "DepthwiseConv2D": DEPTHWISE_CONV2D,
+    "SeparableConv1D": SEPARABLE_CONV1D,
+    "SeparableConv2D": SEPARABLE_CONV2D,
+    "BatchNormalization": BATCH_NORM,
+    "SyncBatchNormalization": BATCH_NORM,
+    "LayerNormalization": LAYER_NORM,
+    "GroupNormalization": GROUP_NORM,
+    "RMSNormalization": RMS_NORM,
+    "PReLU": PRELU,
+    "MultiHeadAttention": ATTENTION,
+}

@@ -1,0 +1,133 @@
+"""A layout: where one framework keeps the weights of a cell, and its conventions that are not a pure move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from string import Formatter
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from layouts import axes
+from layouts.axes import Pattern
+from layouts.cells import Cell, Piece
+from layouts.errors import LayoutError
+
+SIDES = ("input", "recurrent")
+"""The values of the label `side`: the two biases of a recurrent cell."""
+
+
+class Custom(Protocol):
+    """The escape hatch for an array that is no view of its pattern: a permutation of elements and its inverse."""
+
+    pattern: str
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape after `unpack` of an array of this shape; its own inverse."""
+
+    def unpack(self, array: np.ndarray, gates: int) -> np.ndarray:
+        """The stored array, reordered so that `pattern` describes it."""
+
+    def pack(self, array: np.ndarray, gates: int) -> np.ndarray:
+        """The inverse of `unpack`."""
+
+
+class Entry(NamedTuple):
+    """One array of a layout under its concrete name."""
+
+    name: str
+    pattern: Pattern
+    labels: dict[str, Any]
+    custom: Custom | None
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where `framework` keeps the weights of `cell`.
+
+    `arrays` maps the name of each stored array to its pattern (see `layouts.axes`) or to a `Custom`. A name may hold
+    labels in braces; `spell` gives their spelling. `gates` is the order of the blocks on a gate axis.
+    """
+
+    framework: str
+    cell: Cell
+    arrays: Mapping[str, str | Custom]
+    gates: str = ""
+    spell: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    when: Mapping[str, Any] = field(default_factory=dict)
+    """Options the source layer must have for this layout to describe it."""
+    implies: Mapping[str, Any] = field(default_factory=dict)
+    """Options that follow from the layout itself: a CuDNN layer always has sigmoid gates."""
+    added: Mapping[str, str] = field(default_factory=dict)
+    """Gate -> option whose value the framework adds to that gate's bias when it runs, without storing it."""
+    negated: str = ""
+    """Gates stored with the opposite sense: σ(-a) = 1 - σ(a)."""
+    computes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """As a target: the values of an option that this framework's module computes."""
+    equal: tuple[tuple[str, str], ...] = ()
+    """As a target: products of sizes that must agree, such as ('head key', 'in')."""
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    """Arrays that carry no weight: made from this scalar when written, passed over when read."""
+    ignored: tuple[str, ...] = ()
+    """Arrays that may stand beside the weights and do not change the outputs at inference."""
+    spells: str = ""
+    """The class name of this layer in the framework, for messages and tables."""
+
+    def __post_init__(self) -> None:
+        for pattern in self._patterns.values():
+            self._check(pattern)
+
+    @property
+    def name(self) -> str:
+        """As messages say it: 'keras LSTM'."""
+        return f"{self.framework} {self.spells or self.cell.name}"
+
+    @cached_property
+    def _patterns(self) -> dict[str, Pattern]:
+        texts = {k: v if isinstance(v, str) else v.pattern for k, v in self.arrays.items()}
+        return {template: axes.parse(text) for template, text in texts.items()}
+
+    def _check(self, pattern: Pattern) -> None:
+        if set(self.gates) != set(self.cell.gates):
+            raise LayoutError(f"{self.name}: gates {self.gates!r}; {self.cell.name} has {self.cell.gates!r}")
+        for target in pattern.targets:
+            sides = SIDES if "{side}" in target.template else ("",)
+            for side in sides:
+                if target.template.format(side=side) not in self.cell.slots:
+                    raise LayoutError(f"{self.name}: {self.cell.name} has no slot {target.template!r}")
+
+    def entries(self, directions: Sequence[str] = ("forward",), layers: int = 1) -> Iterator[Entry]:
+        """Every array of the layout under its concrete name, for these directions and this many layers."""
+        values = self.labels(directions, layers)
+        for template, pattern in self._patterns.items():
+            words = [word for _, word, _, _ in Formatter().parse(template) if word]
+            custom = self.arrays[template]
+            for choice in product(*(values[word] for word in words)):
+                labels = dict(zip(words, choice, strict=True))
+                spelled = {word: self.spell.get(word, {}).get(str(v), v) for word, v in labels.items()}
+                yield Entry(
+                    template.format(**spelled), pattern, labels, None if isinstance(custom, str) else custom
+                )
+
+    def labels(self, directions: Sequence[str] = ("forward",), layers: int = 1) -> dict[str, Sequence[Any]]:
+        """The values of every label in the order in which this layout stores them."""
+        own = {"gate": self.gates, "side": SIDES, "direction": tuple(directions), "layer": range(layers)}
+        return own | dict(self.cell.values)
+
+    def piece(self, slot: str, labels: Mapping[str, Any]) -> Piece:
+        """The neutral address of a part of an array, without labels that do not belong to it."""
+        fields = {k: v for k, v in labels.items() if k != "side"}
+        return Piece(slot, **fields)
+
+    @property
+    def slots(self) -> frozenset[str]:
+        """Every slot that some array of this layout holds."""
+        return frozenset(
+            target.template.format(side=side)
+            for pattern in self._patterns.values()
+            for target in pattern.targets
+            for side in SIDES
+        )

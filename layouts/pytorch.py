@@ -1,0 +1,165 @@
+"""PyTorch: the target, and one more framework in the table.
+
+1. Recurrent weights are (gates × units, input): outputs first, one block of rows a gate. Source: the docstrings of
+   torch.nn.LSTM, GRU and RNN (`W_ii|W_if|W_ig|W_io`, `W_ir|W_iz|W_in`).
+2. There are two biases, `bias_ih` and `bias_hh`, or none (`bias=False`); never one.
+3. Layer and direction live in the array's name: `weight_ih_l{layer}`, backwards with `_reverse`.
+4. σ and tanh are fixed in nn.LSTM and nn.GRU; nn.RNN computes tanh or relu.
+5. A layer without a module of its own becomes what a person would write: a separable convolution is two convolutions,
+   `depthwise` with groups, and `pointwise`.
+6. `num_batches_tracked` counts training steps, which no other framework stores: 0.
+"""
+
+from layouts import cells
+from layouts.layout import Layout
+
+_SPELL = {"direction": {"forward": "", "backward": "_reverse"}}
+_GATED = {
+    "activation": ("tanh",),
+    "recurrent_activation": ("sigmoid",),
+    "clip": (None,),
+    "input_forget": (False,),
+}
+_STACK = {
+    "weight_ih_l{layer}{direction}": "(gate unit) input -> input_weight",
+    "weight_hh_l{layer}{direction}": "(gate unit) state -> recurrent_weight",
+    "bias_ih_l{layer}{direction}": "(gate unit) -> input_bias",
+    "bias_hh_l{layer}{direction}": "(gate unit) -> recurrent_bias",
+}
+_CELL = {
+    "weight_ih": "(gate unit) input -> input_weight",
+    "weight_hh": "(gate unit) state -> recurrent_weight",
+    "bias_ih": "(gate unit) -> input_bias",
+    "bias_hh": "(gate unit) -> recurrent_bias",
+}
+_RNN_STACK = {
+    "weight_ih_l{layer}{direction}": "unit input -> input_weight",
+    "weight_hh_l{layer}{direction}": "unit state -> recurrent_weight",
+    "bias_ih_l{layer}{direction}": "unit -> input_bias",
+    "bias_hh_l{layer}{direction}": "unit -> recurrent_bias",
+}
+_RNN_CELL = {
+    "weight_ih": "unit input -> input_weight",
+    "weight_hh": "unit state -> recurrent_weight",
+    "bias_ih": "unit -> input_bias",
+    "bias_hh": "unit -> recurrent_bias",
+}
+_PROJECTION = {"weight_hr_l{layer}{direction}": "state unit -> projection"}
+
+LSTM = Layout(
+    "pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spell=_SPELL, computes=_GATED, spells="LSTM"
+)
+GRU = Layout("pytorch", cells.GRU, _STACK, gates="rzn", spell=_SPELL, computes=_GATED, spells="GRU")
+RNN = Layout(
+    "pytorch", cells.RNN, _RNN_STACK, spell=_SPELL, computes={"activation": ("tanh", "relu")}, spells="RNN"
+)
+LSTM_CELL = Layout("pytorch", cells.LSTM, _CELL, gates="ifgo", computes=_GATED, spells="LSTMCell")
+GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GATED, spells="GRUCell")
+RNN_CELL = Layout(
+    "pytorch", cells.RNN, _RNN_CELL, computes={"activation": ("tanh", "relu")}, spells="RNNCell"
+)
+
+LINEAR = Layout("pytorch", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, spells="Linear")
+EMBEDDING = Layout("pytorch", cells.EMBEDDING, {"weight": "index feature -> weight"}, spells="Embedding")
+
+_BIAS = {"bias": "out -> bias"}
+CONV1D = Layout("pytorch", cells.CONV1D, {"weight": "out in width -> weight"} | _BIAS, spells="Conv1d")
+CONV2D = Layout("pytorch", cells.CONV2D, {"weight": "out in height width -> weight"} | _BIAS, spells="Conv2d")
+CONV3D = Layout("pytorch", cells.CONV3D, {"weight": "out in depth height width -> weight"} | _BIAS, spells="Conv3d")
+CONV_TRANSPOSE1D = Layout(
+    "pytorch", cells.CONV_TRANSPOSE1D, {"weight": "in out width -> weight"} | _BIAS, spells="ConvTranspose1d"
+)
+CONV_TRANSPOSE2D = Layout(
+    "pytorch", cells.CONV_TRANSPOSE2D, {"weight": "in out height width -> weight"} | _BIAS, spells="ConvTranspose2d"
+)
+CONV_TRANSPOSE3D = Layout(
+    "pytorch",
+    cells.CONV_TRANSPOSE3D,
+    {"weight": "in out depth height width -> weight"} | _BIAS,
+    spells="ConvTranspose3d",
+)
+DEPTHWISE_CONV1D = Layout(
+    "pytorch", cells.DEPTHWISE_CONV1D, {"weight": "(in multiplier) 1 width -> weight"} | _BIAS, spells="Conv1d"
+)
+DEPTHWISE_CONV2D = Layout(
+    "pytorch", cells.DEPTHWISE_CONV2D, {"weight": "(in multiplier) 1 height width -> weight"} | _BIAS, spells="Conv2d"
+)
+SEPARABLE_CONV1D = Layout(
+    "pytorch",
+    cells.SEPARABLE_CONV1D,
+    {
+        "depthwise.weight": "(in multiplier) 1 width -> depthwise_weight",
+        "pointwise.weight": "out (in multiplier) 1 -> pointwise_weight",
+        "pointwise.bias": "out -> bias",
+    },
+    spells="Conv1d",
+)
+SEPARABLE_CONV2D = Layout(
+    "pytorch",
+    cells.SEPARABLE_CONV2D,
+    {
+        "depthwise.weight": "(in multiplier) 1 height width -> depthwise_weight",
+        "pointwise.weight": "out (in multiplier) 1 1 -> pointwise_weight",
+        "pointwise.bias": "out -> bias",
+    },
+    spells="Conv2d",
+)
+
+_COUNTED = {"num_batches_tracked": 0}
+_AFFINE = {"weight": "channel -> weight", "bias": "channel -> bias"}
+_RUNNING = {"running_mean": "channel -> running_mean", "running_var": "channel -> running_var"}
+BATCH_NORM = Layout("pytorch", cells.BATCH_NORM, _AFFINE | _RUNNING, constants=_COUNTED, spells="BatchNorm")
+GROUP_NORM = Layout("pytorch", cells.GROUP_NORM, _AFFINE, spells="GroupNorm")
+LAYER_NORM = Layout(
+    "pytorch", cells.LAYER_NORM, {"weight": "feature -> weight", "bias": "feature -> bias"}, spells="LayerNorm"
+)
+LAYER_NORM_2D = Layout(
+    "pytorch",
+    cells.LAYER_NORM_2D,
+    {"weight": "row feature -> weight", "bias": "row feature -> bias"},
+    spells="LayerNorm",
+)
+LAYER_NORM_3D = Layout(
+    "pytorch",
+    cells.LAYER_NORM_3D,
+    {"weight": "plane row feature -> weight", "bias": "plane row feature -> bias"},
+    spells="LayerNorm",
+)
+RMS_NORM = Layout("pytorch", cells.RMS_NORM, {"weight": "feature -> weight"}, spells="RMSNorm")
+PRELU = Layout("pytorch", cells.PRELU, {"weight": "channel -> weight"}, spells="PReLU")
+
+ATTENTION = Layout(
+    "pytorch",
+    cells.ATTENTION,
+    {
+        "in_proj_weight": "(role head key) in -> input_weight",
+        "in_proj_bias": "(role head key) -> input_bias",
+        "out_proj.weight": "out (head key) -> output_weight",
+        "out_proj.bias": "out -> output_bias",
+    },
+    equal=(("head key", "in"), ("out", "in")),
+    spells="MultiheadAttention",
+)
+
+LAYERS = {
+    "LSTM": (LSTM,),
+    "GRU": (GRU,),
+    "RNN": (RNN,),
+    "LSTMCell": (LSTM_CELL,),
+    "GRUCell": (GRU_CELL,),
+    "RNNCell": (RNN_CELL,),
+    "Linear": (LINEAR,),
+    "Embedding": (EMBEDDING,),
+    "Conv1d": (CONV1D, DEPTHWISE_CONV1D, SEPARABLE_CONV1D),
+    "Conv2d": (CONV2D, DEPTHWISE_CONV2D, SEPARABLE_CONV2D),
+    "Conv3d": (CONV3D,),
+    "ConvTranspose1d": (CONV_TRANSPOSE1D,),
+    "ConvTranspose2d": (CONV_TRANSPOSE2D,),
+    "ConvTranspose3d": (CONV_TRANSPOSE3D,),
+    "BatchNorm": (BATCH_NORM,),
+    "GroupNorm": (GROUP_NORM,),
+    "LayerNorm": (LAYER_NORM, LAYER_NORM_2D, LAYER_NORM_3D),
+    "RMSNorm": (RMS_NORM,),
+    "PReLU": (PRELU,),
+    "MultiheadAttention": (ATTENTION,),
+}
