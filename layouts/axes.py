@@ -11,8 +11,8 @@ A pattern reads ``axes -> slots``: left the axes of the array in order, right th
     ~height ~width in out -> weight                stored backwards along two axes
     1 1 channel -> weight                          axes of one
 
-`gate`, `direction`, `side`, `role` and `layer` are labels: their values are enumerated by the layout. Every other word is
-a size, solved from the shapes of all arrays of a layer together. This is the only index arithmetic of the project.
+`gate`, `direction`, `side`, `role` and `layer` are labels: their values are enumerated by the layout. Every other word
+is a size, solved from the shapes of all arrays of a layer together. This is the only index arithmetic of the project.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from layouts.errors import LayoutError, ShapeError
+
+Array = np.ndarray[Any, Any]
 
 LABELS = ("gate", "direction", "side", "role", "layer")
 """Words whose values are names, not positions."""
@@ -76,6 +78,10 @@ class Pattern:
         """The number of the axis on which several slots are stacked, or None."""
         return next((k for k, axis in enumerate(self.axes) if len(axis.terms) > 1), None)
 
+    def terms(self, number: int) -> tuple[tuple[Factor, ...], ...]:
+        """The factors of every axis within the part of the array that belongs to target `number`."""
+        return tuple(axis.terms[number if len(axis.terms) > 1 else 0] for axis in self.axes)
+
 
 class Size(NamedTuple):
     """A solved size and the array that settled it (empty when it was given)."""
@@ -91,10 +97,10 @@ class Part(NamedTuple):
     slot: str
     labels: dict[str, Any]
     axes: tuple[str, ...]
-    view: np.ndarray
+    view: Array
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(text: str) -> Pattern:
     """Read a pattern; a mistake raises `LayoutError`, so a wrong layout fails when it is imported."""
     left, arrow, right = text.partition("->")
@@ -136,7 +142,8 @@ def _parse_target(word: str, text: str) -> Target:
     if not match:
         raise LayoutError(f"pattern {text!r}: {word!r} is no slot")
     if match[2] and len(match[2]) > 1:
-        raise LayoutError(f"pattern {text!r}: {word!r} names several gates; write them on the axis, as (gate:{match[2]} unit)")
+        on_axis = f"(gate:{match[2]} unit)"
+        raise LayoutError(f"pattern {text!r}: {word!r} names several gates; write them on the axis, as {on_axis}")
     return Target(match[1], tuple(match[2]) if match[2] else None)
 
 
@@ -177,6 +184,7 @@ class _Row(NamedTuple):
     array: str
     pattern: Pattern
     shape: tuple[int, ...]
+    number: int
     axis: Axis
     size: int
 
@@ -191,9 +199,9 @@ def _equations(
                 f"{array}: shape {shape} has {len(shape)} axes; '{pattern.text}' describes {len(pattern.axes)}",
                 array=array,
             )
-        for axis, size in zip(pattern.axes, shape, strict=True):
+        for number, (axis, size) in enumerate(zip(pattern.axes, shape, strict=True)):
             terms = tuple(tuple(f._replace(name=ties.get(f.name, f.name)) for f in term) for term in axis.terms)
-            yield _Row(array, pattern, shape, axis._replace(terms=terms), size)
+            yield _Row(array, pattern, shape, number, axis._replace(terms=terms), size)
 
 
 def _settle(row: _Row, sizes: dict[str, Size], labels: Mapping[str, Sequence[Any]]) -> bool:
@@ -213,7 +221,7 @@ def _settle(row: _Row, sizes: dict[str, Size], labels: Mapping[str, Sequence[Any
         if total != row.size:
             raise ShapeError(_misfit(row, sizes, labels, total), array=row.array)
         return True
-    value, rest = divmod(row.size - total, scale)
+    value, rest = divmod(row.size - total, scale) if scale else (0, row.size - total)
     if rest or value < 0:
         raise ShapeError(_misfit(row, sizes, labels, None), array=row.array)
     sizes[unknown] = Size(value, row.array, row.shape)
@@ -230,10 +238,9 @@ def _misfit(row: _Row, sizes: Mapping[str, Size], labels: Mapping[str, Sequence[
     terms = [[(f, _length(f, sizes, labels)) for f in term] for term in row.axis.terms]
     sums = " + ".join(" × ".join(str(n) if n is not None else f.name for f, n in term) or "1" for term in terms)
     wanted = f"{sums} = {total}" if total is not None and sums != str(total) else sums
-    number = row.pattern.axes.index(next(a for a in row.pattern.axes if a.text == row.axis.text))
     message = f"{row.array}: shape {row.shape} does not fit '{row.pattern.text}'.\n  "
     reason = f"{' and '.join(because)}, so " if because else ""
-    message += f"{reason}axis {number} ({row.axis.text}) should be {wanted}, and it is {row.size}."
+    message += f"{reason}axis {row.number} ({row.axis.text}) should be {wanted}, and it is {row.size}."
     return message + _likely_cause(row, factors, sizes)
 
 
@@ -265,15 +272,14 @@ def shape_of(
 
 
 def parts(
-    array: np.ndarray, pattern: Pattern, sizes: Mapping[str, Size], labels: Mapping[str, Sequence[Any]]
+    array: Array, pattern: Pattern, sizes: Mapping[str, Size], labels: Mapping[str, Sequence[Any]]
 ) -> Iterator[Part]:
     """Every named view of one array: together they cover each element exactly once, and share its memory."""
     stacked = pattern.stacked
     start = 0
     for number, target in enumerate(pattern.targets):
-        piece, terms = array, [axis.terms[0] for axis in pattern.axes]
+        piece, terms = array, pattern.terms(number)
         if stacked is not None:
-            terms[stacked] = pattern.axes[stacked].terms[number]
             length = math.prod(_length(factor, sizes, labels) or 0 for factor in terms[stacked])
             piece = array[(slice(None),) * stacked + (slice(start, start + length),)]
             start += length
@@ -285,7 +291,7 @@ def _backwards(pattern: Pattern) -> tuple[slice, ...]:
 
 
 def _split(
-    array: np.ndarray,
+    array: Array,
     terms: Sequence[tuple[Factor, ...]],
     target: Target,
     sizes: Mapping[str, Size],
@@ -295,10 +301,11 @@ def _split(
     factors = [factor for term in terms for factor in term]
     array = array.reshape([_length(factor, sizes, labels) or 0 for factor in factors])
     values = [factor.values or tuple(labels[factor.name]) if factor.is_label else None for factor in factors]
-    choices = [range(len(v)) if v is not None else (slice(None),) for v in values]
+    choices: list[Iterable[int | slice]] = [range(len(v)) if v is not None else (slice(None),) for v in values]
     named = tuple(factor.name for factor in factors if not factor.is_label)
     for index in product(*choices):
-        found = {f.name: v[i] for f, v, i in zip(factors, values, index, strict=True) if v is not None}
+        chosen = zip(factors, values, index, strict=True)
+        found = {factor.name: v[i] for factor, v, i in chosen if v is not None and isinstance(i, int)}
         if target.gates:
             found["gate"] = target.gates[0]
         yield Part(target.template.format(**found), found, named, array[index])

@@ -8,22 +8,23 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from types import ModuleType
 from typing import Any
 
 import layouts
 from layouts.cells import Cell
-from layouts.errors import LayoutError, NotRepresentable, UnknownLayer
+from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.repack import solve
 
 ENTRY_POINTS = "layouts.frameworks"
 
 Layers = Mapping[str, tuple[Layout, ...]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def frameworks() -> tuple[str, ...]:
     """The names of every framework that has layouts, built in or registered."""
     modules = (name for _, name, _ in pkgutil.iter_modules(layouts.__path__))
@@ -36,7 +37,7 @@ def _is_framework(module: ModuleType, name: str) -> bool:
     return any(layout.framework == name for candidates in layers.values() for layout in candidates)
 
 
-@lru_cache(maxsize=None)
+@cache
 def layers(framework: str) -> Layers:
     """Class name in the framework -> the layouts its arrays may have. Raises `LayoutError` for an unknown framework."""
     try:
@@ -56,7 +57,7 @@ def every_layout() -> Iterator[Layout]:
         yield from dict.fromkeys(layout for found in layers(framework).values() for layout in found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def target(framework: str, cell: Cell) -> Layout:
     """The layout in which a framework keeps this cell; `NotRepresentable` where it has none that computes it."""
     for candidates in layers(framework).values():
@@ -67,24 +68,32 @@ def target(framework: str, cell: Cell) -> Layout:
 
 
 def choose(
-    framework: str, class_name: str, options: Mapping[str, Any], ranks: Mapping[str, int]
+    framework: str, class_name: str, options: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> Layout:
-    """The one layout of a class that fits its options, the names of its arrays and their ranks.
+    """The layout of a class that fits its options, and the names and shapes of its arrays.
 
-    Raises `UnknownLayer` when the class has no layout, or none that fits.
+    Raises `UnknownLayer` when the class has no layout, or none with these arrays, and the `ShapeError` of the first
+    layout when names and ranks fit and sizes do not.
     """
     candidates = layers(framework).get(class_name, ())
-    fitting = [layout for layout in candidates if _fits(layout, options, ranks)]
-    if not fitting:
-        arrays = ", ".join(f"{name} of rank {rank}" for name, rank in ranks.items())
-        what = "no layout describes the class" if not candidates else f"no layout of it fits the arrays {arrays}"
-        raise UnknownLayer(f"{framework} {class_name}: {what}")
-    return fitting[0]
+    fitting = [layout for layout in candidates if _fits(layout, options, shapes)]
+    misfits: list[ShapeError] = []
+    for layout in fitting:
+        try:
+            solve(layout, {name: shape for name, shape in shapes.items() if name not in layout.passed_over})
+        except ShapeError as error:
+            misfits.append(error)
+        else:
+            return layout
+    if misfits:
+        raise misfits[0]
+    arrays = ", ".join(f"{printable(name)} {shape}" for name, shape in shapes.items())
+    what = f"no layout of it fits the arrays {arrays}" if candidates else "no layout describes this class"
+    raise UnknownLayer(f"{framework} {printable(class_name)}: {what}")
 
 
-def _fits(layout: Layout, options: Mapping[str, Any], ranks: Mapping[str, int]) -> bool:
+def _fits(layout: Layout, options: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bool:
     if any(options.get(option) != value for option, value in layout.when.items()):
         return False
     expected = {entry.name: len(entry.pattern.axes) for entry in layout.entries()}
-    passed_over = (*layout.ignored, *layout.constants)
-    return all(expected.get(name) == rank for name, rank in ranks.items() if name not in passed_over)
+    return all(expected.get(name) == len(shape) for name, shape in shapes.items() if name not in layout.passed_over)

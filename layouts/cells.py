@@ -49,7 +49,8 @@ class Piece(NamedTuple):
     def __str__(self) -> str:
         label = self.gate or self.role
         place = "" if self.direction == "forward" else f"{self.direction} "
-        return f"{place}{self.slot}" + (f"[{label}]" if label else "") + (f" of layer {self.layer}" if self.layer else "")
+        address = f"{place}{self.slot}" + (f"[{label}]" if label else "")
+        return address + (f" of layer {self.layer}" if self.layer else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,3 +174,17 @@ ATTENTION = Cell(
     values={"role": ("query", "key", "value")},
 )
 """Multi-head attention whose heads have one width `key` for queries, keys and values."""
+
+ATTENTION_OF_WIDTHS = Cell(
+    "attention_of_widths",
+    {
+        "query_weight": Slot("head key in"),
+        "key_weight": Slot("head key key_in"),
+        "value_weight": Slot("head key value_in"),
+        "input_bias": _bias("role head key"),
+        "output_weight": Slot("out head key"),
+        "output_bias": _bias("out"),
+    },
+    values={"role": ("query", "key", "value")},
+)
+"""The same where queries, keys and values come in different widths."""

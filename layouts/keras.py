@@ -15,7 +15,7 @@
 
 from layouts import cells, keras_surroundings
 from layouts.custom import BlockBuffers
-from layouts.layout import Layout
+from layouts.layout import Custom, Layout
 
 _KERNELS = {
     "kernel": "input (gate unit) -> input_weight",
@@ -24,7 +24,11 @@ _KERNELS = {
 _BIAS = {"bias": "(gate unit) -> input_bias"}
 _BIASES = {"bias": "(side gate unit) -> {side}_bias"}
 _TWO_BIASES = {"bias": "side (gate unit) -> {side}_bias"}
-_CUDNN = {"kernel": BlockBuffers(), "recurrent_kernel": "unit (gate state) -> recurrent_weight"} | _BIASES
+_CUDNN: dict[str, str | Custom] = {
+    "kernel": BlockBuffers(),
+    "recurrent_kernel": "unit (gate state) -> recurrent_weight",
+    **_BIASES,
+}
 _PEEPHOLES = {
     "input_gate_peephole_weights": "unit -> peephole[i]",
     "forget_gate_peephole_weights": "unit -> peephole[f]",

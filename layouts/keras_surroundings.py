@@ -23,6 +23,10 @@ _SEPARABLE_1D = {
     "depthwise_kernel": "width in multiplier -> depthwise_weight",
     "pointwise_kernel": "1 (in multiplier) out -> pointwise_weight",
 } | _BIAS
+_SEPARABLE_1D_FLIPPED = {
+    "depthwise_kernel": "~width in multiplier -> depthwise_weight",
+    "pointwise_kernel": "1 (in multiplier) out -> pointwise_weight",
+} | _BIAS
 _SEPARABLE_2D = {
     "depthwise_kernel": "height width in multiplier -> depthwise_weight",
     "pointwise_kernel": "1 1 (in multiplier) out -> pointwise_weight",
@@ -42,9 +46,13 @@ EMBEDDING = (
 )
 CONV1D = (
     Layout("keras", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv1D"),
-    Layout("keras", cells.CONV1D, {"kernel": "~width in out -> weight"} | _BIAS, when=_THEANO, spells="Conv1D (Theano)"),
+    Layout(
+        "keras", cells.CONV1D, {"kernel": "~width in out -> weight"} | _BIAS, when=_THEANO, spells="Conv1D (Theano)"
+    ),
     Layout("keras", cells.CONV1D, {"W": "width 1 in out -> weight"} | _B, when=_PLAIN, spells="Convolution1D"),
-    Layout("keras", cells.CONV1D, {"W": "~width 1 in out -> weight"} | _B, when=_THEANO, spells="Convolution1D (Theano)"),
+    Layout(
+        "keras", cells.CONV1D, {"W": "~width 1 in out -> weight"} | _B, when=_THEANO, spells="Convolution1D (Theano)"
+    ),
 )
 CONV2D = (
     Layout("keras", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv2D"),
@@ -56,7 +64,9 @@ CONV2D = (
         spells="Conv2D (Theano)",
     ),
     Layout("keras", cells.CONV2D, {"W": "height width in out -> weight"} | _B, when=_LAST, spells="Convolution2D (tf)"),
-    Layout("keras", cells.CONV2D, {"W": "out in height width -> weight"} | _B, when=_FIRST, spells="Convolution2D (th)"),
+    Layout(
+        "keras", cells.CONV2D, {"W": "out in height width -> weight"} | _B, when=_FIRST, spells="Convolution2D (th)"
+    ),
     Layout(
         "keras",
         cells.CONV2D,
@@ -73,13 +83,43 @@ CONV2D = (
     ),
 )
 CONV3D = (
-    Layout("keras", cells.CONV3D, {"kernel": "depth height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv3D"),
+    Layout(
+        "keras", cells.CONV3D, {"kernel": "depth height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv3D"
+    ),
     Layout(
         "keras",
         cells.CONV3D,
         {"kernel": "~depth ~height ~width in out -> weight"} | _BIAS,
         when=_THEANO,
         spells="Conv3D (Theano)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV3D,
+        {"W": "depth height width in out -> weight"} | _B,
+        when=_LAST,
+        spells="Convolution3D (tf)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV3D,
+        {"W": "out in depth height width -> weight"} | _B,
+        when=_FIRST,
+        spells="Convolution3D (th)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV3D,
+        {"W": "~depth ~height ~width in out -> weight"} | _B,
+        when=_LAST_FLIPPED,
+        spells="Convolution3D (tf, Theano)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV3D,
+        {"W": "out in ~depth ~height ~width -> weight"} | _B,
+        when=_FIRST_FLIPPED,
+        spells="Convolution3D (th, Theano)",
     ),
 )
 CONV1D_TRANSPOSE = (
@@ -100,17 +140,53 @@ CONV2D_TRANSPOSE = (
         when=_THEANO,
         spells="Conv2DTranspose (Theano)",
     ),
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE2D,
+        {"W": "height width in out -> weight"} | _B,
+        when=_LAST,
+        spells="Deconvolution2D (tf)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE2D,
+        {"W": "out in height width -> weight"} | _B,
+        when=_FIRST,
+        spells="Deconvolution2D (th)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE2D,
+        {"W": "~height ~width in out -> weight"} | _B,
+        when=_LAST_FLIPPED,
+        spells="Deconvolution2D (tf, Theano)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE2D,
+        {"W": "out in ~height ~width -> weight"} | _B,
+        when=_FIRST_FLIPPED,
+        spells="Deconvolution2D (th, Theano)",
+    ),
 )
 CONV3D_TRANSPOSE = (
     Layout(
-        "keras", cells.CONV_TRANSPOSE3D, {"kernel": "depth height width out in -> weight"} | _BIAS, spells="Conv3DTranspose"
+        "keras",
+        cells.CONV_TRANSPOSE3D,
+        {"kernel": "depth height width out in -> weight"} | _BIAS,
+        spells="Conv3DTranspose",
     ),
 )
 DEPTHWISE_CONV1D = (
     Layout(
-        "keras", cells.DEPTHWISE_CONV1D, {"depthwise_kernel": "width in multiplier -> weight"} | _BIAS, spells="DepthwiseConv1D"
+        "keras",
+        cells.DEPTHWISE_CONV1D,
+        {"depthwise_kernel": "width in multiplier -> weight"} | _BIAS,
+        spells="DepthwiseConv1D",
     ),
-    Layout("keras", cells.DEPTHWISE_CONV1D, {"kernel": "width in multiplier -> weight"} | _BIAS, spells="DepthwiseConv1D"),
+    Layout(
+        "keras", cells.DEPTHWISE_CONV1D, {"kernel": "width in multiplier -> weight"} | _BIAS, spells="DepthwiseConv1D"
+    ),
 )
 DEPTHWISE_CONV2D = (
     Layout(
@@ -135,7 +211,10 @@ DEPTHWISE_CONV2D = (
         spells="DepthwiseConv2D (Keras 3)",
     ),
 )
-SEPARABLE_CONV1D = (Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, when=_PLAIN, spells="SeparableConv1D"),)
+SEPARABLE_CONV1D = (
+    Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, when=_PLAIN, spells="SeparableConv1D"),
+    Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D_FLIPPED, when=_THEANO, spells="SeparableConv1D (Theano)"),
+)
 SEPARABLE_CONV2D = (
     Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, when=_PLAIN, spells="SeparableConv2D"),
     Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D_FLIPPED, when=_THEANO, spells="SeparableConv2D (Theano)"),
@@ -146,7 +225,10 @@ BATCH_NORM = (
 )
 LAYER_NORM = (
     Layout(
-        "keras", cells.LAYER_NORM, {"gamma": "feature -> weight", "beta": "feature -> bias"}, spells="LayerNormalization"
+        "keras",
+        cells.LAYER_NORM,
+        {"gamma": "feature -> weight", "beta": "feature -> bias"},
+        spells="LayerNormalization",
     ),
     Layout(
         "keras",
@@ -184,19 +266,36 @@ ATTENTION = (
         },
         spells="MultiHeadAttention",
     ),
+    Layout(
+        "keras",
+        cells.ATTENTION_OF_WIDTHS,
+        {
+            "query/kernel": "in head key -> query_weight",
+            "key/kernel": "key_in head key -> key_weight",
+            "value/kernel": "value_in head key -> value_weight",
+            "{role}/bias": "head key -> input_bias",
+            "attention_output/kernel": "head key out -> output_weight",
+            "attention_output/bias": "out -> output_bias",
+        },
+        spells="MultiHeadAttention",
+    ),
 )
 
 LAYERS = {
     "Dense": DENSE,
+    "TimeDistributedDense": DENSE,
     "Embedding": EMBEDDING,
     "Conv1D": CONV1D,
     "Convolution1D": CONV1D,
+    "AtrousConvolution1D": CONV1D,
     "Conv2D": CONV2D,
     "Convolution2D": CONV2D,
     "AtrousConvolution2D": CONV2D,
     "Conv3D": CONV3D,
+    "Convolution3D": CONV3D,
     "Conv1DTranspose": CONV1D_TRANSPOSE,
     "Conv2DTranspose": CONV2D_TRANSPOSE,
+    "Deconvolution2D": CONV2D_TRANSPOSE,
     "Conv3DTranspose": CONV3D_TRANSPOSE,
     "DepthwiseConv1D": DEPTHWISE_CONV1D,
     "DepthwiseConv2D": DEPTHWISE_CONV2D,

@@ -9,29 +9,32 @@ from itertools import product
 from string import Formatter
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from layouts import axes
-from layouts.axes import Pattern
+from layouts.axes import Array, Pattern
 from layouts.cells import Cell, Piece
 from layouts.errors import LayoutError
 
 SIDES = ("input", "recurrent")
 """The values of the label `side`: the two biases of a recurrent cell."""
 
+DIRECTIONS = ("forward", "backward")
+"""The values of the label `direction`, in the order of every array that holds both."""
+
 
 class Custom(Protocol):
     """The escape hatch for an array that is no view of its pattern: a permutation of elements and its inverse."""
 
-    pattern: str
+    @property
+    def pattern(self) -> str:
+        """What the axes hold after `unpack`."""
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape after `unpack` of an array of this shape; its own inverse."""
 
-    def unpack(self, array: np.ndarray, gates: int) -> np.ndarray:
+    def unpack(self, array: Array, gates: int) -> Array:
         """The stored array, reordered so that `pattern` describes it."""
 
-    def pack(self, array: np.ndarray, gates: int) -> np.ndarray:
+    def pack(self, array: Array, gates: int) -> Array:
         """The inverse of `unpack`."""
 
 
@@ -42,6 +45,11 @@ class Entry(NamedTuple):
     pattern: Pattern
     labels: dict[str, Any]
     custom: Custom | None
+
+
+def _words(template: str) -> list[str]:
+    """The labels in the name of an array."""
+    return [word for _, word, _, _ in Formatter().parse(template) if word]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,33 +85,50 @@ class Layout:
     """The class name of this layer in the framework, for messages and tables."""
 
     def __post_init__(self) -> None:
-        for pattern in self._patterns.values():
-            self._check(pattern)
+        if sorted(self.gates) != sorted(self.cell.gates):
+            raise LayoutError(f"{self.name}: gates {self.gates!r}; {self.cell.name} has {self.cell.gates!r}")
+        for template, pattern in self._patterns.items():
+            for number in range(len(pattern.targets)):
+                self._check(template, pattern, number)
 
     @property
     def name(self) -> str:
         """As messages say it: 'keras LSTM'."""
         return f"{self.framework} {self.spells or self.cell.name}"
 
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Arrays that may stand beside the weights and are not read."""
+        return (*self.ignored, *self.constants)
+
     @cached_property
     def _patterns(self) -> dict[str, Pattern]:
         texts = {k: v if isinstance(v, str) else v.pattern for k, v in self.arrays.items()}
         return {template: axes.parse(text) for template, text in texts.items()}
 
-    def _check(self, pattern: Pattern) -> None:
-        if set(self.gates) != set(self.cell.gates):
-            raise LayoutError(f"{self.name}: gates {self.gates!r}; {self.cell.name} has {self.cell.gates!r}")
-        for target in pattern.targets:
-            sides = SIDES if "{side}" in target.template else ("",)
-            for side in sides:
-                if target.template.format(side=side) not in self.cell.slots:
-                    raise LayoutError(f"{self.name}: {self.cell.name} has no slot {target.template!r}")
+    def _check(self, template: str, pattern: Pattern, number: int) -> None:
+        """One slot of a pattern: it exists, its axes are the ones named, and a label tells which piece of it."""
+        target, where = pattern.targets[number], f"{self.name}: {template}: '{pattern.text}'"
+        factors = [factor for term in pattern.terms(number) for factor in term]
+        sizes = sorted(factor.name for factor in factors if not factor.is_label)
+        told = {factor.name for factor in factors if factor.is_label} | set(_words(template))
+        gates = {gate for factor in factors if factor.name == "gate" for gate in factor.values or ()}
+        for side in SIDES if "{side}" in target.template else ("",):
+            slot = self.cell.slots.get(target.template.format(side=side))
+            if slot is None:
+                raise LayoutError(f"{where}: {self.cell.name} has no slot {target.template!r}")
+            if sizes != sorted(slot.dims):
+                raise LayoutError(f"{where}: {target.template} has the axes {slot.axes!r}")
+            if set(slot.labels) - (told | {"gate"} if target.gates else told):
+                raise LayoutError(f"{where}: nothing tells the {slot.labels[0]} of {target.template}")
+        if not gates | set(target.gates or ()) <= set(self.gates):
+            raise LayoutError(f"{where}: {self.cell.name} has the gates {self.cell.gates!r}")
 
     def entries(self, directions: Sequence[str] = ("forward",), layers: int = 1) -> Iterator[Entry]:
         """Every array of the layout under its concrete name, for these directions and this many layers."""
         values = self.labels(directions, layers)
         for template, pattern in self._patterns.items():
-            words = [word for _, word, _, _ in Formatter().parse(template) if word]
+            words = _words(template)
             custom = self.arrays[template]
             for choice in product(*(values[word] for word in words)):
                 labels = dict(zip(words, choice, strict=True))

@@ -140,6 +140,20 @@ ATTENTION = Layout(
     equal=(("head key", "in"), ("out", "in")),
     spells="MultiheadAttention",
 )
+ATTENTION_OF_WIDTHS = Layout(
+    "pytorch",
+    cells.ATTENTION_OF_WIDTHS,
+    {
+        "q_proj_weight": "(head key) in -> query_weight",
+        "k_proj_weight": "(head key) key_in -> key_weight",
+        "v_proj_weight": "(head key) value_in -> value_weight",
+        "in_proj_bias": "(role head key) -> input_bias",
+        "out_proj.weight": "out (head key) -> output_weight",
+        "out_proj.bias": "out -> output_bias",
+    },
+    equal=(("head key", "in"), ("out", "in")),
+    spells="MultiheadAttention",
+)
 
 LAYERS = {
     "LSTM": (LSTM,),
@@ -161,5 +175,5 @@ LAYERS = {
     "LayerNorm": (LAYER_NORM, LAYER_NORM_2D, LAYER_NORM_3D),
     "RMSNorm": (RMS_NORM,),
     "PReLU": (PRELU,),
-    "MultiheadAttention": (ATTENTION,),
+    "MultiheadAttention": (ATTENTION, ATTENTION_OF_WIDTHS),
 }

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layouts import axes
-from layouts.axes import Size
+from layouts.axes import Array, Size
 from layouts.cells import Cell, Piece, Slot
 from layouts.errors import CoverageError, NotRepresentable, ShapeError
-from layouts.layout import Entry, Layout
+from layouts.layout import DIRECTIONS, Entry, Layout
 
-Pieces = dict[Piece, np.ndarray]
-Assign = Callable[[np.ndarray, np.ndarray], None]
+Pieces = dict[Piece, Array]
+Assign = Callable[[Array, Array], None]
 
 _ROWS, _COLUMNS = 16, 1024
 """The block in which a transposition moves: 16 rows of the source, 4 KB of each (measured fastest)."""
@@ -28,7 +28,7 @@ _ROWS, _COLUMNS = 16, 1024
 
 def unpack(
     layout: Layout,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Array],
     *,
     directions: Sequence[str] = ("forward",),
     layers: int = 1,
@@ -43,26 +43,27 @@ def unpack(
     Raises `ShapeError` when shapes disagree, `CoverageError` when an array is missing or unknown.
     """
     entries = _matching(layout, arrays, directions, layers)
-    solved = solve(layout, {name: arrays[name].shape for name in entries}, directions, layers, sizes)
     labels = layout.labels(directions, layers)
     pieces: Pieces = {}
-    for name, entry in entries.items():
-        plain = entry.custom.unpack(arrays[name], len(layout.gates)) if entry.custom else arrays[name]
-        for part in axes.parts(plain, entry.pattern, solved, labels):
-            piece = layout.piece(part.slot, entry.labels | part.labels)
-            pieces[piece] = _ordered(part.view, part.axes, layout.cell.slots[part.slot])
+    for own in _layer_by_layer(entries, layers):
+        solved = solve(layout, {name: arrays[name].shape for name in own}, directions, layers, sizes)
+        for name, entry in own.items():
+            plain = entry.custom.unpack(arrays[name], len(layout.gates)) if entry.custom else arrays[name]
+            for part in axes.parts(plain, entry.pattern, solved, labels):
+                piece = layout.piece(part.slot, entry.labels | part.labels)
+                pieces[piece] = _ordered(part.view, part.axes, layout.cell.slots[part.slot])
     return _neutral(layout, pieces, options or {}, sign=1)
 
 
 def pack(
     layout: Layout,
-    pieces: Mapping[Piece, np.ndarray],
+    pieces: Mapping[Piece, Array],
     *,
-    allocate: Callable[[str, tuple[int, ...], np.dtype[Any]], np.ndarray] | None = None,
+    allocate: Callable[[str, tuple[int, ...], np.dtype[Any]], Array] | None = None,
     assign: Assign | None = None,
     options: Mapping[str, Any] | None = None,
     sizes: Mapping[str, int] | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     """Fill the arrays of `layout` from neutral pieces; the inverse of `unpack` for every layout.
 
     A slot that the source lacks and the target needs takes the constant that changes nothing (a second bias of 0).
@@ -76,7 +77,7 @@ def pack(
     assign = assign or assign_blocks
     cell, pieces = layout.cell, dict(pieces)
     pieces = _homed(layout, _neutral(layout, pieces, options or {}, sign=-1))
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Array] = {}
     for target in targets(layout, pieces, sizes):
         array = allocate(target.name, target.shape, target.dtype)
         custom = target.entry.custom
@@ -94,7 +95,7 @@ def pack(
     return arrays
 
 
-def repack(source: Layout, target: Layout, arrays: Mapping[str, np.ndarray], **labels: Any) -> dict[str, np.ndarray]:
+def repack(source: Layout, target: Layout, arrays: Mapping[str, Array], **labels: Any) -> dict[str, Array]:
     """Move one layer from one framework's arrays into another's: `pack(target, unpack(source, arrays))`."""
     if source.cell is not target.cell:
         raise NotRepresentable(
@@ -117,7 +118,7 @@ class TargetArray(NamedTuple):
 
 
 def targets(
-    layout: Layout, pieces: Mapping[Piece, np.ndarray], sizes: Mapping[str, int] | None = None
+    layout: Layout, pieces: Mapping[Piece, Array], sizes: Mapping[str, int] | None = None
 ) -> Iterator[TargetArray]:
     """The arrays of `layout` that these pieces fill, in the layout's order, before any of them is allocated.
 
@@ -152,7 +153,7 @@ def solve(
     layers: int = 1,
     sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Size]:
-    """Every size of a layer from the shapes of its arrays (see `layouts.axes.solve`)."""
+    """Every size of one layer from the shapes of its arrays (see `layouts.axes.solve`)."""
     entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
     patterns = {name: entry.pattern for name, entry in entries.items()}
     held = {target.template for pattern in patterns.values() for target in pattern.targets}
@@ -171,14 +172,16 @@ def describe(
 ) -> dict[Piece, tuple[int, ...]]:
     """The pieces that `unpack` would name and their shapes, from shapes alone: for planning before data is read."""
     entries = _matching(layout, shapes, directions, layers)
-    solved = solve(layout, {name: shapes[name] for name in entries}, directions, layers, sizes)
-    labels = layout.labels(directions, layers)
-    pieces = [piece for entry in entries.values() for piece in _pieces_of(layout, entry, labels)]
-    slots = layout.cell.slots
-    return {piece: tuple(solved[name].value for name in slots[piece.slot].dims) for piece in pieces}
+    labels, slots = layout.labels(directions, layers), layout.cell.slots
+    described: dict[Piece, tuple[int, ...]] = {}
+    for own in _layer_by_layer(entries, layers):
+        solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
+        pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
+        described |= {piece: tuple(solved[name].value for name in slots[piece.slot].dims) for piece in pieces}
+    return described
 
 
-def assign_blocks(target: np.ndarray, source: np.ndarray, after: Callable[[], None] | None = None) -> None:
+def assign_blocks(target: Array, source: Array, after: Callable[[], None] | None = None) -> None:
     """Copy `source` into `target` in blocks that keep caches and page tables small.
 
     A transposition in blocks of 16 source rows runs nine times as fast as one `numpy` call. `after` is called when a
@@ -201,12 +204,18 @@ def assign_blocks(target: np.ndarray, source: np.ndarray, after: Callable[[], No
             after()
 
 
+def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
+    """The entries of each layer of a stack: its sizes are its own, since a higher layer has another input."""
+    for layer in range(layers):
+        yield {name: entry for name, entry in entries.items() if entry.labels.get("layer", 0) == layer}
+
+
 def _matching(
     layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int
 ) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
     entries = {entry.name: entry for entry in layout.entries(directions, layers)}
-    unknown = [name for name in arrays if name not in entries and name not in (*layout.constants, *layout.ignored)]
+    unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]
     absent = [
         name
         for name, entry in entries.items()
@@ -232,12 +241,12 @@ def _pieces_of(layout: Layout, entry: Entry, labels: Mapping[str, Sequence[Any]]
         yield layout.piece(part.slot, entry.labels | part.labels)
 
 
-def _ordered(view: np.ndarray, names: Sequence[str], slot: Slot) -> np.ndarray:
+def _ordered(view: Array, names: Sequence[str], slot: Slot) -> Array:
     """The view with its axes in the slot's order."""
     return view.transpose([names.index(name) for name in slot.dims])
 
 
-def _sizes_of(cell: Cell, pieces: Mapping[Piece, np.ndarray], sizes: Mapping[str, int] | None) -> dict[str, Size]:
+def _sizes_of(cell: Cell, pieces: Mapping[Piece, Array], sizes: Mapping[str, int] | None) -> dict[str, Size]:
     found = {name: Size(value, "", ()) for name, value in (sizes or {}).items()}
     for piece, view in pieces.items():
         for name, length in zip(cell.slots[piece.slot].dims, view.shape, strict=True):
@@ -255,27 +264,33 @@ def _filled_slots(cell: Cell, pieces: Mapping[Piece, Any]) -> set[str]:
     return constant if any(piece.slot in constant for piece in pieces) else set()
 
 
-def _partners(cell: Cell, pieces: Mapping[Piece, np.ndarray]) -> list[Piece]:
+def _partners(cell: Cell, pieces: Mapping[Piece, Array]) -> list[Piece]:
     return [piece for piece in pieces if cell.slots[piece.slot].fill is not None]
 
 
 def _neutral(layout: Layout, pieces: Pieces, options: Mapping[str, Any], sign: int) -> Pieces:
     """Apply the conventions: to neutral pieces with sign 1, and away from them with sign -1."""
-    pieces = {p: -_computable(v) if p.gate and p.gate in layout.negated else v for p, v in pieces.items()}
+    pieces = {p: _negative(v) if p.gate and p.gate in layout.negated else v for p, v in pieces.items()}
     for gate, option in layout.added.items():
-        constant = options.get(option)
+        constant = layout.implies.get(option, options.get(option))
         if constant is None:
             raise NotRepresentable(f"{layout.name} adds {option} to gate {gate} at run time: state its value")
         for piece in [p for p in pieces if p.slot == "input_weight" and p.gate == gate]:
             bias = piece._replace(slot="input_bias")
-            stored = pieces.get(bias)
-            zeros = np.zeros(pieces[piece].shape[:1], pieces[piece].dtype)
-            value = _computable(stored if stored is not None else zeros)
-            pieces[bias] = (value + value.dtype.type(sign * constant)).astype(pieces[piece].dtype)
+            stored = pieces.get(bias, np.zeros(pieces[piece].shape[:1], pieces[piece].dtype))
+            value = _computable(stored)
+            pieces[bias] = (value + value.dtype.type(sign * constant)).astype(stored.dtype)
     return pieces
 
 
-def _computable(array: np.ndarray) -> np.ndarray:
+def _negative(array: Array) -> Array:
+    return np.asarray((-_computable(array)).astype(array.dtype))
+
+
+def _computable(array: Array) -> Array:
+    """The numbers of an array in at least float32; words that are not floating-point numbers are refused."""
+    if array.dtype.kind in "biu" or array.dtype.type is np.void:
+        raise ShapeError(f"this layer's weights need arithmetic, which numbers of type {array.dtype} do not allow")
     return array if array.dtype.itemsize >= 4 else array.astype(np.float32)
 
 
@@ -287,7 +302,11 @@ def _homed(layout: Layout, pieces: Pieces) -> Pieces:
     for piece in [p for p in pieces if p not in homes]:
         value = pieces.pop(piece)
         partner = piece._replace(slot="input_bias")
-        if piece.slot == "recurrent_bias" and (layout.cell.sums(piece.gate) or not np.any(value)):
+        if piece.slot != "recurrent_bias":
+            raise NotRepresentable(f"{layout.name} has no place for {piece}", layout=layout.name)
+        if not np.any(value):
+            pieces.setdefault(partner, value)
+        elif layout.cell.sums(piece.gate):
             other = pieces.get(partner)
             total = value if other is None else _computable(other) + _computable(value)
             pieces[partner] = total.astype(value.dtype)
@@ -298,4 +317,5 @@ def _homed(layout: Layout, pieces: Pieces) -> Pieces:
 
 def _extent(pieces: Mapping[Piece, Any]) -> tuple[tuple[str, ...], int]:
     """The directions and the number of layers that these pieces span."""
-    return tuple(dict.fromkeys(piece.direction for piece in pieces)), max((p.layer for p in pieces), default=0) + 1
+    found = {piece.direction for piece in pieces}
+    return tuple(d for d in DIRECTIONS if d in found), max((piece.layer for piece in pieces), default=0) + 1

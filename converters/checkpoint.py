@@ -1,0 +1,108 @@
+"""What a source holds, framework-neutral: layers with located arrays, options and facts; no data is read yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from converters.arrays import LazyArray
+from layouts.cells import Cell, Piece
+from layouts.errors import ConversionError, UnknownLayer, printable
+from layouts.flatten import MAPS, channels_last
+from layouts.layout import Layout
+from layouts.repack import describe, solve
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One direction of one layer of a stack: the arrays of a single cell, and the layout that describes them."""
+
+    layout: Layout
+    arrays: Mapping[str, LazyArray]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    direction: str = "forward"
+    depth: int = 0
+    flattened: tuple[int, ...] = ()
+    """The sizes (…, channel) of the channels-last map that was flattened into this part's input axis."""
+
+    @property
+    def source(self) -> Layout:
+        """The layout of the arrays, with the input axis cut into the map that was flattened into it."""
+        return channels_last(self.layout, len(self.flattened)) if self.flattened else self.layout
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes that the shapes cannot tell."""
+        return dict(zip(MAPS[len(self.flattened)], self.flattened, strict=True)) if self.flattened else {}
+
+    @property
+    def cell(self) -> Cell:
+        return self.layout.cell
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: array.shape for name, array in self.arrays.items() if name not in self.layout.ignored}
+
+    def pieces(self) -> dict[Piece, tuple[int, ...]]:
+        """The neutral pieces of this part and their shapes, placed at its direction and depth."""
+        found = describe(self.source, self.shapes, sizes=self.sizes)
+        return {p._replace(direction=self.direction, layer=self.depth): shape for p, shape in found.items()}
+
+    def solved(self) -> dict[str, int]:
+        """Every size of the cell: input, unit, …"""
+        return {name: size.value for name, size in solve(self.layout, self.shapes).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer of the source that has weights.
+
+    `facts` are what its configuration says beyond the weights (return_sequences, merge_mode, epsilon, …); `assumed` are
+    options that the source does not tell and that were filled with its version's default; `unknown` says why the layer
+    could not be recognised, in which case `arrays` holds what it stores under its own names.
+    """
+
+    path: str
+    kind: str
+    parts: tuple[Part, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+    inferred: str = ""
+    unknown: ConversionError | None = None
+    arrays: Mapping[str, LazyArray] = field(default_factory=dict)
+
+    @property
+    def recurrent(self) -> bool:
+        return any(part.cell.recurrent for part in self.parts)
+
+    def stored(self) -> Iterator[LazyArray]:
+        """Every array of the layer, as stored."""
+        yield from self.arrays.values()
+        for part in self.parts:
+            yield from part.arrays.values()
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A source that has been read: where it comes from, and its layers in model order."""
+
+    path: str
+    framework: str
+    version: str
+    container: str
+    layers: tuple[Layer, ...]
+    notes: tuple[str, ...] = ()
+
+    def layer(self, path: str) -> Layer:
+        """The layer of this path; `UnknownLayer` lists what there is."""
+        for layer in self.layers:
+            if layer.path == path:
+                return layer
+        known = ", ".join(printable(layer.path) for layer in self.layers) or "none"
+        raise UnknownLayer(f"no layer {printable(path)!r} with weights; there are: {known}", path=self.path)
+
+    def __str__(self) -> str:
+        from converters.tables import checkpoint_table, render
+
+        return render(checkpoint_table(self))

@@ -1,0 +1,86 @@
+"""Carries a plan out: one module at a time, every element moved once, into memory that a writer provides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from converters.arrays import Array, LazyArray
+from converters.planning import Module, Plan, own_names
+from layouts.repack import Pieces, assign_blocks, pack, unpack
+
+
+class Sink(Protocol):
+    """Where tensors go: a dictionary, or a file that is written in place."""
+
+    def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Memory for one tensor, to be filled."""
+
+    def filled(self) -> None:
+        """Called when some megabytes have been written."""
+
+
+class Done(NamedTuple):
+    """One module carried out, and which of its stored arrays hold numbers that are not finite."""
+
+    module: Module
+    not_finite: tuple[str, ...]
+
+
+def execute(plan: Plan, sink: Sink) -> Iterator[Done]:
+    """Fill the sink module by module."""
+    for module in plan.modules:
+        arrays = [array for layer in module.layers for array in layer.stored()]
+        yield Done(module, tuple(array.name for array in arrays if array.is_floating and _not_finite(array)))
+        _fill(module, plan, sink)
+
+
+def _fill(module: Module, plan: Plan, sink: Sink) -> None:
+    prefix = f"{module.name}." if module.name else ""
+    if module.target is None:
+        for layer in module.layers:
+            for name, lazy in own_names(layer).items():
+                target = sink.allocate(prefix + name, lazy.shape, plan.dtype or lazy.dtype.newbyteorder("="))
+                target[...] = lazy.read()
+        return
+    pieces: Pieces = {}
+    releases: list[Callable[[], None]] = [sink.filled]
+    for part in module.parts:
+        arrays = {name: lazy.read() for name, lazy in part.arrays.items() if name not in part.layout.passed_over}
+        releases += [lazy.release for lazy in list(part.arrays.values())[:1]]
+        for piece, view in unpack(part.source, arrays, sizes=part.sizes).items():
+            pieces[piece._replace(direction=part.direction, layer=part.depth)] = view
+
+    def release() -> None:
+        for each in releases:
+            each()
+
+    pack(
+        module.target,
+        pieces,
+        allocate=lambda name, shape, dtype: sink.allocate(prefix + name, shape, plan.dtype or dtype.newbyteorder("=")),
+        assign=lambda target, source: assign_blocks(target, source, release),
+    )
+    for name, value in module.target.constants.items():
+        sink.allocate(prefix + name, (), np.dtype(np.int64))[...] = value
+    release()
+
+
+_PANEL = 1 << 20
+
+
+def _not_finite(array: LazyArray) -> bool:
+    """Whether any element is NaN or infinite, in one pass over panels that stay in the cache."""
+    flat = array.read().reshape(-1)
+    found = any(_panel_not_finite(flat[start : start + _PANEL]) for start in range(0, flat.size, _PANEL))
+    array.release()
+    return found
+
+
+def _panel_not_finite(panel: Array) -> bool:
+    with np.errstate(all="ignore"):
+        if panel.dtype.itemsize >= 4:
+            return not np.isfinite(panel.sum()) and not np.isfinite(panel).all()
+        return not np.isfinite(panel.astype(np.float32)).all()

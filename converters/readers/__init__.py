@@ -1,0 +1,52 @@
+"""Readers: one module per container. `open_checkpoint` tells containers apart by content, never by extension."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from converters.checkpoint import Checkpoint
+from converters.readers import archive, hdf5
+from converters.readers.json_data import parse_json
+from converters.readers.source import Source, open_source
+from layouts.errors import UnreadableCheckpoint
+
+_STRANGERS = {
+    b"version https://git-lfs": "a git-lfs pointer and not the file itself: run `git lfs pull`",
+    b"<": "an HTML or XML page, not a model: the download went wrong",
+    b"\x93NUMPY": "a NumPy array: load it and pass the arrays with framework=",
+    b"\x80\x02": "a pickle, which is never loaded here",
+    b"\x80\x04": "a pickle, which is never loaded here",
+    b"\x80\x05": "a pickle, which is never loaded here",
+    b"\x08": "a protobuf file, perhaps ONNX, which this version does not read",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+}
+
+
+def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str] | None = None) -> Checkpoint:
+    """Read what is in a model file, without its data. Raises `CheckpointError` and its kinds."""
+    from converters.readers import keras
+
+    assume = assume or {}
+    if Path(path).is_dir():
+        return keras.read_folder(os.fspath(path), assume)
+    source = open_source(path)
+    if any(source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS):
+        return keras.read_hdf5(source, assume)
+    if source.view[:4] == archive.SIGNATURE:
+        return keras.read_archive(source, assume)
+    head = bytes(source.view[:64]).lstrip()
+    if head[:1] in (b"{", b"["):
+        index = parse_json(bytes(source.view), "the file", source.path)
+        if isinstance(index, dict) and "class_name" in index:
+            raise UnreadableCheckpoint("this is a model's configuration alone: it holds no weights", path=source.path)
+        return keras.read_shards(source, index, assume)
+    raise UnreadableCheckpoint(_stranger(head, source), path=source.path)
+
+
+def _stranger(head: bytes, source: Source) -> str:
+    what = next((text for start, text in _STRANGERS.items() if head.startswith(start)), None)
+    if what:
+        return f"this is {what}"
+    return f"this is no model file that we know ({len(source)} bytes, beginning {bytes(source.view[:8]).hex(' ')})"

@@ -1,0 +1,231 @@
+"""Everything Keras ever wrote, told apart by content: whole models, weights alone, archives, folders and shards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from converters.checkpoint import Checkpoint, Layer
+from converters.readers import keras_inference, keras_legacy, keras_numbered
+from converters.readers.archive import Archive
+from converters.readers.hdf5 import Group, read_tree
+from converters.readers.json_data import parse_json
+from converters.readers.keras_config import Container, is_model, read_model
+from converters.readers.keras_graph import GraphFacts, graph_facts
+from converters.readers.keras_semantics import Version, activation, parse_version
+from converters.readers.source import Source, open_beside, open_source
+from layouts.errors import ConversionError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
+
+Assume = Mapping[str, str]
+"""'layer.option' or 'option' -> value, for what a file without configuration cannot tell."""
+
+_MOST_CONFIG = 40 << 20
+
+
+def read_hdf5(source: Source, assume: Assume) -> Checkpoint:
+    """Any HDF5 file of Keras, by its content."""
+    root = read_tree(source)
+    with _located(source.path):
+        if root.group("model_weights") or root.strings("layer_names") is not None:
+            return _legacy(source.path, root, assume)
+        if keras_numbered.is_numbered(root):
+            return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
+        raise UnreadableCheckpoint(
+            "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
+            f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays][:6])) or 'nothing'})"
+        )
+
+
+def read_archive(source: Source, assume: Assume) -> Checkpoint:
+    """A `.keras` archive."""
+    archive = Archive(source)
+    config = archive.read("config.json", _MOST_CONFIG)
+    weights = archive.read("model.weights.h5", (64 << 20) + 32 * len(source))
+    if config is None or weights is None:
+        raise UnreadableCheckpoint(
+            _what_archive(archive) or f"the archive has no {'config.json' if config is None else 'model.weights.h5'}",
+            path=source.path,
+        )
+    metadata = archive.read("metadata.json", _MOST_CONFIG)
+    return _parts(source.path, "archive (.keras)", config, metadata, weights, assume)
+
+
+def read_folder(path: str, assume: Assume) -> Checkpoint:
+    """A model saved with `zipped=False`."""
+    folder = Path(path)
+    if (folder / "saved_model.pb").exists():
+        raise UnreadableCheckpoint(
+            "this is a TensorFlow SavedModel, which is not read: save the model as .keras or .h5", path=path
+        )
+    owner = str(folder / "config.json")
+    config = open_source(owner)
+    metadata = open_beside(owner, "metadata.json") if (folder / "metadata.json").exists() else None
+    return _parts(path, "folder (.keras, not zipped)", config, metadata, open_beside(owner, "model.weights.h5"), assume)
+
+
+def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
+    """Weights in shards: the `.weights.json` index and the files it names, which stand beside it."""
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UnreadableCheckpoint("the index has no weight_map of folders to files", path=source.path)
+    files: dict[str, None] = {}
+    for folder, listed in weight_map.items():
+        for name in listed if isinstance(listed, list) else [listed]:
+            if not isinstance(name, str):
+                raise UnreadableCheckpoint(f"weight_map: {printable(folder)} names no file", path=source.path)
+            files[name] = None
+    if len(files) > 10_000:
+        raise UnsafeCheckpoint(f"the index names {len(files)} files", path=source.path)
+    roots = [read_tree(open_beside(source.path, name)) for name in files]
+    with _located(source.path):
+        return _numbered(source.path, f"weights in {len(roots)} shards", roots, None, parse_version(""), assume)
+
+
+class _located:
+    """Errors raised inside name the file they are about."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        if isinstance(error, ConversionError) and error.path is None:
+            error.path = self._path
+
+
+def _what_archive(archive: Archive) -> str:
+    names = list(archive.members)
+    if any(name.endswith("data.pkl") for name in names):
+        return "this is a PyTorch file already (or TorchScript): there is nothing to convert"
+    if names and all(name.endswith(".npy") for name in names):
+        return "this is a NumPy .npz archive: load it and pass the arrays with framework="
+    return ""
+
+
+def _parts(
+    path: str, container: str, config: Source, metadata: Source | None, weights: Source, assume: Assume
+) -> Checkpoint:
+    described = parse_json(bytes(config.view), "config.json", path)
+    facts = parse_json(bytes(metadata.view), "metadata.json", path) if metadata else {}
+    version = parse_version(facts.get("keras_version") if isinstance(facts, dict) else "")
+    root = read_tree(weights)
+    with _located(path):
+        if root.strings("layer_names") is not None:
+            return _legacy(path, root, assume, described, version)
+        return _numbered(path, container, [root], described, version, assume)
+
+
+def _numbered(
+    path: str, container: str, roots: list[Group], config: Any, version: Version, assume: Assume
+) -> Checkpoint:
+    stored = keras_numbered.folders(*roots)
+    model = read_model(config, path) if is_model(config) else None
+    if model is not None:
+        layers = list(keras_numbered.read_layers(stored, model, version))
+        return _checkpoint(path, container, version, layers, model, assume)
+    names = {folder: name for root in roots for folder, name in keras_numbered.layer_names(root).items()}
+    layers = list(keras_inference.from_folders(stored, names, version, _stated_classes(assume)))
+    return _checkpoint(path, f"{container}, no configuration of its layers", version, layers, None, assume)
+
+
+def _legacy(
+    path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None
+) -> Checkpoint:
+    weights = root.group("model_weights") or root
+    said = root.attributes.get("keras_version") or weights.attributes.get("keras_version")
+    backend = root.attributes.get("backend") or weights.attributes.get("backend")
+    text = root.attributes.get("model_config")
+    config = parse_json(text, "model_config", path) if isinstance(text, str) else config
+    stored = list(keras_legacy.groups(weights))
+    version = version or parse_version(said or ("1" if _keras1_names(stored) else ""))
+    theano = backend == "theano" or (version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w))
+    if is_model(config):
+        model = read_model(config, path)
+        layers = list(keras_legacy.read_layers(dict(stored), model, version, theano))
+        return _checkpoint(path, "whole model (HDF5)", version, layers, model, assume)
+    layers = list(keras_inference.from_groups(stored, version, theano, _stated_classes(assume)))
+    return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume)
+
+
+def _keras1_names(stored: Iterable[tuple[str, keras_legacy.Weights]]) -> bool:
+    """Whether arrays are named as only Keras 1 did: `lstm_1_W_i`, `dense_1_W`, without a folder."""
+    names = [name.removesuffix(":0") for _, weights in stored for name, _ in weights]
+    return any(name.endswith(("_W", "_b", "_W_i", "_W_z")) and "/" not in name for name in names)
+
+
+def _stated_classes(assume: Assume) -> dict[str, str]:
+    return {key.removesuffix(".class"): value for key, value in assume.items() if key.endswith(".class")}
+
+
+def _checkpoint(
+    path: str,
+    container: str,
+    version: Version,
+    layers: Iterable[Layer],
+    model: Container | None,
+    assume: Assume,
+) -> Checkpoint:
+    facts = graph_facts(model) if model else {}
+    known = tuple(_in_graph(_stated(layer, assume, version), facts.get(layer.path)) for layer in layers)
+    _check_assumptions(known, assume)
+    return Checkpoint(path, "keras", version.text, container, known)
+
+
+def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:
+    """The layer with what the user states in place of what was assumed."""
+    values: dict[str, Any] = {}
+    for key, value in assume.items():
+        owner, _, option = key.rpartition(".")
+        if option in layer.assumed and owner in ("", layer.path, layer.path.replace("/", ".")):
+            values[option] = value == "true" if option == "reset_after" else activation(value, version)
+    if not values:
+        return layer
+    parts = tuple(replace(part, options={**part.options, **values}) for part in layer.parts)
+    return replace(layer, parts=parts, assumed={k: v for k, v in layer.assumed.items() if k not in values})
+
+
+def _check_assumptions(layers: Iterable[Layer], assume: Assume) -> None:
+    """Every statement of the user is about something that the file does not tell."""
+    layers = tuple(layers)
+    for key in assume:
+        owner, _, option = key.rpartition(".")
+        owners = [layer for layer in layers if owner in ("", layer.path, layer.path.replace("/", "."))]
+        if not owners:
+            listed = ", ".join(printable(layer.path) for layer in layers)
+            raise UnknownLayer(f"--assume {printable(key)}: no layer {printable(owner)!r}; there are: {listed}")
+        if option not in (*_ASSUMABLE, "class") or not any(layer.inferred or layer.unknown for layer in owners):
+            raise ConversionError(
+                f"--assume {printable(key)}: the file itself tells this. What can be stated, for a layer of a "
+                f"weights-only file: class, {', '.join(_ASSUMABLE)}"
+            )
+
+
+_ASSUMABLE = ("activation", "recurrent_activation", "reset_after")
+
+
+def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
+    """The layer with what the graph of its model tells: a mask on its input, a map flattened before it."""
+    if facts is None:
+        return layer
+    found = dict(layer.facts)
+    if facts.masked:
+        found["masked"] = True
+    if facts.reshaped:
+        found["reshaped"] = True
+    parts = layer.parts
+    if facts.flattened and _reads_flattened(layer, facts.flattened):
+        found["flattened"] = facts.flattened
+        parts = tuple(replace(part, flattened=facts.flattened) for part in parts)
+    return replace(layer, facts=found, parts=parts)
+
+
+def _reads_flattened(layer: Layer, sizes: tuple[int, ...]) -> bool:
+    """Whether this layer's input axis is the flattened map, and the order of its features can matter."""
+    words = ("in", "input")
+    lengths = {part.solved().get(word) for part in layer.parts for word in words} - {None}
+    return layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1

@@ -1,0 +1,236 @@
+"""The configuration inside a Keras file: which layers there are, how they nest, and where each keeps its weights.
+
+A configuration is data from a stranger: nothing in it is imported, executed or allocated by. Formats: Keras 1 (a
+Sequential is a list), Keras 2 and 3 (a model is `{"layers": […]}`); wrappers hold `layer`, recurrent wrappers `cell`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from layouts.errors import UnreadableCheckpoint, printable
+
+Config = Mapping[str, Any]
+
+_SEQUENTIAL = {"Sequential"}
+_WRAPPERS = {"TimeDistributed", "SpectralNormalization", "EagerSpectralNormalization"}
+_MOST_LAYERS = 20_000
+_DEEPEST = 20
+
+
+@dataclass(frozen=True, eq=False)
+class CellConfig:
+    """One cell of a leaf: its class and configuration, its direction and depth, and its folder below the leaf's."""
+
+    class_name: str
+    config: Config
+    folder: str = ""
+    direction: str = "forward"
+    depth: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One layer that may hold weights, inside any nesting of models and wrappers.
+
+    `path`: names from the outermost model, joined by '/'. `group`: the name of the outermost layer, under which a
+    legacy file keeps it. `storage`: its folder in a `.keras` file, derived from class names.
+    """
+
+    path: str
+    group: str
+    storage: str
+    class_name: str
+    config: Config
+    cells: tuple[CellConfig, ...]
+    wrappers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def kind(self) -> str:
+        """As a person would say it: 'Bidirectional(LSTM)', 'TimeDistributed(Dense)'."""
+        inner = self.class_name
+        if self.class_name == "Bidirectional":
+            inner = f"Bidirectional({self.cells[0].class_name})"
+        elif self.class_name == "RNN":
+            classes = [cell.class_name for cell in self.cells]
+            inner = f"RNN([{', '.join(classes)}])" if len(classes) > 1 else f"RNN({classes[0]})"
+        for wrapper in reversed(self.wrappers):
+            inner = f"{wrapper}({inner})"
+        return inner
+
+    @property
+    def trainable(self) -> bool:
+        return bool(self.config.get("trainable", True))
+
+
+@dataclass
+class Container:
+    """A model or nested model: its members in order, each a `Leaf` or another container."""
+
+    path: str
+    sequential: bool
+    config: Config
+    members: list[tuple[Config, Leaf | Container]] = field(default_factory=list)
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Every leaf, in model order."""
+        for _, member in self.members:
+            if isinstance(member, Leaf):
+                yield member
+            else:
+                yield from member.leaves()
+
+
+def read_model(config: Any, path: str) -> Container:
+    """The structure of a `model_config` or `config.json`. Raises `UnreadableCheckpoint` when it is malformed."""
+    try:
+        return _Reader(path).container(_member(config), "", "", "layers", 0)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if isinstance(error, UnreadableCheckpoint):
+            raise
+        raise UnreadableCheckpoint(f"the model configuration is malformed: {printable(error)!s}", path=path) from None
+
+
+def is_model(config: Any) -> bool:
+    """Whether a configuration lists layers, as Sequential and functional models do and subclassed ones do not."""
+    return isinstance(config, dict) and _listed(config.get("config")) is not None
+
+
+def snake_case(name: str) -> str:
+    """The folder Keras derives from a class name: LSTM -> lstm, SimpleRNN -> simple_rnn, PReLU -> p_re_lu."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _member(config: Any) -> Config:
+    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+        raise UnreadableCheckpoint(f"expected an object with a class_name, found {printable(repr(config))}")
+    return config
+
+
+def _listed(config: Any) -> list[Any] | None:
+    """The member layers of a model's configuration, or None when it is no model."""
+    if isinstance(config, list):
+        return config
+    layers = config.get("layers") if isinstance(config, dict) else None
+    if not isinstance(layers, list):
+        return None
+    return layers if all(isinstance(item, dict) and "class_name" in item for item in layers) else None
+
+
+class _Reader:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._count = 0
+
+    def container(self, config: Config, path: str, group: str, storage: str, depth: int) -> Container:
+        if depth > _DEEPEST:
+            raise UnreadableCheckpoint("models are nested too deeply", path=self._path)
+        inner = config["config"]
+        found = Container(path, config["class_name"] in _SEQUENTIAL, inner if isinstance(inner, dict) else {})
+        names: dict[str, int] = {}
+        listed = _listed(inner)
+        if listed is None:
+            raise UnreadableCheckpoint("the model configuration lists no layers", path=self._path)
+        for item in self._flat(listed):
+            self._count += 1
+            if self._count > _MOST_LAYERS:
+                raise UnreadableCheckpoint(f"more than {_MOST_LAYERS} layers", path=self._path)
+            folder = self._folder(item, found.sequential, names)
+            found.members.append((item, self._read(item, path, group, f"{storage}/{folder}", depth)))
+        return found
+
+    def _flat(self, listed: list[Any]) -> Iterator[Config]:
+        """Members in order; the branches of a Keras 1 Merge come before it, as its file lists them."""
+        for item in map(_member, listed):
+            branches = _listed(item["config"]) if item["class_name"] == "Merge" else None
+            for branch in branches or ():
+                yield from self._flat(_listed(branch["config"]) or [])
+            yield item if branches is None else {**item, "config": {**item["config"], "layers": None}}
+
+    @staticmethod
+    def _folder(item: Config, sequential: bool, names: dict[str, int]) -> str:
+        base = snake_case(item["class_name"])
+        if sequential and item["class_name"] == "InputLayer":
+            return base
+        names[base] = names.get(base, -1) + 1
+        return f"{base}_{names[base]}" if names[base] else base
+
+    def _read(self, item: Config, path: str, group: str, storage: str, depth: int) -> Leaf | Container:
+        name = _name(item)
+        path, group = f"{path}/{name}" if path else name, group or name
+        if is_model(item):
+            return self.container(item, path, group, f"{storage}/layers", depth + 1)
+        return self._leaf(item, path, group, storage)
+
+    def _leaf(self, item: Config, path: str, group: str, storage: str) -> Leaf | Container:
+        wrappers: list[str] = []
+        while item["class_name"] in _WRAPPERS and len(wrappers) < _DEEPEST:
+            wrappers.append(item["class_name"])
+            outer, item = item, _member(item["config"]["layer"])
+            storage += "/layer"
+            if is_model(item):
+                return self.container(item, path, group, f"{storage}/layers", len(wrappers) + 1)
+            item = {**item, "config": {"trainable": outer["config"].get("trainable", True), **item["config"]}}
+        cells = tuple(_cells(item["class_name"], dict(item["config"])))
+        return Leaf(path, group, storage, item["class_name"], dict(item["config"]), cells, tuple(wrappers))
+
+
+def _name(item: Config) -> str:
+    config = item["config"]
+    name = item.get("name") or (config.get("name") if isinstance(config, dict) else None)
+    if not name and isinstance(config, list) and config:
+        return snake_case(item["class_name"])
+    if not isinstance(name, str) or not name:
+        raise UnreadableCheckpoint(f"a layer of class {printable(item['class_name'])} has no name")
+    return name
+
+
+def _cells(class_name: str, config: Config) -> Iterator[CellConfig]:
+    """The cells of a leaf in the order in which a legacy file stores them."""
+    if class_name == "Bidirectional":
+        forward = _member(config["layer"])
+        backward = _member(config["backward_layer"]) if config.get("backward_layer") else forward
+        for direction, side in (("forward", forward), ("backward", backward)):
+            for cell in _cells(side["class_name"], dict(side["config"])):
+                folder = f"/{direction}_layer{cell.folder}"
+                yield CellConfig(cell.class_name, cell.config, folder, direction, cell.depth)
+    elif class_name == "RNN":
+        yield from _rnn_cells(config)
+    else:
+        yield CellConfig(class_name, config, "/cell" if class_name in _WITH_CELL else "")
+
+
+_WITH_CELL = {"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+
+
+def _rnn_cells(config: Config) -> Iterator[CellConfig]:
+    cell = config["cell"]
+    listed = cell if isinstance(cell, list) else None
+    folder = "/cell"
+    if isinstance(cell, dict) and cell.get("class_name") == "StackedRNNCells":
+        listed, folder = cell["config"]["cells"], "/cell/cells"
+    if listed is None:
+        cell = _member(cell)
+        yield CellConfig(cell["class_name"], {**cell["config"], **_sequence_facts(config)}, folder)
+        return
+    names: dict[str, int] = {}
+    for depth, item in enumerate(map(_member, listed)):
+        base = snake_case(item["class_name"])
+        names[base] = names.get(base, -1) + 1
+        inner = f"{base}_{names[base]}" if names[base] else base
+        facts = {**item["config"], **_sequence_facts(config)}
+        yield CellConfig(item["class_name"], facts, f"{folder}/{inner}", depth=depth)
+
+
+def _sequence_facts(config: Config) -> dict[str, Any]:
+    names = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "time_major")
+    return {name: config[name] for name in names if name in config}

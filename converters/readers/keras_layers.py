@@ -1,0 +1,153 @@
+"""From a leaf of the configuration and its stored arrays to a `Layer`: layout chosen, options by version, facts kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from converters.arrays import LazyArray
+from converters.checkpoint import Layer, Part
+from converters.readers.keras_config import CellConfig, Leaf
+from converters.readers.keras_semantics import Version, cell_options, facts
+from layouts import catalogue
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
+from layouts.layout import Layout
+
+Arrays = Mapping[str, LazyArray]
+
+_FLAGS = {"bias": ("use_bias", "bias"), "b": ("bias",), "gamma": ("scale",), "beta": ("center",)}
+"""Array -> the configuration keys that switch it off."""
+
+
+def candidates(class_name: str) -> tuple[Layout, ...]:
+    """The layouts a Keras class may have; none for a class that is not known."""
+    return catalogue.layers("keras").get(class_name, ())
+
+
+def array_names(class_name: str) -> set[str]:
+    """Every name an array of this class may have, in any version of Keras."""
+    return {
+        name for layout in candidates(class_name) for name in (*(e.name for e in layout.entries()), *layout.ignored)
+    }
+
+
+def expected_names(class_name: str, config: Mapping[str, Any], count: int) -> list[str] | None:
+    """The arrays of a layer in file order, as its configuration switches them on; None when no layout has `count`."""
+    for layout in candidates(class_name):
+        names = [entry.name for entry in layout.entries() if _switched_on(entry.name, config)]
+        if len(names) == count:
+            return names
+    return None
+
+
+def _switched_on(array: str, config: Mapping[str, Any]) -> bool:
+    return all(config.get(key, True) is not False for key in _FLAGS.get(array.rpartition("/")[2], ()))
+
+
+def needs_arrays(leaf: Leaf) -> bool:
+    """Whether a layer of this class cannot do without stored arrays."""
+    slots = [(layout.cell.slots, layout.slots) for layout in candidates(leaf.cells[0].class_name)[:1]]
+    required = any(not table[name].optional for table, names in slots for name in names if name in table)
+    return required or any(_switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE)
+
+
+_AFFINE = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
+
+
+def name_of(weight: str, known: set[str]) -> str | None:
+    """The layout's name of a stored array: the tail of its path, or of 'lstm_1_W_i' as Keras 1 writes it."""
+    parts = weight.removesuffix(":0").split("/")
+    tails = ["/".join(parts[-2:]), parts[-1]]
+    found = next((tail for tail in tails if tail in known), None)
+    if found is None:
+        stem = re.sub(r"_\d{1,9}$", "", parts[-1])
+        tails = [tail for base in (parts[-1], stem) for tail in _tails(base) if tail in known]
+        found = tails[0] if tails else None
+    return found
+
+
+def _tails(base: str) -> Iterator[str]:
+    """'lstm_1_W_i' -> itself, '1_W_i', 'W_i', 'i': longest first."""
+    words = base.split("_")
+    return ("_".join(words[start:]) for start in range(len(words)))
+
+
+def split_cells(leaf: Leaf, weights: Sequence[tuple[str, LazyArray]]) -> list[dict[str, LazyArray]]:
+    """Name the arrays of a leaf and cut them into its cells: a new cell begins where a name comes again."""
+    if "SpectralNormalization" in "".join(leaf.wrappers):
+        weights = [(name, array) for name, array in weights if not name.removesuffix(":0").endswith("/vector_u")]
+    check_elements(dict(weights))
+    cells: list[dict[str, LazyArray]] = [{}]
+    for weight, array in weights:
+        class_name = leaf.cells[min(len(cells), len(leaf.cells)) - 1].class_name
+        known = array_names(class_name)
+        name = name_of(weight, known)
+        if name is None:
+            listed = ", ".join(sorted(known)) or "none"
+            raise UnknownLayer(f"{class_name} has no array {printable(weight)!r}; it may have: {listed}", array=weight)
+        if name in cells[-1]:
+            cells.append({})
+        cells[-1][name] = array
+    if len(cells) != len(leaf.cells):
+        raise CoverageError(f"its arrays make {len(cells)} cells; its configuration has {len(leaf.cells)}")
+    return cells
+
+
+def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: bool = False) -> Layer:
+    """A `Layer` out of the named arrays of each cell. What cannot be recognised becomes an unknown layer that says why."""
+    try:
+        for arrays in cells:
+            check_elements(arrays)
+        pairs = zip(leaf.cells, cells, strict=True)
+        parts = tuple(_part(cell, arrays, version, flipped) for cell, arrays in pairs)
+    except ConversionError as error:
+        return unknown(leaf, {a.name: a for arrays in cells for a in arrays.values()}, error)
+    found: dict[str, Any] = {}
+    for cell in leaf.cells[::-1]:
+        found |= facts(cell.class_name, cell.config, version)
+    found |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
+    if leaf.wrappers:
+        found["wrappers"] = leaf.wrappers
+    return Layer(leaf.path, leaf.kind, parts, found)
+
+
+def unknown(leaf: Leaf, arrays: Arrays, error: ConversionError) -> Layer:
+    """A layer whose arrays no layout describes."""
+    error.layer = leaf.path
+    return Layer(leaf.path, leaf.kind, unknown=error, arrays=arrays)
+
+
+def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> Part:
+    options = cell_options(cell.class_name, cell.config, version)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if cell.class_name in ("GRU", "GRUCell") and len(shapes.get("bias", ())) == 2:
+        options["reset_after"] = True
+    stored_as = {"flipped": flipped, "dim_ordering": cell.config.get("dim_ordering", "tf")}
+    layout = catalogue.choose("keras", cell.class_name, options | stored_as, shapes)
+    part = Part(layout, arrays, options | dict(layout.implies), cell.direction, cell.depth)
+    part.pieces()
+    return part
+
+
+def check_elements(arrays: Arrays) -> None:
+    """Weights are floating point; anything else is refused by name."""
+    for name, array in arrays.items():
+        if not array.is_floating:
+            raise _not_floating(name, array)
+
+
+def _not_floating(name: str, array: LazyArray) -> ConversionError:
+    if array.dtype.itemsize == 1:
+        return NotRepresentable(
+            f"{name} holds {array.dtype} numbers: the layer was quantized, and PyTorch's modules have no such form. "
+            "Save the model before `quantize()` and convert that file",
+            array=array.name,
+        )
+    return ShapeError(f"{name} holds {array.dtype} numbers; weights are floating point", array=array.name)
+
+
+def with_assumptions(layer: Layer, assumed: Mapping[str, Any], inferred: str) -> Layer:
+    """The same layer, saying what its source did not tell."""
+    return replace(layer, assumed=assumed, inferred=inferred)

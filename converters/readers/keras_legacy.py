@@ -1,0 +1,160 @@
+"""Keras 1 and 2 HDF5 files, and the HDF5 files Keras 3 writes for `.h5`: groups by layer, arrays by name.
+
+`layer_names` lists groups, `weight_names` of a group lists datasets. A group of a nested model holds the arrays of all
+its layers, trainable ones first, under names that begin with the inner layers' names: so arrays are matched by name,
+and by order only where a TensorFlow graph made the names unique. Format: `docs/formats.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from converters.arrays import LazyArray
+from converters.checkpoint import Layer
+from converters.readers.hdf5 import Group
+from converters.readers.keras_config import Container, Leaf
+from converters.readers.keras_layers import array_names, assemble, name_of, needs_arrays, split_cells, unknown
+from converters.readers.keras_semantics import Version
+from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
+
+Weights = list[tuple[str, LazyArray]]
+
+
+def groups(root: Group) -> Iterator[tuple[str, Weights]]:
+    """Every layer group in file order with its arrays in file order. Raises when the lists and the file disagree."""
+    names = root.strings("layer_names")
+    if names is None:
+        raise UnreadableCheckpoint("there is no list of layer_names: no Keras weights, or a damaged file")
+    _unique(names, "layer_names")
+    claimed: set[int] = set()
+    for name in names:
+        group = root.group(name)
+        if group is None:
+            raise UnreadableCheckpoint(f"layer_names lists {printable(name)!r}, and there is no such group", layer=name)
+        weights = _weights(group, name)
+        claimed.update(id(array) for _, array in weights)
+        yield name, weights
+    left = [array.name for array in root.walk() if id(array) not in claimed]
+    if left:
+        raise CoverageError(f"{len(left)} stored arrays belong to no listed layer: {', '.join(map(printable, left[:5]))}")
+
+
+def _weights(group: Group, layer: str) -> Weights:
+    names = group.strings("weight_names")
+    if names is None:
+        if group.arrays or group.groups:
+            raise UnreadableCheckpoint(f"{printable(layer)}: the group has no list of weight_names", layer=layer)
+        return []
+    _unique(names, f"{printable(layer)}: weight_names")
+    found = []
+    for name in names:
+        array = group.array(name)
+        if array is None:
+            raise UnreadableCheckpoint(
+                f"{printable(layer)}: weight_names lists {printable(name)!r}, and there is no such dataset", layer=layer
+            )
+        found.append((name, array))
+    return found
+
+
+def _unique(names: Sequence[str], what: str) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise UnsafeCheckpoint(f"{what} lists {printable(twice)!r} twice")
+
+
+def read_layers(
+    stored: Mapping[str, Weights], model: Container, version: Version, flipped: bool
+) -> Iterator[Layer]:
+    """The layers of a whole-model file, in model order."""
+    by_group: dict[str, list[Leaf]] = {}
+    for leaf in model.leaves():
+        by_group.setdefault(leaf.group, []).append(leaf)
+    strangers = [name for name, weights in stored.items() if weights and name not in by_group]
+    if strangers:
+        raise CoverageError(f"the model configuration has no layer {printable(strangers[0])!r}, which stores weights")
+    for group, leaves in by_group.items():
+        yield from _group_layers(group, leaves, stored.get(group, []), version, flipped)
+
+
+def _group_layers(
+    group: str, leaves: Sequence[Leaf], weights: Weights, version: Version, flipped: bool
+) -> Iterator[Layer]:
+    shares = {leaves[0].path: weights} if len(leaves) == 1 else _assign(group, leaves, weights)
+    for leaf in dict((leaf.path, leaf) for leaf in leaves).values():
+        share = shares.get(leaf.path, [])
+        if share:
+            try:
+                yield assemble(leaf, split_cells(leaf, share), version, flipped=flipped)
+            except ConversionError as error:
+                yield unknown(leaf, dict(share), error)
+        elif needs_arrays(leaf) and not _held_elsewhere(leaf, leaves, shares):
+            raise CoverageError(f"{printable(leaf.path)}: the file stores no arrays for this {leaf.kind}", layer=leaf.path)
+
+
+def _held_elsewhere(leaf: Leaf, leaves: Sequence[Leaf], shares: Mapping[str, Weights]) -> bool:
+    """Whether a layer of the same name and class, shared between models, has the arrays."""
+    return any(
+        other.path in shares and (other.name, other.kind) == (leaf.name, leaf.kind) for other in leaves if other != leaf
+    )
+
+
+def _assign(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, Weights]:
+    """Which leaf of a nested model each array belongs to: by name, then by order of what is left."""
+    shares: dict[str, Weights] = {}
+    left: Weights = []
+    for weight, array in weights:
+        owner = _owner(weight, leaves)
+        if owner is None:
+            left.append((weight, array))
+        else:
+            shares.setdefault(owner.path, []).append((weight, array))
+    if left:
+        shares |= _by_order(group, [leaf for leaf in leaves if leaf.path not in shares], left)
+    return shares
+
+
+def _owner(weight: str, leaves: Sequence[Leaf]) -> Leaf | None:
+    """The one leaf whose name this array's name carries, the longest name and the deepest path winning."""
+    folders = weight.removesuffix(":0").split("/")
+    flat = folders[-1] if len(folders) == 1 else ""
+    scores: dict[Leaf, tuple[int, int]] = {}
+    for leaf in leaves:
+        lengths = [len(n) for n in _own_names(leaf) if n in folders[:-1] or (flat and flat.startswith(f"{n}_"))]
+        if lengths and name_of(weight, array_names(leaf.cells[0].class_name)) is not None:
+            shared = sum(part in folders for part in leaf.path.split("/"))
+            scores[leaf] = (max(lengths), shared)
+    best = [leaf for leaf, score in scores.items() if score == max(scores.values())]
+    return best[0] if len(best) == 1 else None
+
+
+def _own_names(leaf: Leaf) -> set[str]:
+    inner = {str(cell.config.get("name")) for cell in leaf.cells}
+    return {leaf.name, *inner, *(f"{side}_{name}" for side in ("forward", "backward") for name in inner)}
+
+
+def _by_order(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, Weights]:
+    """Arrays under names that TensorFlow made unique: their scopes in order against the leaves, trainable first."""
+    scopes: dict[str, Weights] = {}
+    for weight, array in weights:
+        scopes.setdefault(_scope(weight), []).append((weight, array))
+    ordered = sorted((leaf for leaf in leaves if needs_arrays(leaf)), key=lambda leaf: not leaf.trainable)
+    fits = len(ordered) == len(scopes) and all(
+        name_of(weight, array_names(leaf.cells[0].class_name)) is not None
+        for leaf, share in zip(ordered, scopes.values(), strict=True)
+        for weight, _ in share
+    )
+    if not fits:
+        listed = ", ".join(printable(weight) for weight, _ in weights[:5])
+        raise UnknownLayer(
+            f"{printable(group)}: cannot tell which of its layers these arrays belong to: {listed}", layer=group
+        )
+    return {leaf.path: share for leaf, share in zip(ordered, scopes.values(), strict=True)}
+
+
+def _scope(weight: str) -> str:
+    """The folder that names the layer: without the folders of a cell or a direction below it."""
+    folders = weight.split("/")[:-1]
+    while len(folders) > 1 and ("cell" in folders[-1] or folders[-1].startswith(("forward_", "backward_"))):
+        folders.pop()
+    return "/".join(folders)

@@ -1,0 +1,54 @@
+"""A bound on parsers of other people's formats: they see a file that knows how long it is and how often it was read."""
+
+from __future__ import annotations
+
+import io
+
+from layouts.errors import UnsafeCheckpoint
+
+
+class Bounded(io.RawIOBase):
+    """A read-only file over mapped bytes, in which no lie about sizes or places goes far.
+
+    Every read costs its length and 64 bytes of a budget of 16 times the file and 4 MB: a structure that leads in
+    circles or multiplies itself runs dry. With `exact`, seeking beyond the end, or asking for more bytes than follow,
+    is an error at once; `regions` then records what was read.
+    """
+
+    def __init__(self, view: memoryview, *, exact: bool = False) -> None:
+        super().__init__()
+        self._view = view
+        self._position = 0
+        self._exact = exact
+        self._budget = 16 * len(view) + (4 << 20)
+        self.regions: list[tuple[int, int]] = []
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]
+        if self._exact and not 0 <= origin + offset <= len(self._view):
+            raise UnsafeCheckpoint(f"its structure points to byte {origin + offset}, beyond the end of the file: truncated?")
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        start = self._position
+        wanted = len(self._view) - start if size is None or size < 0 else size
+        piece = self._view[start : start + wanted]
+        if self._exact and len(piece) < wanted:
+            raise UnsafeCheckpoint(f"its structure claims {wanted} bytes, beyond the end of the file: truncated?")
+        self._position += len(piece)
+        self._budget -= len(piece) + 64
+        if self._budget < 0:
+            raise UnsafeCheckpoint("its structure is damaged: it leads in circles")
+        if self._exact and piece:
+            self.regions.append((start, self._position))
+        return bytes(piece)

@@ -1,0 +1,84 @@
+"""Opening what a stranger sent: regular files only, mapped read-only, never more than is really there.
+
+Rules 2 and 11 of the project for untrusted files: `fstat` after opening without blocking, so that a FIFO, a device or a
+folder is refused and not waited for; files named inside a file stay within its folder.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The bytes of one file, or of one stored member of an archive, mapped and not yet read."""
+
+    path: str
+    view: memoryview
+    mapping: mmap.mmap | None = None
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def part(self, start: int, length: int) -> Source:
+        """A range of the same mapping."""
+        return Source(self.path, self.view[start : start + length], self.mapping)
+
+    def release(self) -> None:
+        """Tell the system that the pages read so far are not needed, so that memory in use stays small."""
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """Map a regular file. Raises `UnreadableCheckpoint` for what is missing, empty or no regular file."""
+    name = os.fspath(path)
+    try:
+        descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnreadableCheckpoint(f"cannot open the file: {reason}", path=name) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableCheckpoint("this is no regular file", path=name)
+        if not status.st_size:
+            raise UnreadableCheckpoint("the file is empty", path=name)
+        mapping = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        if isinstance(error, UnreadableCheckpoint):
+            raise
+        raise UnreadableCheckpoint(f"cannot read the file: {error.strerror}", path=name) from None
+    finally:
+        os.close(descriptor)
+    return Source(name, memoryview(mapping), mapping)
+
+
+def open_beside(owner: str, relative: str) -> Source:
+    """Open a file that `owner` names, such as a shard; it has to stand in the same folder or below it.
+
+    Raises `UnsafeCheckpoint` for an absolute name, one that leaves the folder, or a link.
+    """
+    folder = Path(owner).resolve().parent
+    problem = _outside(folder, relative)
+    if problem:
+        raise UnsafeCheckpoint(f"{printable(repr(relative))} {problem}: refused", path=owner)
+    return open_source(folder / relative)
+
+
+def _outside(folder: Path, relative: str) -> str:
+    parts = relative.replace("\\", "/").split("/")
+    if not relative or "\0" in relative or relative.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        return "is no relative path below the folder of the file that names it"
+    path = folder / relative
+    if not path.resolve().is_relative_to(folder):
+        return "is a link that leaves the folder"
+    if path.is_file() and path.stat().st_nlink > 1:
+        return "is a hard link"
+    return ""

@@ -1,0 +1,23 @@
+"""The drop-in layers of `converters.nn`: PyTorch's names and order for cells that torch.nn does not compute.
+
+1. Everything is laid out as in `layouts.pytorch`, so a state_dict reads the same.
+2. A reset-before GRU adds its two biases in every gate; PyTorch's nn.GRU computes another equation.
+3. Peepholes of an LSTM stand in one more array, blocks i, f, o: no module of torch.nn has them.
+"""
+
+from layouts import cells, pytorch
+from layouts.layout import Layout
+
+_SPELL = pytorch.LSTM.spell
+
+GRU_RESET_BEFORE = Layout("gateport", cells.GRU_RESET_BEFORE, pytorch.GRU.arrays, gates="rzn", spell=_SPELL, spells="GRU")
+LSTM = Layout(
+    "gateport",
+    cells.LSTM,
+    {**pytorch.LSTM.arrays, "weight_p_l{layer}{direction}": "(gate:ifo unit) -> peephole"},
+    gates="ifgo",
+    spell=_SPELL,
+    spells="LSTM",
+)
+
+LAYERS = {"LSTM": (LSTM,), "GRU": (GRU_RESET_BEFORE,)}

@@ -1,0 +1,103 @@
+"""Haiku: hk.LSTM, hk.GRU, hk.VanillaRNN, and the layers around them. Names are paths below one module.
+
+1. Weights are (input, units): the transpose of PyTorch's. Source: haiku._src.basic.Linear, `jnp.dot(inputs, w)`.
+2. LSTM concatenates x and h, so `linear/w` is (input + state, gates × units) with blocks i, g, f, o. Source:
+   haiku._src.recurrent.LSTM, `i, g, f, o = jnp.split(...)`.
+3. LSTM always adds 1 to f when it runs (`jax.nn.sigmoid(f + 1)`): a fixed number, no argument, and not stored.
+4. GRU blocks are z, r, n (there: a). It resets before the product, and h' = (1 - z) h + z n: its z has the opposite
+   sense of PyTorch's. Source: the docstring of haiku._src.recurrent.GRU. nn.GRU computes no such layer.
+5. LSTM and GRU have one bias; VanillaRNN has two, or one with `double_bias=False`.
+6. VanillaRNN computes relu, and nothing else. LSTM and GRU compute tanh and σ, and nothing else.
+7. Convolutions are channels last, (height, width, in, out). Source: haiku._src.conv.ConvND.
+8. Norms say `scale` and `offset`. BatchNorm keeps axes of one in every array, as many as the input has; its averages
+   stand in the state, beside counters that inference does not read. Source: haiku._src.batch_norm, moving_averages.
+"""
+
+from layouts import cells
+from layouts.layout import Layout
+
+_FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+
+LSTM = Layout(
+    "haiku",
+    cells.LSTM,
+    {
+        "linear/w": "(input + state) (gate unit) -> input_weight + recurrent_weight",
+        "linear/b": "(gate unit) -> input_bias",
+    },
+    gates="igfo",
+    added={"f": "forget_bias"},
+    implies=_FIXED | {"forget_bias": 1.0},
+    spells="LSTM",
+)
+GRU = Layout(
+    "haiku",
+    cells.GRU_RESET_BEFORE,
+    {
+        "w_i": "input (gate unit) -> input_weight",
+        "w_h": "state (gate unit) -> recurrent_weight",
+        "b": "(gate unit) -> input_bias",
+    },
+    gates="zrn",
+    negated="z",
+    implies=_FIXED,
+    spells="GRU",
+)
+RNN = Layout(
+    "haiku",
+    cells.RNN,
+    {
+        "linear/w": "input unit -> input_weight",
+        "linear/b": "unit -> input_bias",
+        "linear_1/w": "state unit -> recurrent_weight",
+        "linear_1/b": "unit -> recurrent_bias",
+    },
+    implies={"activation": "relu"},
+    spells="VanillaRNN",
+)
+
+_BIAS = {"b": "out -> bias"}
+_COUNTERS = ("~/mean_ema/counter", "~/mean_ema/hidden", "~/var_ema/counter", "~/var_ema/hidden")
+LINEAR = Layout("haiku", cells.LINEAR, {"w": "in out -> weight"} | _BIAS, spells="Linear")
+CONV1D = Layout("haiku", cells.CONV1D, {"w": "width in out -> weight"} | _BIAS, spells="Conv1D")
+CONV2D = Layout("haiku", cells.CONV2D, {"w": "height width in out -> weight"} | _BIAS, spells="Conv2D")
+EMBED = Layout("haiku", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, spells="Embed")
+LAYER_NORM = Layout(
+    "haiku", cells.LAYER_NORM, {"scale": "feature -> weight", "offset": "feature -> bias"}, spells="LayerNorm"
+)
+BATCH_NORM_2D = Layout(
+    "haiku",
+    cells.BATCH_NORM,
+    {
+        "scale": "1 1 1 channel -> weight",
+        "offset": "1 1 1 channel -> bias",
+        "~/mean_ema/average": "1 1 1 channel -> running_mean",
+        "~/var_ema/average": "1 1 1 channel -> running_var",
+    },
+    ignored=_COUNTERS,
+    spells="BatchNorm (images)",
+)
+BATCH_NORM_1D = Layout(
+    "haiku",
+    cells.BATCH_NORM,
+    {
+        "scale": "1 1 channel -> weight",
+        "offset": "1 1 channel -> bias",
+        "~/mean_ema/average": "1 1 channel -> running_mean",
+        "~/var_ema/average": "1 1 channel -> running_var",
+    },
+    ignored=_COUNTERS,
+    spells="BatchNorm (sequences)",
+)
+
+LAYERS = {
+    "LSTM": (LSTM,),
+    "GRU": (GRU,),
+    "VanillaRNN": (RNN,),
+    "Linear": (LINEAR,),
+    "Conv1D": (CONV1D,),
+    "Conv2D": (CONV2D,),
+    "Embed": (EMBED,),
+    "LayerNorm": (LAYER_NORM,),
+    "BatchNorm": (BATCH_NORM_2D, BATCH_NORM_1D),
+}

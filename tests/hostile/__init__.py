@@ -1,0 +1,35 @@
+"""Builders of hostile files: one function a case, and `CASES`, the table of them all.
+
+Every case gives one typed error, one line on stderr, exit code 1, and no output file. A case's
+docstring says in one sentence what is wrong and names the row and rule that it breaks:
+
+    1 a config is data   2 paths   3 HDF5   4 zip   5 memory   6 accounting   7 meaning   8 errors
+
+`SOUND` are the files that the attacks start from; a test that refuses those proves nothing.
+Nothing here imports the library under test. Not buildable as a case: storage that was allocated
+but never written (early allocation), for a file cannot tell it from zeros.
+"""
+
+from . import (
+    archives,
+    configs,
+    hdf5_chunks,
+    hdf5_headers,
+    hdf5_links,
+    hdf5_names,
+    hdf5_storage,
+    hdf5_types,
+    others,
+)
+from .cases import Case, Kind, sound_h5, sound_keras
+from .others import sound_shards
+
+__all__ = ["CASES", "SOUND", "Case", "Kind"]
+
+SOUND = (sound_h5, sound_keras, sound_shards)
+PARTS = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names, archives,
+         configs, others)
+CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
+
+if len(CASES) != sum(len(part.CASES) for part in PARTS):
+    raise ValueError("two hostile cases have one name")
