@@ -21,8 +21,8 @@ def call(name: str, *positional: Any, **keywords: Any) -> str:
     return f"{name}({', '.join(given)})"
 
 
-def recurrent_constructor(parts: Sequence[Part], *, torch_only: bool) -> str:
-    """`nn.LSTM(3, 5, batch_first=True)`, or the `converters.nn` layer that computes what torch.nn cannot."""
+def recurrent_constructor(parts: Sequence[Part]) -> str:
+    """`nn.LSTM(3, 5, batch_first=True)`; with keywords that torch.nn does not have, what it would have to be."""
     first, sizes = parts[0], parts[0].solved()
     cell, options = first.cell.name, first.options
     activation = options.get("activation", "tanh")
@@ -31,7 +31,7 @@ def recurrent_constructor(parts: Sequence[Part], *, torch_only: bool) -> str:
     relu = cell == "rnn" and activation == "relu"
     state = sizes.get("state", sizes["unit"])
     return call(
-        f"{'nn' if torch_only else 'converters.nn'}.{_CELLS[cell]}",
+        f"nn.{_CELLS[cell]}",
         sizes["input"],
         sizes["unit"],
         num_layers=_positive(1 + max(part.depth for part in parts)),

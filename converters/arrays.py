@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,9 @@ class LazyArray:
     release: Callable[[], None] = lambda: None
 
     @property
-    def nbytes(self) -> int:
-        """Size of the array in bytes once read."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
 
     @property
     def is_floating(self) -> bool:

@@ -92,7 +92,8 @@ class Checkpoint:
     version: str
     container: str
     layers: tuple[Layer, ...]
-    notes: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    """Layers without weights that hold code, or are of somebody's own class: what they compute is not known."""
 
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""

@@ -6,6 +6,7 @@ parameter, and accounts for every stored array. It gathers all problems and rais
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,10 @@ class Tensor:
     key: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,17 +226,19 @@ def _module(
 ) -> Module:
     problems: list[ConversionError] = []
     target = _target(parts[0].cell)
-    exact = target.framework != _DROP_IN
     dummies = _dummies(parts, dtype)
     if any(piece.slot not in target.slots for piece in dummies):
-        target, exact = catalogue.target(_DROP_IN, parts[0].cell), False
-    constructor = _constructor(layers[0], parts, torch_only=True)
+        target = catalogue.target(_DROP_IN, parts[0].cell)
+    constructor = _constructor(layers[0], parts)
     reasons = list(_reasons(layers[0], parts, target))
     if reasons:
         way_out = ""
         if parts[0].cell.recurrent:
-            constructor = _constructor(layers[0], parts, torch_only=False)
-            way_out = f". {constructor} computes it; strict=False gives its weights, under the same names"
+            constructor = ""
+            way_out = (
+                ". strict=False (--no-strict) gives its weights under PyTorch's names, for a module of your own that computes "
+                f"{advice.recurrent_constructor(parts)}"
+            )
         problems.append(
             NotRepresentable(
                 f"{printable(layers[0].path)}: {'; '.join(reasons)}{way_out}", layer=layers[0].path, layout=target.name
@@ -255,9 +262,9 @@ def _target(cell: Cell) -> Layout:
         return catalogue.target(_DROP_IN, cell)
 
 
-def _constructor(layer: Layer, parts: Sequence[Part], *, torch_only: bool) -> str:
+def _constructor(layer: Layer, parts: Sequence[Part]) -> str:
     if parts[0].cell.recurrent:
-        return advice.recurrent_constructor(parts, torch_only=torch_only)
+        return advice.recurrent_constructor(parts)
     return advice.constructor(parts[0], layer.facts)
 
 
@@ -269,8 +276,7 @@ def _reasons(layer: Layer, parts: Sequence[Part], target: Layout) -> Iterator[st
     if any(piece.slot == "peephole" for piece in parts[0].pieces()):
         yield "it has peepholes, and nn.LSTM has none"
     module = target.spells
-    computes = target.computes or catalogue.target("pytorch", _RELATED.get(cell.name, cell)).computes
-    for option, possible in computes.items():
+    for option, possible in target.computes.items():
         value = parts[0].options.get(option, possible[0])
         if value not in possible:
             yield f"its {option} is {_explained(value)}, and nn.{module} computes {' or '.join(map(str, possible))}"
@@ -279,15 +285,8 @@ def _reasons(layer: Layer, parts: Sequence[Part], target: Layout) -> Iterator[st
         left, right = (int(np.prod([sizes[word] for word in words.split()])) for words in (one, other))
         if left != right:
             yield f"nn.{module} needs {one.replace(' ', ' × ')} = {other}, and here they are {left} and {right}"
-    if cell.name == "layer_norm" and _rms_scaling(layer):
+    if layer.facts.get("rms_scaling"):
         yield "rms_scaling=True is another equation"
-
-
-_RELATED: dict[str, Cell] = {}
-
-
-def _rms_scaling(layer: Layer) -> bool:
-    return bool(layer.facts.get("rms_scaling"))
 
 
 _FORMULAS = {

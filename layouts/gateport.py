@@ -1,4 +1,4 @@
-"""The drop-in layers of `converters.nn`: PyTorch's names and order for cells that torch.nn does not compute.
+"""PyTorch's names and order for recurrent cells that no module of torch.nn computes, for modules of one's own.
 
 1. Everything is laid out as in `layouts.pytorch`, so a state_dict reads the same.
 2. A reset-before GRU adds its two biases in every gate; PyTorch's nn.GRU computes another equation.
@@ -10,13 +10,22 @@ from layouts.layout import Layout
 
 _SPELL = pytorch.LSTM.spell
 
-GRU_RESET_BEFORE = Layout("gateport", cells.GRU_RESET_BEFORE, pytorch.GRU.arrays, gates="rzn", spell=_SPELL, spells="GRU")
+GRU_RESET_BEFORE = Layout(
+    "gateport",
+    cells.GRU_RESET_BEFORE,
+    pytorch.GRU.arrays,
+    gates="rzn",
+    spell=_SPELL,
+    computes=pytorch.GRU.computes,
+    spells="GRU",
+)
 LSTM = Layout(
     "gateport",
     cells.LSTM,
     {**pytorch.LSTM.arrays, "weight_p_l{layer}{direction}": "(gate:ifo unit) -> peephole"},
     gates="ifgo",
     spell=_SPELL,
+    computes=pytorch.LSTM.computes,
     spells="LSTM",
 )
 

@@ -1,6 +1,7 @@
 """Keras: the layers that stand around the recurrent ones. How they differ from PyTorch is told in `layouts.keras`.
 
-`flipped` is True for a file of the Theano backend, which applies kernels as true convolutions. `dim_ordering` is an
+`flipped` is True for a file of the Theano backend, which applies kernels as true convolutions; there Keras itself
+flips the depthwise kernels beforehand, so these are stored as on TensorFlow. `dim_ordering` is an
 option of Keras 1 alone: "th" stores convolution kernels as PyTorch does.
 """
 
@@ -23,16 +24,8 @@ _SEPARABLE_1D = {
     "depthwise_kernel": "width in multiplier -> depthwise_weight",
     "pointwise_kernel": "1 (in multiplier) out -> pointwise_weight",
 } | _BIAS
-_SEPARABLE_1D_FLIPPED = {
-    "depthwise_kernel": "~width in multiplier -> depthwise_weight",
-    "pointwise_kernel": "1 (in multiplier) out -> pointwise_weight",
-} | _BIAS
 _SEPARABLE_2D = {
     "depthwise_kernel": "height width in multiplier -> depthwise_weight",
-    "pointwise_kernel": "1 1 (in multiplier) out -> pointwise_weight",
-} | _BIAS
-_SEPARABLE_2D_FLIPPED = {
-    "depthwise_kernel": "~height ~width in multiplier -> depthwise_weight",
     "pointwise_kernel": "1 1 (in multiplier) out -> pointwise_weight",
 } | _BIAS
 
@@ -193,32 +186,17 @@ DEPTHWISE_CONV2D = (
         "keras",
         cells.DEPTHWISE_CONV2D,
         {"depthwise_kernel": "height width in multiplier -> weight"} | _BIAS,
-        when=_PLAIN,
         spells="DepthwiseConv2D",
     ),
     Layout(
         "keras",
         cells.DEPTHWISE_CONV2D,
-        {"depthwise_kernel": "~height ~width in multiplier -> weight"} | _BIAS,
-        when=_THEANO,
-        spells="DepthwiseConv2D (Theano)",
-    ),
-    Layout(
-        "keras",
-        cells.DEPTHWISE_CONV2D,
         {"kernel": "height width in multiplier -> weight"} | _BIAS,
-        when=_PLAIN,
         spells="DepthwiseConv2D (Keras 3)",
     ),
 )
-SEPARABLE_CONV1D = (
-    Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, when=_PLAIN, spells="SeparableConv1D"),
-    Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D_FLIPPED, when=_THEANO, spells="SeparableConv1D (Theano)"),
-)
-SEPARABLE_CONV2D = (
-    Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, when=_PLAIN, spells="SeparableConv2D"),
-    Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D_FLIPPED, when=_THEANO, spells="SeparableConv2D (Theano)"),
-)
+SEPARABLE_CONV1D = (Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, spells="SeparableConv1D"),)
+SEPARABLE_CONV2D = (Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, spells="SeparableConv2D"),)
 BATCH_NORM = (
     Layout("keras", cells.BATCH_NORM, _AFFINE | _MOVING, ignored=_RENORM, spells="BatchNormalization"),
     Layout("keras", cells.BATCH_NORM, _AFFINE | _RUNNING, spells="BatchNormalization (Keras 1)"),

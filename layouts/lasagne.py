@@ -1,14 +1,15 @@
-"""Lasagne: LSTMLayer, GRULayer, RecurrentLayer. Names are those of the layer's parameters, in the order it stores
-them.
+"""Lasagne: LSTMLayer, GRULayer, RecurrentLayer. Names are those of the layer's parameters.
 
 1. Matrices are (input, units), `T.dot(input, W)`: the transpose of PyTorch's. Source: lasagne.layers.recurrent.
 2. Every gate has arrays of its own: `W_in_to_ingate`, `W_hid_to_ingate`, `b_ingate`, and so on. One bias, on the
    input.
 3. LSTMLayer has peepholes by default (`peepholes=True`): i and f look at the old cell, o at the new one. nn.LSTM
-   computes none; without them the layer is an nn.LSTM. Source: the docstring of LSTMLayer.
+   computes none; without them the layer is an nn.LSTM. Source: the docstring of LSTMLayer. Release 0.1 adds the
+   peephole of o outside σ, o = σ(…) + w c, against that docstring; 0.2 computes as it says, and that is described here.
 4. GRULayer resets after the product, but h' = (1 - u) h + u n: its update gate has the opposite sense of PyTorch's.
    The one bias of n stands outside r (…). Source: the docstring of GRULayer.
 5. Nothing is added when a layer runs. RecurrentLayer defaults to relu; the activation of every gate is an argument.
+   Release 0.1 calls the arrays of RecurrentLayer W, b and W: there only their order tells them apart.
 6. `hid_init` and `cell_init`, (1, units), are the states before the first step, stored even where they are constant
    zeros; PyTorch takes h0 and c0 as arguments. They are no weights of a cell and stand in no layout.
 7. A values file (`get_all_param_values`) has no names: for LSTMLayer W_in, W_hid, b of ingate, forgetgate, cell,

@@ -33,8 +33,12 @@ class Archive:
         if len(members) > _MOST_MEMBERS:
             raise UnsafeCheckpoint(f"the archive lists {len(members)} members", path=source.path)
         self.members: dict[str, zipfile.ZipInfo] = {}
-        for member in members:
+        end = 0
+        for member in sorted(members, key=lambda member: member.header_offset):
             self._check(member)
+            if member.header_offset < end:
+                raise self._refuse(member, "shares its bytes with another member")
+            end = member.header_offset + _LOCAL.size + member.compress_size
             self.members[member.filename] = member
 
     def _refuse(self, member: zipfile.ZipInfo, why: str) -> UnsafeCheckpoint:
@@ -64,7 +68,7 @@ class Archive:
         elif member.file_size != member.compress_size:
             raise self._refuse(member, "is stored, and its two sizes differ")
         if _checksum(data) != member.CRC:
-            raise UnreadableCheckpoint(f"archive member {name}: the checksum is wrong", path=self._source.path)
+            raise UnreadableCheckpoint(f"archive member {name}: the checksum (CRC) is wrong", path=self._source.path)
         return data
 
     def _stored(self, member: zipfile.ZipInfo) -> Source:
@@ -86,7 +90,7 @@ class Archive:
 
     def _inflated(self, member: zipfile.ZipInfo, data: memoryview, limit: int) -> bytearray:
         if member.file_size > limit:
-            raise self._refuse(member, f"would inflate to {member.file_size} bytes; the limit is {limit}")
+            raise self._refuse(member, f"is too large: it would inflate to {member.file_size} bytes, and the limit is {limit}")
         inflater, result = zlib.decompressobj(-15), bytearray()
         try:
             for piece in _panels(data):

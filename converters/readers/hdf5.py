@@ -60,9 +60,11 @@ class Group:
 
     def strings(self, name: str) -> list[str] | None:
         """An attribute that lists names, joined from `name0`, `name1`, … where it was too long for one."""
+        parts = sorted((k for k in self.attributes if k.startswith(name) and k[len(name) :].isdigit()), key=_number)
+        if name in self.attributes and parts:
+            raise UnreadableCheckpoint(f"{self.path or '/'}: the attribute {name} is there both whole and in parts")
         if name in self.attributes:
             return _as_strings(self.attributes[name], f"{self.path}@{name}")
-        parts = sorted((k for k in self.attributes if k.startswith(name) and k[len(name) :].isdigit()), key=_number)
         if not parts:
             return None
         if [_number(part) for part in parts] != list(range(len(parts))):
@@ -93,7 +95,7 @@ def read_tree(source: Source) -> Group:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _Walk(source.part(start, len(source) - start)).root()
+            return _Walk(source.part(start, len(source) - start)).root(start)
     except CheckpointError as error:
         error.path = error.path or source.path
         raise
@@ -114,10 +116,10 @@ class _Walk:
         self._regions: list[tuple[int, int, str]] = []
         self._declared = 0
 
-    def root(self) -> Group:
+    def root(self, userblock: int) -> Group:
         from converters.readers.hdf5_objects import root_address
 
-        tree = self._group(self._object(root_address(self._stream, len(self._source)), ""), "", 0)
+        tree = self._group(self._object(root_address(self._stream, len(self._source), userblock), ""), "", 0)
         self._check_regions()
         return tree
 

@@ -49,9 +49,11 @@ class Stored(NamedTuple):
     filters: tuple[int, ...] = ()
 
 
-def root_address(stream: Bounded, size: int) -> int:
-    """The address of the root group. Raises `UnsafeCheckpoint` when the file is shorter than it says."""
+def root_address(stream: Bounded, size: int, userblock: int) -> int:
+    """The address of the root group of a file behind a user block of so many bytes. Raises `UnsafeCheckpoint` when the file is shorter than it says."""
     block = SuperBlock(stream, 0)
+    if block._contents["base_address"] != userblock:
+        raise UnreadableCheckpoint("the superblock of the file is damaged: it says that the file begins elsewhere")
     if block._contents["end_of_file_address"] - block._contents["base_address"] > size:
         raise UnsafeCheckpoint("the file is truncated: it is shorter than its own header says")
     return int(block.offset_to_dataobjects)
@@ -64,6 +66,7 @@ class Object(DataObjects):  # type: ignore[misc]
         super().__init__(stream, address)
         self._path = path
         self._wanted: tuple[str, ...] = ()
+        self._text_left = stream.seek(0, 2)
 
     @property
     def is_array(self) -> bool:
@@ -129,7 +132,12 @@ class Object(DataObjects):  # type: ignore[misc]
     def _vlen_size_and_data(self, buf: bytes, offset: int) -> tuple[int, Any]:
         size, data = super()._vlen_size_and_data(buf, offset)
         if data is not None and len(data) != size:
-            raise UnsafeCheckpoint(f"{printable(self._path)}: an attribute claims a string of {size} bytes; {len(data)} are stored")
+            raise UnsafeCheckpoint(
+                f"{printable(self._path or '/')}: an attribute claims a string of {size} bytes; {len(data)} are stored"
+            )
+        self._text_left -= size
+        if self._text_left < 0:
+            raise UnsafeCheckpoint(f"{printable(self._path or '/')}: an attribute names one stored string many times")
         return size, data
 
     def _message(self, kind: int, what: str) -> int:
@@ -241,10 +249,10 @@ def _text(value: Any) -> str | list[str] | None:
     if isinstance(value, np.ndarray) and value.ndim:
         if not value.size:
             return []
-        texts = [_text(item) for item in value.ravel()[:]]
+        texts = [_text(item) for item in value.ravel()]
         return [text for text in texts if isinstance(text, str)] if all(isinstance(t, str) for t in texts) else None
     if isinstance(value, bytes | np.bytes_):
-        return bytes(value).split(b"\0")[0].decode("utf-8", "surrogateescape")
+        return bytes(value).rstrip(b"\0").decode("utf-8", "surrogateescape")
     if isinstance(value, str):
         return value
     return _empty(value)

@@ -15,12 +15,12 @@ _DEEPEST = 100
 def parse_json(data: bytes | str, what: str, path: str) -> Any:
     """Parse a JSON text of at most 40 MB, two million values and 100 levels. `what` names it in errors."""
     if len(data) > _MOST_BYTES:
-        raise UnsafeCheckpoint(f"{what} has {len(data)} bytes; the limit is {_MOST_BYTES}", path=path)
+        raise UnsafeCheckpoint(f"{what} is too large: {len(data)} bytes, and the limit is {_MOST_BYTES}", path=path)
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
         if text.count(",") + text.count("[") + text.count("{") > _MOST_VALUES:
             raise UnsafeCheckpoint(f"{what} holds more than {_MOST_VALUES} values", path=path)
-        value = json.loads(text, object_pairs_hook=_unique_keys)
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except RecursionError:
         raise UnsafeCheckpoint(f"{what} is nested too deeply", path=path) from None
     except ValueError as error:
@@ -30,6 +30,10 @@ def parse_json(data: bytes | str, what: str, path: str) -> Any:
     if _deeper_than(value, _DEEPEST):
         raise UnsafeCheckpoint(f"{what} is nested deeper than {_DEEPEST} levels", path=path)
     return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

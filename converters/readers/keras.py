@@ -13,11 +13,11 @@ from converters.readers import keras_inference, keras_legacy, keras_numbered
 from converters.readers.archive import Archive
 from converters.readers.hdf5 import Group, read_tree
 from converters.readers.json_data import parse_json
-from converters.readers.keras_config import Container, is_model, read_model
+from converters.readers.keras_config import Container, check_object, is_model, read_model
 from converters.readers.keras_graph import GraphFacts, graph_facts
 from converters.readers.keras_semantics import Version, activation, parse_version
 from converters.readers.source import Source, open_beside, open_source
-from layouts.errors import ConversionError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 Assume = Mapping[str, str]
 """'layer.option' or 'option' -> value, for what a file without configuration cannot tell."""
@@ -81,6 +81,10 @@ def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
         raise UnsafeCheckpoint(f"the index names {len(files)} files", path=source.path)
     roots = [read_tree(open_beside(source.path, name)) for name in files]
     with _located(source.path):
+        stored = keras_numbered.folders(*roots)
+        for folder in map(str, weight_map):
+            if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
+                raise CoverageError(f"the index lists {printable(folder)}, and no shard stores its arrays")
         return _numbered(source.path, f"weights in {len(roots)} shards", roots, None, parse_version(""), assume)
 
 
@@ -111,6 +115,7 @@ def _parts(
     path: str, container: str, config: Source, metadata: Source | None, weights: Source, assume: Assume
 ) -> Checkpoint:
     described = parse_json(bytes(config.view), "config.json", path)
+    check_object(described, "config.json", path)
     facts = parse_json(bytes(metadata.view), "metadata.json", path) if metadata else {}
     version = parse_version(facts.get("keras_version") if isinstance(facts, dict) else "")
     root = read_tree(weights)
@@ -141,6 +146,8 @@ def _legacy(
     backend = root.attributes.get("backend") or weights.attributes.get("backend")
     text = root.attributes.get("model_config")
     config = parse_json(text, "model_config", path) if isinstance(text, str) else config
+    if "model_config" in root.attributes:
+        check_object(config, "model_config", path)
     stored = list(keras_legacy.groups(weights))
     version = version or parse_version(said or ("1" if _keras1_names(stored) else ""))
     theano = backend == "theano" or (version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w))
@@ -173,7 +180,15 @@ def _checkpoint(
     facts = graph_facts(model) if model else {}
     known = tuple(_in_graph(_stated(layer, assume, version), facts.get(layer.path)) for layer in layers)
     _check_assumptions(known, assume)
-    return Checkpoint(path, "keras", version.text, container, known)
+    return Checkpoint(path, "keras", version.text, container, known, _code(model, known))
+
+
+def _code(model: Container | None, layers: Iterable[Layer]) -> tuple[str, ...]:
+    """Layers without weights whose computation no configuration tells: Lambda, and registered classes."""
+    with_weights = {layer.path for layer in layers}
+    leaves = model.leaves() if model else ()
+    own = [leaf for leaf in leaves if leaf.class_name in ("Lambda", "TFOpLambda") or ">" in leaf.class_name]
+    return tuple(f"{leaf.path} ({leaf.class_name})" for leaf in own if leaf.path not in with_weights)
 
 
 def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from layouts.errors import UnreadableCheckpoint, printable
+from layouts.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 Config = Mapping[str, Any]
 
 _SEQUENTIAL = {"Sequential"}
+_MODELS = {"Sequential", "Functional", "Model", "Graph"}
 _WRAPPERS = {"TimeDistributed", "SpectralNormalization", "EagerSpectralNormalization"}
 _MOST_LAYERS = 20_000
 _DEEPEST = 20
@@ -92,15 +93,25 @@ def read_model(config: Any, path: str) -> Container:
     """The structure of a `model_config` or `config.json`. Raises `UnreadableCheckpoint` when it is malformed."""
     try:
         return _Reader(path).container(_member(config), "", "", "layers", 0)
+    except CheckpointError as error:
+        error.path = error.path or path
+        raise
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        if isinstance(error, UnreadableCheckpoint):
-            raise
         raise UnreadableCheckpoint(f"the model configuration is malformed: {printable(error)!s}", path=path) from None
 
 
 def is_model(config: Any) -> bool:
     """Whether a configuration lists layers, as Sequential and functional models do and subclassed ones do not."""
-    return isinstance(config, dict) and _listed(config.get("config")) is not None
+    if not isinstance(config, dict):
+        return False
+    inner = config.get("config")
+    return config.get("class_name") in _MODELS or _listed(inner) is not None or (isinstance(inner, dict) and "layers" in inner)
+
+
+def check_object(config: Any, what: str, path: str) -> None:
+    """Raise `UnreadableCheckpoint` unless this is the configuration of some object."""
+    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+        raise UnreadableCheckpoint(f"{what} is malformed: it describes no model", path=path)
 
 
 def snake_case(name: str) -> str:
@@ -167,7 +178,7 @@ class _Reader:
     def _read(self, item: Config, path: str, group: str, storage: str, depth: int) -> Leaf | Container:
         name = _name(item)
         path, group = f"{path}/{name}" if path else name, group or name
-        if is_model(item):
+        if _listed(item["config"]) is not None:
             return self.container(item, path, group, f"{storage}/layers", depth + 1)
         return self._leaf(item, path, group, storage)
 
@@ -177,11 +188,22 @@ class _Reader:
             wrappers.append(item["class_name"])
             outer, item = item, _member(item["config"]["layer"])
             storage += "/layer"
-            if is_model(item):
+            if _listed(item["config"]) is not None:
                 return self.container(item, path, group, f"{storage}/layers", len(wrappers) + 1)
             item = {**item, "config": {"trainable": outer["config"].get("trainable", True), **item["config"]}}
-        cells = tuple(_cells(item["class_name"], dict(item["config"])))
-        return Leaf(path, group, storage, item["class_name"], dict(item["config"]), cells, tuple(wrappers))
+        class_name = _own_class(item)
+        cells = tuple(_cells(class_name, dict(item["config"])))
+        return Leaf(path, group, storage, class_name, dict(item["config"]), cells, tuple(wrappers))
+
+
+def _own_class(item: Config) -> str:
+    """The class name; under its package when somebody registered a class of their own, perhaps by a known name."""
+    registered, module, name = item.get("registered_name"), item.get("module"), str(item["class_name"])
+    if isinstance(registered, str) and ">" in registered:
+        return registered
+    if isinstance(module, str) and module.split(".")[0] not in ("keras", "tensorflow", "tf_keras", "builtins"):
+        return f"{module}>{name}"
+    return name
 
 
 def _name(item: Config) -> str:
@@ -191,6 +213,9 @@ def _name(item: Config) -> str:
         return snake_case(item["class_name"])
     if not isinstance(name, str) or not name:
         raise UnreadableCheckpoint(f"a layer of class {printable(item['class_name'])} has no name")
+    words = name.replace("\\", "/").split("/")
+    if not name.isprintable() or ".." in words or not all(words):
+        raise UnsafeCheckpoint(f"the layer name {printable(repr(name))} is no name for a module: refused")
     return name
 
 

@@ -125,10 +125,32 @@ def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> 
     if cell.class_name in ("GRU", "GRUCell") and len(shapes.get("bias", ())) == 2:
         options["reset_after"] = True
     stored_as = {"flipped": flipped, "dim_ordering": cell.config.get("dim_ordering", "tf")}
+    if cell.class_name == "BatchNormalization" and cell.config.get("mode", 0) != 0:
+        raise NotRepresentable(
+            f"BatchNormalization of Keras 1 with mode={cell.config['mode']} normalises by the statistics of its own input; "
+            "nn.BatchNorm uses the stored ones"
+        )
     layout = catalogue.choose("keras", cell.class_name, options | stored_as, shapes)
     part = Part(layout, arrays, options | dict(layout.implies), cell.direction, cell.depth)
     part.pieces()
+    _check_sizes(cell, part.solved())
     return part
+
+
+_DECLARED = {"units": ("unit", "out"), "output_dim": ("unit", "out", "feature"), "filters": ("out",), "nb_filter": ("out",)}
+"""What a configuration says of a size -> the words of the layouts for it."""
+
+
+def _check_sizes(cell: CellConfig, sizes: Mapping[str, int]) -> None:
+    """No size is zero, and the configuration agrees with the shapes that are stored."""
+    empty = [word for word, size in sizes.items() if not size]
+    if empty:
+        raise ShapeError(f"its shape makes {empty[0]} 0: the layer is empty")
+    for key, words in _DECLARED.items():
+        found = [sizes[word] for word in words if word in sizes]
+        value = cell.config.get(key)
+        if value is not None and found and (isinstance(value, bool) or value != found[0]):
+            raise ShapeError(f"its configuration says {key}={printable(repr(value))}, and its arrays make it {found[0]}")
 
 
 def check_elements(arrays: Arrays) -> None:

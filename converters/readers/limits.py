@@ -10,7 +10,7 @@ from layouts.errors import UnsafeCheckpoint
 class Bounded(io.RawIOBase):
     """A read-only file over mapped bytes, in which no lie about sizes or places goes far.
 
-    Every read costs its length and 64 bytes of a budget of 16 times the file and 4 MB: a structure that leads in
+    Every read costs its length and 64 bytes of a budget of 8 times the file and 1 MB: a structure that leads in
     circles or multiplies itself runs dry. With `exact`, seeking beyond the end, or asking for more bytes than follow,
     is an error at once; `regions` then records what was read.
     """
@@ -20,7 +20,7 @@ class Bounded(io.RawIOBase):
         self._view = view
         self._position = 0
         self._exact = exact
-        self._budget = 16 * len(view) + (4 << 20)
+        self._budget = 8 * len(view) + (1 << 20)
         self.regions: list[tuple[int, int]] = []
 
     def readable(self) -> bool:

@@ -1,0 +1,151 @@
+"""The public functions: read, plan, convert, convert_file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.checkpoint import Checkpoint
+from converters.execution import Sink, execute
+from converters.planning import Plan, make_plan
+from converters.report import Report, announce
+from layouts.errors import ConversionError, printable
+
+if TYPE_CHECKING:
+    import torch
+
+Source = Any
+"""A path, an in-memory Keras model, or a mapping of arrays with `framework=`."""
+Progress = Callable[[int, int], None]
+"""Called with the bytes just written and the bytes there are in all."""
+
+
+def read(source: Source, *, framework: str | None = None, assume: Mapping[str, str] | None = None) -> Checkpoint:
+    """What is in a source: layers, cells, shapes, options, and what needs care; `print` it. No data is read.
+
+    `source`: a file or folder that Keras wrote (any version, told apart by content), a Keras model in memory, or with
+    `framework=` a mapping of arrays in that framework's layout. `assume` states what a weights-only file cannot tell:
+    ``{"lstm.recurrent_activation": "hard_sigmoid"}``.
+
+    Raises `CheckpointError` and its kinds.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    if isinstance(source, str | os.PathLike):
+        from converters.readers import open_checkpoint
+
+        return open_checkpoint(source, assume)
+    if isinstance(source, Mapping):
+        from converters.readers.mapping import read_mapping
+
+        return read_mapping(source, framework)
+    from converters.readers.keras_memory import read_model
+
+    return read_model(source)
+
+
+def plan(
+    source: Source,
+    *,
+    layer: str | None = None,
+    stack: Mapping[str, Sequence[str]] | None = None,
+    rename: Mapping[str, str] | None = None,
+    dtype: str | np.dtype[Any] | torch.dtype | None = None,
+    strict: bool = True,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+) -> Plan:
+    """What a conversion would do, and why; `print` it. Nothing is written and no data is read.
+
+    The arguments are those of `convert`. Problems are gathered in `Plan.problems`; `Plan.check()` raises them.
+    """
+    checkpoint = read(source, framework=framework, assume=assume)
+    return make_plan(checkpoint, layer=layer, stack=stack, rename=rename, dtype=_numpy_dtype(dtype), strict=strict)
+
+
+def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
+    """Convert a source into a PyTorch state_dict: ``{"lstm.weight_ih_l0": tensor, …}``.
+
+    Keys are the layer's path and PyTorch's own names, one module a layer; shapes and order are those of `nn.LSTM`,
+    `nn.GRU`, `nn.RNN` with ``batch_first=True`` and of the modules around them, so that
+    ``load_state_dict(strict=True)`` takes them. Each element is copied once; tensors are on the CPU.
+
+    layer: one layer alone, with no prefix: ``nn.LSTM(8, 16).load_state_dict(convert(path, layer="lstm"))``.
+    stack: ``{"rnn": ["lstm", "lstm_1"]}``, consecutive layers as one module with ``num_layers=2``.
+    rename: ``{"dense": "head"}``, whole names of layers or nested models.
+    dtype: "float32", "float16", "bfloat16", "float64" or a torch dtype; default the stored one.
+    strict: False gives the weights of layers that torch.nn cannot compute, and passes unknown layers through under
+        their own names, each with a `ConversionWarning`.
+    framework, assume: see `read`.
+
+    Raises `NotRepresentable` for a layer that the PyTorch module cannot compute, `UnknownLayer`, `CoverageError`,
+    `ShapeError`, `UnreadableCheckpoint`, `UnsafeCheckpoint`; all are `ConversionError`.
+    """
+    from converters.writers.torch import StateDict
+
+    found = plan(source, **options)
+    sink = StateDict()
+    announce(_carry_out(found, sink, None))
+    return sink.tensors()
+
+
+def convert_file(
+    source: Source, output: str | os.PathLike[str], *, progress: Progress | None = None, **options: Any
+) -> Report:
+    """Convert a source into a file: `.safetensors` (with the plan in its metadata), `.pt` or `.npz`.
+
+    A `.safetensors` file is written in place: neither torch nor TensorFlow is imported, and memory stays within some
+    megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
+    `progress(bytes, total)` is called as modules are done.
+    """
+    from pathlib import Path
+
+    from converters.writers import open_writer
+    from converters.writers.atomic import replacing
+
+    found = plan(source, **options)
+    found.check()
+    target = Path(output)
+    with replacing(target, found.checkpoint.path) as temporary:
+        writer = open_writer(target, temporary, found)
+        warnings = _carry_out(found, writer, progress)
+        writer.close()
+    return Report(found, os.fspath(output), warnings)
+
+
+def _carry_out(found: Plan, sink: Sink, progress: Progress | None) -> tuple[str, ...]:
+    """Execute a plan that has no fatal problem; returns its warnings."""
+    found.check()
+    total = sum(tensor.nbytes for tensor in found.tensors)
+    warnings = [*found.warnings, *(" ".join(str(problem).split()) for problem in found.problems)]
+    try:
+        for done in execute(found, sink):
+            warnings += _not_finite(done.not_finite)
+            if progress:
+                progress(sum(tensor.nbytes for tensor in done.module.tensors), total)
+    except ConversionError as error:
+        error.path = error.path or found.checkpoint.path
+        raise
+    return tuple(warnings)
+
+
+def _not_finite(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        yield f"{printable(name)} holds NaN or infinite numbers; they are converted as they are"
+
+
+def _numpy_dtype(dtype: Any) -> np.dtype[Any] | None:
+    """A dtype by name or as torch's, as NumPy's; floating point only."""
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.") if not isinstance(dtype, np.dtype | type) else np.dtype(dtype).name
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    if name not in ("float16", "float32", "float64"):
+        raise ConversionError(f"dtype {printable(name)}: float16, bfloat16, float32 and float64 can be written")
+    return np.dtype(name)

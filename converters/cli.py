@@ -1,0 +1,217 @@
+"""The command `gateport`: inspect, plan, convert, layouts.
+
+Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converters import api
+from layouts.errors import ConversionError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_WAIT = 1.0
+"""Seconds before a progress bar appears."""
+
+
+@contextmanager
+def _refusing(as_json: bool) -> Iterator[None]:
+    """Turn a typed error into one line on stderr and exit code 1; `--debug` lets it through."""
+    try:
+        yield
+    except ConversionError as error:
+        if click.get_current_context().find_root().params.get("debug"):
+            raise
+        if as_json:
+            from converters.summary import problem_data
+
+            click.echo(json.dumps({"error": problem_data(error)}, ensure_ascii=False))
+        click.echo(f"gateport: {error.line}", err=True)
+        sys.exit(1)
+    except (MemoryError, RecursionError) as error:
+        click.echo(f"gateport: {type(error).__name__}: the file claims more than can be held", err=True)
+        sys.exit(1)
+
+
+def _pairs(what: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+    """A callback that reads repeated KEY=VALUE options."""
+
+    def parse(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for value in values:
+            key, equals, text = value.partition("=")
+            if not equals or not key or not text:
+                raise click.BadParameter(f"{value!r}: expected {what}")
+            if key in found:
+                raise click.BadParameter(f"{key!r} is given twice")
+            found[key] = text
+        return found
+
+    return parse
+
+
+_SOURCE = click.argument("source", type=click.Path())
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
+_ASSUME = click.option(
+    "--assume",
+    multiple=True,
+    callback=_pairs("[LAYER.]OPTION=VALUE"),
+    metavar="[LAYER.]OPTION=VALUE",
+    help="State what a weights-only file cannot tell, e.g. lstm.recurrent_activation=hard_sigmoid. Repeatable.",
+)
+_CHOICES: tuple[Callable[[Any], Any], ...] = (
+    click.option("--layer", metavar="PATH", help="Convert one layer alone, its parameters without a prefix."),
+    click.option(
+        "--stack",
+        multiple=True,
+        callback=_pairs("NAME=LAYER,LAYER"),
+        metavar="NAME=LAYER,LAYER",
+        help="Make one module with num_layers out of consecutive recurrent layers. Repeatable.",
+    ),
+    click.option(
+        "--rename",
+        multiple=True,
+        callback=_pairs("OLD=NEW"),
+        metavar="OLD=NEW",
+        help="Rename a layer, or a nested model. Repeatable.",
+    ),
+    click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32", "float64"]), help="Default: as stored."),
+    click.option(
+        "--strict/--no-strict",
+        default=True,
+        help="With --no-strict, give the weights of layers that torch.nn cannot compute, and pass unknown layers through.",
+    ),
+)
+
+
+def _choices(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_CHOICES):
+        command = option(command)
+    return command
+
+
+def _options(values: Mapping[str, Any]) -> dict[str, Any]:
+    stack = {name: paths.split(",") for name, paths in values["stack"].items()}
+    return {**values, "stack": stack}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gateport")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Trained recurrent models out of other frameworks and into PyTorch, proven equal."""
+
+
+@main.command()
+@_SOURCE
+@_ASSUME
+@_JSON
+def inspect(source: str, assume: dict[str, str], as_json: bool) -> None:
+    """Show what is in a model file: layers, shapes, options, and what needs care."""
+    with _refusing(as_json):
+        found = api.read(source, assume=assume)
+        if as_json:
+            from converters.summary import checkpoint_data
+
+            return click.echo(json.dumps(checkpoint_data(found), ensure_ascii=False, default=str))
+        from converters.tables import checkpoint_table, print_tables
+
+        print_tables([checkpoint_table(found)])
+
+
+@main.command()
+@_SOURCE
+@_choices
+@_ASSUME
+@_JSON
+def plan(source: str, as_json: bool, **values: Any) -> None:
+    """Show what a conversion would do, and why; write nothing. Exit 1 when it would be refused."""
+    with _refusing(as_json):
+        found = api.plan(source, **_options(values))
+        if as_json:
+            from converters.summary import plan_data
+
+            click.echo(json.dumps(plan_data(found), ensure_ascii=False, default=str))
+        else:
+            from converters.tables import plan_tables, print_tables
+
+            print_tables(plan_tables(found))
+        found.check()
+
+
+@main.command()
+@_SOURCE
+@click.argument("output", type=click.Path())
+@_choices
+@_ASSUME
+@_JSON
+def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
+    """Convert a model file into OUTPUT: .safetensors, .pt or .npz."""
+    with _refusing(as_json), _Bar() as bar:
+        report = api.convert_file(source, output, progress=bar.advance, **_options(values))
+        bar.stop()
+        for text in report.warnings:
+            click.echo(f"gateport: warning: {text}", err=True)
+        if as_json:
+            from converters.summary import report_data
+
+            return click.echo(json.dumps(report_data(report), ensure_ascii=False, default=str))
+        click.echo(str(report))
+
+
+@main.command()
+@click.argument("framework", required=False)
+@click.argument("layer", required=False)
+def layouts(framework: str | None, layer: str | None) -> None:
+    """Print the gate-order tables: of all frameworks, of one, or of one layer of it."""
+    with _refusing(False):
+        from converters.tables import layout_tables, print_tables
+
+        print_tables(layout_tables(framework, layer))
+
+
+class _Bar:
+    """A progress bar on stderr that appears when a conversion takes more than a second."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._done = 0
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def advance(self, count: int, total: int) -> None:
+        self._done += count
+        if self._progress is None and time.monotonic() - self._started > _WAIT and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+            columns = ("converting", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.add_task("converting", total=total)
+            self._progress.start()
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], completed=self._done)
+
+    def stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""safetensors, written in place: the header first, then every tensor through a mapping of the file.
+
+The `safetensors` package serialises tensors that are all in memory at once; mapping the file keeps a conversion of any
+size within some megabytes. The format: u64 header length, JSON header padded with spaces to 8 bytes, data without gaps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.arrays import Array
+from converters.planning import Plan
+from layouts.errors import ConversionError
+
+_NAMES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+
+class SafetensorsWriter:
+    """Lays the planned tensors out in the file and hands out views of it."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        header, self._offsets, size = _header(plan)
+        self._path = path
+        with path.open("rb+") as file:
+            _reserve(file.fileno(), len(header) + size)
+            self._map = mmap.mmap(file.fileno(), len(header) + size)
+        self._map[: len(header)] = header
+        self._start = len(header)
+
+    def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        return np.frombuffer(self._map, dtype, math.prod(shape), self._start + self._offsets[key]).reshape(shape)
+
+    def filled(self) -> None:
+        """Let go of the pages written so far; they stay in the file."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        self._map.flush()
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the space now, so that a full disk is an error here and not a signal in the middle of a mapping."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
+
+
+def _header(plan: Plan) -> tuple[bytes, dict[str, int], int]:
+    """The header as bytes, where each tensor begins in the data, and the size of the data."""
+    entries: dict[str, Any] = {"__metadata__": _metadata(plan)}
+    offsets: dict[str, int] = {}
+    end = 0
+    for tensor in sorted(plan.tensors, key=lambda tensor: (-tensor.dtype.itemsize, tensor.key)):
+        name = _NAMES.get(tensor.dtype.name)
+        if name is None:
+            raise ConversionError(f"{tensor.key}: safetensors has no dtype {tensor.dtype}; choose one with dtype=")
+        offsets[tensor.key] = end
+        end += math.prod(tensor.shape) * tensor.dtype.itemsize
+        entries[tensor.key] = {"dtype": name, "shape": list(tensor.shape), "data_offsets": [offsets[tensor.key], end]}
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, offsets, end
+
+
+def _metadata(plan: Plan) -> dict[str, str]:
+    """The plan, kept with the weights: the constructor call and the forward code of every module."""
+    modules = {
+        module.name: {"from": module.path, "constructor": module.constructor, "notes": list(module.notes)}
+        for module in plan.modules
+    }
+    source = f"{plan.checkpoint.framework} {plan.checkpoint.version}".strip()
+    return {"format": "pt", "source": source, "plan": json.dumps(modules, ensure_ascii=False)}
