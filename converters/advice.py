@@ -25,6 +25,7 @@ def recurrent_constructor(parts: Sequence[Part]) -> str:
     """`nn.LSTM(3, 5, batch_first=True)`; with keywords that torch.nn does not have, what it would have to be."""
     first, sizes = parts[0], parts[0].solved()
     cell, options = first.cell.name, first.options
+    pieces = [piece for part in parts for piece in part.pieces()]
     activation = options.get("activation", "tanh")
     gate = options.get("recurrent_activation", "sigmoid")
     usual, usual_gate = _CUSTOM[cell]
@@ -34,15 +35,15 @@ def recurrent_constructor(parts: Sequence[Part]) -> str:
         f"nn.{_CELLS[cell]}",
         sizes["input"],
         sizes["unit"],
-        num_layers=_positive(1 + max(part.depth for part in parts)),
+        num_layers=_positive(1 + max(piece.layer for piece in pieces)),
         nonlinearity="relu" if relu else None,
         activation=activation if activation != usual and not relu else None,
         recurrent_activation=gate if usual_gate and gate != usual_gate else None,
         reset_after=False if cell == "gru_reset_before" else None,
-        peepholes=True if any(piece.slot == "peephole" for piece in first.pieces()) else None,
-        bias=None if any("bias" in piece.slot for part in parts for piece in part.pieces()) else False,
+        peepholes=True if any(piece.slot == "peephole" for piece in pieces) else None,
+        bias=None if any("bias" in piece.slot for piece in pieces) else False,
         batch_first=True,
-        bidirectional=True if any(part.direction == "backward" for part in parts) else None,
+        bidirectional=True if any(piece.direction == "backward" for piece in pieces) else None,
         proj_size=state if state != sizes["unit"] else None,
     )
 

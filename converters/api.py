@@ -41,10 +41,10 @@ def read(source: Source, *, framework: str | None = None, assume: Mapping[str, s
     if isinstance(source, Mapping):
         from converters.readers.mapping import read_mapping
 
-        return read_mapping(source, framework)
+        return read_mapping(source, framework, assume or {})
     from converters.readers.keras_memory import read_model
 
-    return read_model(source)
+    return read_model(source, assume or {})
 
 
 def plan(

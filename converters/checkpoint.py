@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from converters.arrays import LazyArray
+from converters.arrays import Array, LazyArray
 from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError, UnknownLayer, printable
 from layouts.flatten import MAPS, channels_last
-from layouts.layout import Layout
-from layouts.repack import describe, solve
+from layouts.layout import DIRECTIONS, Layout
+from layouts.repack import describe, unpack
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One direction of one layer of a stack: the arrays of a single cell, and the layout that describes them."""
+    """The arrays of one cell, at its direction and depth in a stack, and the layout that describes them.
+
+    Where one layout's arrays hold several directions or layers by themselves, `directions` and `layers` say how many.
+    """
 
     layout: Layout
     arrays: Mapping[str, LazyArray]
@@ -25,6 +28,8 @@ class Part:
     depth: int = 0
     flattened: tuple[int, ...] = ()
     """The sizes (…, channel) of the channels-last map that was flattened into this part's input axis."""
+    directions: tuple[str, ...] = ()
+    layers: int = 1
 
     @property
     def source(self) -> Layout:
@@ -42,16 +47,33 @@ class Part:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: array.shape for name, array in self.arrays.items() if name not in self.layout.ignored}
+        return {name: array.shape for name, array in self.arrays.items() if name not in self.layout.passed_over}
 
     def pieces(self) -> dict[Piece, tuple[int, ...]]:
         """The neutral pieces of this part and their shapes, placed at its direction and depth."""
-        found = describe(self.source, self.shapes, sizes=self.sizes)
-        return {p._replace(direction=self.direction, layer=self.depth): shape for p, shape in found.items()}
+        found = describe(self.source, self.shapes, sizes=self.sizes, **self._extent)
+        return {self._placed(piece): shape for piece, shape in found.items()}
+
+    def unpack(self) -> dict[Piece, Array]:
+        """The pieces themselves: reads the arrays, and copies nothing but what a convention computes."""
+        arrays = {name: array.read() for name, array in self.arrays.items() if name not in self.layout.passed_over}
+        views = unpack(self.source, arrays, options=self.options, sizes=self.sizes, **self._extent)
+        return {self._placed(piece): view for piece, view in views.items()}
+
+    @property
+    def _extent(self) -> dict[str, Any]:
+        return {"directions": self.directions or DIRECTIONS[:1], "layers": self.layers}
+
+    def _placed(self, piece: Piece) -> Piece:
+        direction = piece.direction if self.directions else self.direction
+        return piece._replace(direction=direction, layer=self.depth + piece.layer)
 
     def solved(self) -> dict[str, int]:
-        """Every size of the cell: input, unit, …"""
-        return {name: size.value for name, size in solve(self.layout, self.shapes).items()}
+        """Every size of the (first) layer: input, unit, …"""
+        found = describe(self.layout, self.shapes, **self._extent)
+        slots = self.cell.slots
+        first = ((slots[piece.slot].dims, shape) for piece, shape in found.items() if not piece.layer)
+        return {word: size for words, shape in first for word, size in zip(words, shape, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)

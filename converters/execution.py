@@ -9,7 +9,7 @@ import numpy as np
 
 from converters.arrays import Array, LazyArray
 from converters.planning import Module, Plan, own_names
-from layouts.repack import Pieces, assign_blocks, pack, unpack
+from layouts.repack import Pieces, assign_blocks, pack
 
 
 class Sink(Protocol):
@@ -48,10 +48,8 @@ def _fill(module: Module, plan: Plan, sink: Sink) -> None:
     pieces: Pieces = {}
     releases: list[Callable[[], None]] = [sink.filled]
     for part in module.parts:
-        arrays = {name: lazy.read() for name, lazy in part.arrays.items() if name not in part.layout.passed_over}
         releases += [lazy.release for lazy in list(part.arrays.values())[:1]]
-        for piece, view in unpack(part.source, arrays, sizes=part.sizes).items():
-            pieces[piece._replace(direction=part.direction, layer=part.depth)] = view
+        pieces |= part.unpack()
 
     def release() -> None:
         for each in releases:

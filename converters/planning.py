@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -167,7 +167,7 @@ def _labels(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _alone(part: Part) -> Part:
-    return Part(part.layout, part.arrays, part.options, flattened=part.flattened)
+    return replace(part, direction="forward", depth=0)
 
 
 def _difference(parts: Sequence[Part]) -> str:
@@ -196,7 +196,7 @@ def _stack(name: str, members: Sequence[Layer], dtype: np.dtype[Any] | None) -> 
         return Module(name, tuple(members), tuple(parts), None, (), problems=tuple(problems))
     depth, placed = 0, []
     for layer in members:
-        placed += [Part(p.layout, p.arrays, p.options, p.direction, depth + p.depth, p.flattened) for p in layer.parts]
+        placed += [replace(part, depth=depth + part.depth) for part in layer.parts]
         depth += 1 + max(part.depth for part in layer.parts)
     difference = _difference(placed)
     if difference:

@@ -127,23 +127,28 @@ def targets(
     directions, layers = _extent(pieces)
     labels = layout.labels(directions, layers)
     filled = _filled_slots(layout.cell, pieces)
-    for layer in range(layers):
-        known = _sizes_of(layout.cell, {p: v for p, v in pieces.items() if p.layer == layer}, sizes)
-        for entry in layout.entries(directions, layers):
-            if entry.labels.get("layer", 0) != layer:
+    known = [
+        _sizes_of(layout.cell, {p: v for p, v in pieces.items() if p.layer == layer}, sizes) for layer in range(layers)
+    ]
+    for entry in sorted(layout.entries(directions, layers), key=_place):
+        needed = list(_pieces_of(layout, entry, labels))
+        present = [piece for piece in needed if piece in pieces]
+        absent = [p for p in needed if p not in pieces and p.slot not in filled]
+        if not present and all(layout.cell.slots[piece.slot].optional for piece in absent or needed):
+            if absent:
                 continue
-            needed = list(_pieces_of(layout, entry, labels))
-            present = [piece for piece in needed if piece in pieces]
-            absent = [p for p in needed if p not in pieces and p.slot not in filled]
-            if not present and all(layout.cell.slots[piece.slot].optional for piece in absent or needed):
-                if absent:
-                    continue
-            elif absent:
-                raise CoverageError(f"{entry.name}: nothing fills {absent[0]}", array=entry.name, layout=layout.name)
-            dtype = np.result_type(*(pieces[p].dtype for p in present or _partners(layout.cell, pieces)))
-            shape = axes.shape_of(entry.pattern, known, labels, entry.name)
-            shape = entry.custom.shape(shape) if entry.custom else shape
-            yield TargetArray(entry.name, shape, dtype, entry, known, labels)
+        elif absent:
+            raise CoverageError(f"{entry.name}: nothing fills {absent[0]}", array=entry.name, layout=layout.name)
+        dtype = np.result_type(*(pieces[p].dtype for p in present or _partners(layout.cell, pieces)))
+        own = known[entry.labels.get("layer", 0)]
+        shape = axes.shape_of(entry.pattern, own, labels, entry.name)
+        shape = entry.custom.shape(shape) if entry.custom else shape
+        yield TargetArray(entry.name, shape, dtype, entry, own, labels)
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    """Layer by layer, and in each the forward arrays first: the order of a PyTorch state_dict."""
+    return entry.labels.get("layer", 0), DIRECTIONS.index(entry.labels.get("direction", DIRECTIONS[0]))
 
 
 def solve(

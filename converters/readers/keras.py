@@ -159,6 +159,17 @@ def _legacy(
     return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume)
 
 
+def from_memory(
+    config: str, stored: dict[str, keras_legacy.Weights], version: Version, name: str, assume: Assume
+) -> Checkpoint:
+    """A model in memory: its own JSON, and the arrays of every layer under the names of its file."""
+    with _located(name):
+        described = parse_json(config, "the configuration", name)
+        model = read_model(described, name)
+        layers = list(keras_legacy.read_layers(stored, model, version, False))
+        return _checkpoint(name, "model in memory", version, layers, model, assume)
+
+
 def _keras1_names(stored: Iterable[tuple[str, keras_legacy.Weights]]) -> bool:
     """Whether arrays are named as only Keras 1 did: `lstm_1_W_i`, `dense_1_W`, without a folder."""
     names = [name.removesuffix(":0") for _, weights in stored for name, _ in weights]
@@ -243,4 +254,5 @@ def _reads_flattened(layer: Layer, sizes: tuple[int, ...]) -> bool:
     """Whether this layer's input axis is the flattened map, and the order of its features can matter."""
     words = ("in", "input")
     lengths = {part.solved().get(word) for part in layer.parts for word in words} - {None}
-    return layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1
+    views = all(isinstance(text, str) for part in layer.parts for text in part.layout.arrays.values())
+    return views and layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1

@@ -1,0 +1,151 @@
+"""A clean process that forks a child for every job, so that each is measured alone and may hang, crash or grow.
+
+A started interpreter with the library imported is forked in milliseconds; a new one takes a fifth of a second. The
+child runs under a timer that kills it even inside C code, and `wait4` tells its own time and memory. Jobs and results
+are JSON, one a line. `ForkServer` is the side of the tests; the file run as a program is the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SECONDS = 10
+MEGABYTES = 500
+_DATA_LIMIT = 2 << 30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a child did: exit code (negative: the signal that ended it), texts, wall seconds, peak megabytes, result."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    megabytes: float
+    result: Any = None
+
+
+class ForkServer:
+    """Start it once; every call of `run` is one forked child."""
+
+    def __init__(self) -> None:
+        here = Path(__file__).resolve()
+        folders = [str(here.parent.parent), str(here.parent), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+        self._process = subprocess.Popen(
+            [sys.executable, str(here)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run(self, job: str, *arguments: Any) -> Outcome:
+        """Run a job of `JOBS` with arguments that JSON can say."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps([job, arguments]) + "\n")
+        self._process.stdin.flush()
+        return Outcome(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        """End the server."""
+        self._process.communicate()
+
+
+def command(*arguments: str) -> None:
+    """The command `gateport`, as a shell runs it."""
+    from converters.cli import main
+
+    main(list(arguments))
+
+
+def command_on_a_small_disk(limit: int, *arguments: str) -> None:
+    """The command, where no file may grow beyond `limit` bytes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    command(*arguments)
+
+
+def public_api(source: str, output: str) -> dict[str, Any]:
+    """`read`, `plan` and `convert_file`; the one error it raises, if it is one of ours."""
+    import converters
+
+    try:
+        checkpoint = converters.read(source)
+        str(converters.plan(checkpoint))
+        converters.convert_file(checkpoint, output)
+    except converters.ConversionError as error:
+        return {"kind": type(error).__name__, "line": error.line, "path": error.path}
+    return {"kind": None, "code": list(checkpoint.code), "layers": [layer.path for layer in checkpoint.layers]}
+
+
+def mutants(source: str, folder: str, seeds: list[int], places: list[list[int]] | None) -> list[dict[str, Any]]:
+    """Damage a file anew with each seed and convert it; what was raised, and whether the plan was kept."""
+    import fuzzing
+
+    return [fuzzing.outcome(Path(source), Path(folder), seed, places) for seed in seeds]
+
+
+JOBS = {job.__name__: job for job in (command, command_on_a_small_disk, public_api, mutants)}
+
+
+def _child(job: str, arguments: list[Any], files: list[Any]) -> None:
+    """Never returns."""
+    for number, file in enumerate(files[:2], 1):
+        os.dup2(file.fileno(), number)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    resource.setrlimit(resource.RLIMIT_DATA, (_DATA_LIMIT, _DATA_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    code = 0
+    try:
+        json.dump(JOBS[job](*arguments), files[2])
+        files[2].flush()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 70
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _outcome(job: str, arguments: list[Any]) -> Outcome:
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, tempfile.TemporaryFile("w+") as result:
+        began = time.monotonic()
+        child = os.fork()
+        if not child:
+            _child(job, arguments, [out, err, result])
+        _, status, used = os.wait4(child, 0)
+        seconds = time.monotonic() - began
+        for file in (out, err, result):
+            file.seek(0)
+        told = result.read()
+        code = os.waitstatus_to_exitcode(status)
+        found = json.loads(told) if told and not code else None
+        return Outcome(code, out.read(), err.read(), seconds, used.ru_maxrss / 1024, found)
+
+
+def _serve() -> None:
+    import numpy  # noqa: F401  imported once, here, and not in every child
+    import pyfive  # noqa: F401
+
+    import converters.cli
+    import converters.readers.hdf5_objects
+    import converters.readers.keras
+    import converters.writers.safetensors  # noqa: F401
+
+    for line in sys.stdin:
+        job, arguments = json.loads(line)
+        print(json.dumps(vars(_outcome(job, arguments))), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
