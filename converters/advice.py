@@ -139,10 +139,18 @@ def notes(layer: Layer) -> Iterator[str]:
     if activation not in (None, "linear"):
         yield f"apply {activation} to the output: it is fused into the Keras layer"
     yield from _map_notes(layer, facts)
+    axis = facts.get("axis")
+    last = axis in (None, -1) or (isinstance(axis, list | tuple) and list(axis) == [-1])
+    if not last and not layer.recurrent:
+        yield f"axis={axis} of the Keras input (batch is axis 0): {_AXIS_NOTE.get(layer.parts[0].cell.name, _MOVE_LAST)}"
     if "TimeDistributed" in facts.get("wrappers", ()):
         yield "TimeDistributed: runs on every time step; merge batch and time before it where the module needs that"
     if facts.get("mask_zero"):
         yield "mask_zero: index 0 is padding; build the mask from the indices (padding_idx would only block gradients)"
+
+
+_MOVE_LAST = "move these axes to the end before the module and back after it, unless they are the last"
+_AXIS_NOTE = {"batch_norm": "move it to axis 1, where PyTorch has the channels"}
 
 
 def _recurrent_notes(layer: Layer, facts: Facts) -> Iterator[str]:
@@ -156,7 +164,12 @@ def _recurrent_notes(layer: Layer, facts: Facts) -> Iterator[str]:
     if facts.get("masked"):
         yield (
             "a mask reaches this layer: pass pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False); "
-            "h_n agrees, and after the end of a sequence Keras repeats the last output where PyTorch gives zeros"
+            + (
+                "outputs and h_n agree"
+                if facts.get("zero_output_for_mask")
+                else "h_n agrees; after the end of a sequence Keras repeats the last output, where PyTorch gives zeros"
+            )
+            + " (a mask with gaps cannot be packed: run the valid steps alone)"
         )
     if facts.get("stateful"):
         yield "stateful: pass the h_n (and c_n) of one batch as the initial state of the next"

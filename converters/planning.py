@@ -226,6 +226,10 @@ def _module(
 ) -> Module:
     problems: list[ConversionError] = []
     target = _target(parts[0].cell)
+    if target is None:
+        reason = NotRepresentable(f"torch.nn has no module for {parts[0].cell.name.replace('_', ' ')}")
+        arrays = {name: array for part in parts for name, array in part.arrays.items()}
+        return _unknown(replace(layers[0], unknown=reason, arrays=arrays, parts=()), name, dtype)
     dummies = _dummies(parts, dtype)
     if any(piece.slot not in target.slots for piece in dummies):
         target = catalogue.target(_DROP_IN, parts[0].cell)
@@ -255,11 +259,14 @@ def _module(
     return Module(name, layers, parts, target, tensors, constructor, notes, tuple(problems))
 
 
-def _target(cell: Cell) -> Layout:
-    try:
-        return catalogue.target("pytorch", cell)
-    except NotRepresentable:
-        return catalogue.target(_DROP_IN, cell)
+def _target(cell: Cell) -> Layout | None:
+    """The layout of the PyTorch module, or of a drop-in one; None where neither has such a cell."""
+    for framework in ("pytorch", _DROP_IN):
+        try:
+            return catalogue.target(framework, cell)
+        except NotRepresentable:
+            continue
+    return None
 
 
 def _constructor(layer: Layer, parts: Sequence[Part]) -> str:

@@ -162,6 +162,9 @@ LAYER_NORM_3D = Cell("layer_norm_3d", {"weight": _scale("plane row feature"), "b
 GROUP_NORM = Cell("group_norm", {"weight": _scale("channel"), "bias": _bias("channel")})
 RMS_NORM = Cell("rms_norm", {"weight": _scale("feature")})
 PRELU = Cell("prelu", {"weight": Slot("channel")})
+PRELU_BY_ELEMENT = Cell("prelu_by_element", {"weight": Slot("row channel")})
+"""A slope for every element of the input but the batch, not one a channel."""
+PRELU_BY_ELEMENT_2D = Cell("prelu_by_element_2d", {"weight": Slot("row column channel")})
 
 ATTENTION = Cell(
     "attention",
@@ -188,3 +191,18 @@ ATTENTION_OF_WIDTHS = Cell(
     values={"role": ("query", "key", "value")},
 )
 """The same where queries, keys and values come in different widths."""
+
+ATTENTION_OF_VALUE_WIDTH = Cell(
+    "attention_of_value_width",
+    {
+        "query_weight": Slot("head key in"),
+        "key_weight": Slot("head key key_in"),
+        "value_weight": Slot("head value value_in"),
+        "query_bias": _bias("head key"),
+        "key_bias": _bias("head key"),
+        "value_bias": _bias("head value"),
+        "output_weight": Slot("out head value"),
+        "output_bias": _bias("out"),
+    },
+)
+"""The same where the values of a head are wider or narrower than its keys."""

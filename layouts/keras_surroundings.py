@@ -228,9 +228,13 @@ PRELU = (
     Layout("keras", cells.PRELU, {"alpha": "1 1 channel -> weight"}, spells="PReLU"),
     Layout("keras", cells.PRELU, {"alpha": "1 1 1 channel -> weight"}, spells="PReLU"),
     Layout("keras", cells.PRELU, {"alpha": "channel -> weight"}, spells="PReLU"),
+    Layout("keras", cells.PRELU_BY_ELEMENT, {"alpha": "row channel -> weight"}, spells="PReLU (by element)"),
+    Layout("keras", cells.PRELU_BY_ELEMENT_2D, {"alpha": "row column channel -> weight"}, spells="PReLU (by element)"),
     Layout("keras", cells.PRELU, {"alphas": "1 channel -> weight"}, spells="PReLU (Keras 1)"),
     Layout("keras", cells.PRELU, {"alphas": "1 1 channel -> weight"}, spells="PReLU (Keras 1)"),
     Layout("keras", cells.PRELU, {"alphas": "channel -> weight"}, spells="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU_BY_ELEMENT, {"alphas": "row channel -> weight"}, spells="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU_BY_ELEMENT_2D, {"alphas": "row column channel -> weight"}, spells="PReLU (Keras 1)"),
 )
 ATTENTION = (
     Layout(
@@ -253,6 +257,21 @@ ATTENTION = (
             "value/kernel": "value_in head key -> value_weight",
             "{role}/bias": "head key -> input_bias",
             "attention_output/kernel": "head key out -> output_weight",
+            "attention_output/bias": "out -> output_bias",
+        },
+        spells="MultiHeadAttention",
+    ),
+    Layout(
+        "keras",
+        cells.ATTENTION_OF_VALUE_WIDTH,
+        {
+            "query/kernel": "in head key -> query_weight",
+            "query/bias": "head key -> query_bias",
+            "key/kernel": "key_in head key -> key_weight",
+            "key/bias": "head key -> key_bias",
+            "value/kernel": "value_in head value -> value_weight",
+            "value/bias": "head value -> value_bias",
+            "attention_output/kernel": "head value out -> output_weight",
             "attention_output/bias": "out -> output_bias",
         },
         spells="MultiHeadAttention",

@@ -128,14 +128,16 @@ def forward(
     layer: int = 0,
     direction: str = "forward",
     mask: Array | None = None,
+    initial: States | None = None,
 ) -> tuple[Array, States]:
     """Run one layer in one direction over x (batch, time, input), in float64.
 
     The outputs of direction "backward" are put back into the time order of the input. `mask` (batch, time) keeps the
-    state and repeats the output at steps that are False, as Keras does. Returns (outputs, final states).
+    state and repeats the output at steps that are False, as Keras does. `initial` states are zeros unless given.
+    Returns (outputs, final states).
     """
     w, step = Weights(pieces, layer, direction), _STEPS[cell.name]
-    states = initial_states(cell, w, len(x))
+    states = initial or initial_states(cell, w, len(x))
     outputs = np.zeros((*x.shape[:2], states[0].shape[1]))
     steps = range(x.shape[1])
     for t in steps if direction == "forward" else reversed(steps):

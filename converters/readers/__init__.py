@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from converters.checkpoint import Checkpoint
 from converters.readers import archive, hdf5
@@ -21,6 +20,8 @@ _STRANGERS = {
     b"\x80\x05": "a pickle, which is never loaded here",
     b"\x08": "a protobuf file, perhaps ONNX, which this version does not read",
     b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"PK\x05\x06": "an empty zip archive",
+    b"\x89HDF": "an HDF5 file with a damaged signature: was it transferred as text?",
 }
 
 
@@ -29,7 +30,7 @@ def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str] | No
     from converters.readers import keras
 
     assume = assume or {}
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return keras.read_folder(os.fspath(path), assume)
     source = open_source(path)
     if any(source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS):
@@ -38,7 +39,7 @@ def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str] | No
         return keras.read_archive(source, assume)
     head = bytes(source.view[:64]).lstrip()
     if head[:1] in (b"{", b"["):
-        index = parse_json(bytes(source.view), "the file", source.path)
+        index = parse_json(source.view, "the file", source.path)
         if isinstance(index, dict) and "class_name" in index:
             raise UnreadableCheckpoint("this is a model's configuration alone: it holds no weights", path=source.path)
         return keras.read_shards(source, index, assume)

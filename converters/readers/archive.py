@@ -18,6 +18,7 @@ from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 SIGNATURE = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _MOST_MEMBERS = 10_000
+_LONGEST_DIRECTORY = 4 << 20
 _PANEL = 1 << 22
 
 
@@ -27,7 +28,7 @@ class Archive:
     def __init__(self, source: Source) -> None:
         self._source = source
         try:
-            members = zipfile.ZipFile(Bounded(source.view)).infolist()
+            members = zipfile.ZipFile(Bounded(source.view, _LONGEST_DIRECTORY)).infolist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
             raise UnreadableCheckpoint(f"the zip archive is damaged: {printable(error)}", path=source.path) from None
         if len(members) > _MOST_MEMBERS:
@@ -58,13 +59,15 @@ class Archive:
             raise self._refuse(member, "is a symbolic link")
 
     def read(self, name: str, limit: int) -> Source | None:
-        """A member's bytes: mapped in place when stored, inflated to at most `limit` bytes; None when absent."""
+        """A member of at most `limit` bytes: mapped in place when stored, else inflated; None when absent."""
         member = self.members.get(name)
         if member is None:
             return None
+        if member.file_size > limit:
+            raise self._refuse(member, f"is too large: it has {member.file_size} bytes, and the limit is {limit}")
         data = self._stored(member)
         if member.compress_type == zipfile.ZIP_DEFLATED:
-            data = Source(self._source.path, memoryview(self._inflated(member, data.view, limit)))
+            data = Source(self._source.path, memoryview(self._inflated(member, data.view)))
         elif member.file_size != member.compress_size:
             raise self._refuse(member, "is stored, and its two sizes differ")
         if _checksum(data) != member.CRC:
@@ -88,9 +91,7 @@ class Archive:
             raise self._refuse(member, "is truncated")
         return self._source.part(begin, member.compress_size)
 
-    def _inflated(self, member: zipfile.ZipInfo, data: memoryview, limit: int) -> bytearray:
-        if member.file_size > limit:
-            raise self._refuse(member, f"is too large: it would inflate to {member.file_size} bytes, and the limit is {limit}")
+    def _inflated(self, member: zipfile.ZipInfo, data: memoryview) -> bytearray:
         inflater, result = zlib.decompressobj(-15), bytearray()
         try:
             for piece in _panels(data):

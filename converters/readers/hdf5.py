@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USERBLOCKS = (0, *(512 << k for k in range(8)))
 """Where the signature may stand: at the start, or behind a user block."""
-_MOST_OBJECTS = 100_000
+_MOST_OBJECTS = 60_000
 _DEEPEST = 64
+_LONGEST_TEXT = 48 << 20
+"""The heap that holds a model's configuration, which itself may have 40 MB, is read in one piece."""
 _UNREAD = {"optimizer_weights", "optimizer", "metrics"}
 """Groups of the root that hold a trainer's state: neither weights nor walked."""
 _ATTRIBUTES = ("layer_names", "weight_names", "keras_version", "backend", "model_config", "name")
@@ -89,21 +91,24 @@ def _as_strings(value: Any, where: str) -> list[str]:
     raise UnreadableCheckpoint(f"{where}: expected a list of names")
 
 
-def read_tree(source: Source) -> Group:
+def read_tree(source: Source, what: str = "this") -> Group:
     """Parse the structure of an HDF5 file. Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`."""
-    start = next((k for k in USERBLOCKS if source.view[k : k + 8] == SIGNATURE), 0)
+    start = next((k for k in USERBLOCKS if source.view[k : k + 8] == SIGNATURE), None)
+    if start is None:
+        raise UnreadableCheckpoint(f"{what} is no HDF5 file: its signature is missing", path=source.path)
+    walk = _Walk(source.part(start, len(source) - start))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _Walk(source.part(start, len(source) - start)).root(start)
+            return walk.root(start)
     except CheckpointError as error:
         error.path = error.path or source.path
         raise
     except MemoryError:
         raise UnsafeCheckpoint("its structure claims more than the file stores", path=source.path) from None
     except Exception as error:  # a parser on a stranger's bytes: whatever it stumbles over, the file is damaged
-        text = f"{type(error).__name__} {error}".strip()
-        raise UnreadableCheckpoint(f"the HDF5 structure is damaged: {printable(text)}", path=source.path) from None
+        text = printable(f"{type(error).__name__} {error}".strip())
+        raise UnreadableCheckpoint(f"{walk.where}: the HDF5 structure is damaged: {text}", path=source.path) from None
 
 
 class _Walk:
@@ -111,10 +116,17 @@ class _Walk:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._stream = Bounded(source.view, exact=True)
+        self._stream = Bounded(source.view, _LONGEST_TEXT, exact=True)
         self._seen: dict[int, str] = {}
+        self._at = ""
+        self._current: Object | None = None
         self._regions: list[tuple[int, int, str]] = []
         self._declared = 0
+
+    @property
+    def where(self) -> str:
+        """The object, or its attribute, that is being parsed."""
+        return self._current.where if self._current else printable(self._at or "/")
 
     def root(self, userblock: int) -> Group:
         from converters.readers.hdf5_objects import root_address
@@ -133,13 +145,15 @@ class _Walk:
         self._seen[address] = path
         if len(self._seen) > _MOST_OBJECTS:
             raise UnsafeCheckpoint(f"it holds more than {_MOST_OBJECTS} objects: too large")
-        return Object(self._stream, address, path)
+        self._at, self._current = path, None
+        self._current = Object(self._stream, address, path)
+        return self._current
 
     def _group(self, found: Object, path: str, depth: int) -> Group:
         if depth > _DEEPEST:
             raise UnsafeCheckpoint(f"groups are nested too deep: more than {_DEEPEST} levels")
         group = Group(path, found.texts(_ATTRIBUTES))
-        for name, address in found.children():
+        for name, address in list(found.children()):
             if not path and name in _UNREAD:
                 continue
             below = f"{path}/{name}" if path else name

@@ -26,6 +26,9 @@ _SHARED = 2
 _COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
 _INTEGER, _FLOAT, _OPAQUE = 0, 1, 5
 _MOST_AXES = 8
+_MOST_NAMES = 100_000
+_LEAST_TEXT = 32
+"""What a string of variable length takes in the file beside its own bytes: a reference of 16, a heap entry of 16."""
 _LINKS = {1: "a soft link", 64: "an external link"}
 _ATTRIBUTE_NAME = {1: 8, 3: 9}
 """Version of an attribute message -> where its name begins."""
@@ -65,8 +68,14 @@ class Object(DataObjects):  # type: ignore[misc]
     def __init__(self, stream: Bounded, address: int, path: str) -> None:
         super().__init__(stream, address)
         self._path = path
+        self._attribute = ""
         self._wanted: tuple[str, ...] = ()
         self._text_left = stream.seek(0, 2)
+
+    @property
+    def where(self) -> str:
+        """The object, or the attribute of it that is being parsed, as messages name it."""
+        return printable(f"{self._path or '/'}@{self._attribute}" if self._attribute else self._path or "/")
 
     @property
     def is_array(self) -> bool:
@@ -124,20 +133,22 @@ class Object(DataObjects):  # type: ignore[misc]
         name = bytes(buffer[start : start + length]).split(b"\0")[0].decode("utf-8", "replace")
         if not self._wants(name):
             return name, None
+        self._attribute = name
         if buffer[offset] not in _ATTRIBUTE_NAME or buffer[offset + 1] & 3:
-            raise UnreadableCheckpoint(f"{printable(self._path)}@{printable(name)}: a type shared between attributes")
+            raise UnreadableCheckpoint(f"{self.where}: its type is damaged, or shared with other attributes")
         _, value = super()._parse_attribute_msg(buffer, offset)
+        if isinstance(value, np.ndarray) and value.size > _MOST_NAMES:
+            raise UnsafeCheckpoint(f"{self.where}: {value.size} names are too many")
+        self._attribute = ""
         return name, value
 
     def _vlen_size_and_data(self, buf: bytes, offset: int) -> tuple[int, Any]:
         size, data = super()._vlen_size_and_data(buf, offset)
         if data is not None and len(data) != size:
-            raise UnsafeCheckpoint(
-                f"{printable(self._path or '/')}: an attribute claims a string of {size} bytes; {len(data)} are stored"
-            )
-        self._text_left -= size
+            raise UnsafeCheckpoint(f"{self.where}: claims a string of {size} bytes, and {len(data)} are stored")
+        self._text_left -= size + _LEAST_TEXT
         if self._text_left < 0:
-            raise UnsafeCheckpoint(f"{printable(self._path or '/')}: an attribute names one stored string many times")
+            raise UnsafeCheckpoint(f"{self.where}: names one stored string many times")
         return size, data
 
     def _message(self, kind: int, what: str) -> int:

@@ -16,7 +16,7 @@ from converters.readers.json_data import parse_json
 from converters.readers.keras_config import Container, check_object, is_model, read_model
 from converters.readers.keras_graph import GraphFacts, graph_facts
 from converters.readers.keras_semantics import Version, activation, parse_version
-from converters.readers.source import Source, open_beside, open_source
+from converters.readers.source import Source, open_beside
 from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 Assume = Mapping[str, str]
@@ -60,8 +60,10 @@ def read_folder(path: str, assume: Assume) -> Checkpoint:
         raise UnreadableCheckpoint(
             "this is a TensorFlow SavedModel, which is not read: save the model as .keras or .h5", path=path
         )
+    if not (folder / "config.json").exists():
+        raise UnreadableCheckpoint("this is a folder, and no model: it holds no config.json", path=path)
     owner = str(folder / "config.json")
-    config = open_source(owner)
+    config = open_beside(owner, "config.json")
     metadata = open_beside(owner, "metadata.json") if (folder / "metadata.json").exists() else None
     return _parts(path, "folder (.keras, not zipped)", config, metadata, open_beside(owner, "model.weights.h5"), assume)
 
@@ -114,11 +116,11 @@ def _what_archive(archive: Archive) -> str:
 def _parts(
     path: str, container: str, config: Source, metadata: Source | None, weights: Source, assume: Assume
 ) -> Checkpoint:
-    described = parse_json(bytes(config.view), "config.json", path)
+    described = parse_json(config.view, "config.json", path)
     check_object(described, "config.json", path)
-    facts = parse_json(bytes(metadata.view), "metadata.json", path) if metadata else {}
+    facts = parse_json(metadata.view, "metadata.json", path) if metadata else {}
     version = parse_version(facts.get("keras_version") if isinstance(facts, dict) else "")
-    root = read_tree(weights)
+    root = read_tree(weights, "model.weights.h5")
     with _located(path):
         if root.strings("layer_names") is not None:
             return _legacy(path, root, assume, described, version)

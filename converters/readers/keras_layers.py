@@ -84,6 +84,8 @@ def split_cells(leaf: Leaf, weights: Sequence[tuple[str, LazyArray]]) -> list[di
         class_name = leaf.cells[min(len(cells), len(leaf.cells)) - 1].class_name
         known = array_names(class_name)
         name = name_of(weight, known)
+        if not known:
+            raise UnknownLayer(f"no layout describes the class {printable(class_name)}")
         if name is None:
             listed = ", ".join(sorted(known)) or "none"
             raise UnknownLayer(f"{class_name} has no array {printable(weight)!r}; it may have: {listed}", array=weight)
@@ -108,6 +110,8 @@ def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: 
     for cell in leaf.cells[::-1]:
         found |= facts(cell.class_name, cell.config, version)
     found |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
+    if leaf.class_name == "Bidirectional" and version.zeroes_masked and found.get("return_sequences"):
+        found["zero_output_for_mask"] = True
     if leaf.wrappers:
         found["wrappers"] = leaf.wrappers
     return Layer(leaf.path, leaf.kind, parts, found)

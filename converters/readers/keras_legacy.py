@@ -7,6 +7,7 @@ and by order only where a TensorFlow graph made the names unique. Format: `docs/
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from converters.arrays import LazyArray
@@ -59,7 +60,7 @@ def _weights(group: Group, layer: str) -> Weights:
 
 def _unique(names: Sequence[str], what: str) -> None:
     if len(set(names)) != len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        twice = Counter(names).most_common(1)[0][0]
         raise UnsafeCheckpoint(f"{what} lists {printable(twice)!r} twice")
 
 

@@ -12,9 +12,9 @@ from converters.arrays import LazyArray
 from converters.checkpoint import Layer
 from converters.readers.hdf5 import Group
 from converters.readers.keras_config import Container, Leaf
-from converters.readers.keras_layers import assemble, check_elements, expected_names, needs_arrays, unknown
+from converters.readers.keras_layers import assemble, candidates, check_elements, expected_names, needs_arrays, unknown
 from converters.readers.keras_semantics import Version
-from layouts.errors import ConversionError, CoverageError, UnsafeCheckpoint, printable
+from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnsafeCheckpoint, printable
 
 _OLD_ROOT = "_layer_checkpoint_dependencies"
 _ATTENTION = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
@@ -96,6 +96,8 @@ def _layer(leaf: Leaf, shares: Folders, version: Version) -> Layer:
 
 def _cell(leaf: Leaf, number: int, shares: Folders) -> dict[str, LazyArray]:
     cell = leaf.cells[number]
+    if not candidates(cell.class_name):
+        raise UnknownLayer(f"no layout describes the class {printable(cell.class_name)}")
     if cell.class_name == "MultiHeadAttention":
         return dict(_attention(leaf, shares))
     variables = shares.get(leaf.storage + cell.folder, {})

@@ -36,6 +36,11 @@ class Version:
         return self.number[0] if self.number else 0
 
     @property
+    def zeroes_masked(self) -> bool:
+        """Whether Bidirectional gives zeros at masked steps of its sequences: tf.keras and Keras 3, not Keras 2 itself."""
+        return self.tensorflow or self.number >= (2, 4)
+
+    @property
     def hard_sigmoid(self) -> str:
         """Which of the two functions this version calls hard_sigmoid."""
         return "hard_sigmoid_1/6" if self.major >= 3 else "hard_sigmoid_0.2"
@@ -104,6 +109,8 @@ def facts(class_name: str, config: Config, version: Version) -> dict[str, Any]:
     """What a configuration says about a layer that its weights do not: for constructor arguments and forward code."""
     found = {name: config[name] for name in _FACTS if name in config}
     found |= {new: config[old] for old, new in _KERAS1_FACTS.items() if old in config}
+    if config.get("dim_ordering") == "th":
+        found["data_format"] = "channels_first"
     kind = class_name.removeprefix("Sync")
     if kind in _EPSILON:
         found["epsilon"] = config.get("epsilon", _EPSILON[kind])

@@ -6,21 +6,24 @@ import io
 
 from layouts.errors import UnsafeCheckpoint
 
+_MOST_BYTES = 256 << 20
+
 
 class Bounded(io.RawIOBase):
     """A read-only file over mapped bytes, in which no lie about sizes or places goes far.
 
-    Every read costs its length and 64 bytes of a budget of 8 times the file and 1 MB: a structure that leads in
-    circles or multiplies itself runs dry. With `exact`, seeking beyond the end, or asking for more bytes than follow,
-    is an error at once; `regions` then records what was read.
+    Every read costs its length and 64 bytes of a budget of 8 times the file and 1 MB, at most 256 MB: a structure that
+    leads in circles or multiplies itself runs dry. No read is longer than `longest`. With `exact`, seeking beyond the
+    end, or asking for more bytes than follow, is an error at once; `regions` then records what was read.
     """
 
-    def __init__(self, view: memoryview, *, exact: bool = False) -> None:
+    def __init__(self, view: memoryview, longest: int, *, exact: bool = False) -> None:
         super().__init__()
         self._view = view
         self._position = 0
         self._exact = exact
-        self._budget = 8 * len(view) + (1 << 20)
+        self._longest = longest
+        self._budget = min(8 * len(view) + (1 << 20), _MOST_BYTES)
         self.regions: list[tuple[int, int]] = []
 
     def readable(self) -> bool:
@@ -35,7 +38,9 @@ class Bounded(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]
         if self._exact and not 0 <= origin + offset <= len(self._view):
-            raise UnsafeCheckpoint(f"its structure points to byte {origin + offset}, beyond the end of the file: truncated?")
+            raise UnsafeCheckpoint(
+                f"damaged or truncated: its structure points to byte {origin + offset}, and it ends at {len(self._view)}"
+            )
         self._position = max(0, origin + offset)
         return self._position
 
@@ -44,7 +49,9 @@ class Bounded(io.RawIOBase):
         wanted = len(self._view) - start if size is None or size < 0 else size
         piece = self._view[start : start + wanted]
         if self._exact and len(piece) < wanted:
-            raise UnsafeCheckpoint(f"its structure claims {wanted} bytes, beyond the end of the file: truncated?")
+            raise UnsafeCheckpoint(f"damaged or truncated: its structure claims {wanted} bytes, and {len(piece)} follow")
+        if len(piece) > self._longest:
+            raise UnsafeCheckpoint(f"its structure claims {len(piece)} bytes in one piece: too large")
         self._position += len(piece)
         self._budget -= len(piece) + 64
         if self._budget < 0:

@@ -66,7 +66,10 @@ def open_beside(owner: str, relative: str) -> Source:
     Raises `UnsafeCheckpoint` for an absolute name, one that leaves the folder, or a link.
     """
     folder = Path(owner).resolve().parent
-    problem = _outside(folder, relative)
+    try:
+        problem = _outside(folder, relative)
+    except (OSError, ValueError, RuntimeError):  # a name of half a character, a link to itself, …
+        problem = "is no name of a file"
     if problem:
         raise UnsafeCheckpoint(f"{printable(repr(relative))} {problem}: refused", path=owner)
     return open_source(folder / relative)

@@ -18,14 +18,15 @@ def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iter
     Raises `ConversionError` when the target is the source itself, a folder, or cannot be written (a full disk too).
     """
     target = Path(target)
-    if target.is_dir():
+    if os.path.isdir(target):
         raise ConversionError("the output is a folder: name a file", path=str(target))
-    if source is not None and os.path.exists(source) and target.exists() and os.path.samefile(source, target):
+    if source is not None and os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
         raise ConversionError("the output is the input itself: refused", path=str(target))
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise ConversionError(f"cannot write {printable(target)}: {error.strerror}", path=str(target)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target)) from None
     temporary = Path(name)
     try:
         os.close(descriptor)

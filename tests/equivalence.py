@@ -1,0 +1,268 @@
+"""Runs a converted layer as a person would by the plan: the printed constructor, a strict load, the noted forward code.
+
+Keras's conventions (channels last, merge modes, masks, 'same' padding) are reproduced here around the plain module, so
+that its output can be compared with what Keras recorded. Comparisons raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from converters.checkpoint import Layer
+from converters.planning import Module
+from layouts import reference
+
+Array = np.ndarray[Any, Any]
+Tensors = Mapping[str, torch.Tensor]
+
+EXACT = 1e-6
+"""The largest absolute difference that passes for a recurrent layer in float32."""
+
+
+class Run(NamedTuple):
+    """Outputs and final states of both directions of a recurrent layer, backward ones in input order."""
+
+    outputs: list[Array]
+    states: list[tuple[Array, ...]]
+
+
+Runner = Callable[[Array, Sequence[Array]], Run]
+
+
+def assert_close(found: Array, expected: Array, tolerance: float, what: str) -> float:
+    """The largest absolute difference; raises when it is above the tolerance, or shapes differ."""
+    if found.shape != expected.shape:
+        raise AssertionError(f"{what}: shape {found.shape}, expected {expected.shape}")
+    if not np.isfinite(expected).all():
+        raise AssertionError(f"{what}: the expected output is not finite")
+    error = float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0))
+    if not error <= tolerance:
+        raise AssertionError(f"{what}: max abs error {error:.3g} > {tolerance:.3g}")
+    return error
+
+
+def load(module: Module, tensors: Tensors, dtype: torch.dtype) -> nn.Module:
+    """The module that the plan's constructor call makes, loaded strictly."""
+    built = eval(f"dict({module.constructor})" if "depthwise=" in module.constructor else module.constructor, {"nn": nn})
+    built = nn.ModuleDict(built) if isinstance(built, dict) else built
+    prefix = f"{module.name}."
+    own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    built.to(dtype).load_state_dict(own, strict=True)
+    return built.eval()
+
+
+def torch_runner(built: nn.Module) -> Runner:
+    """Runs nn.LSTM, nn.GRU or nn.RNN on (batch, time, input)."""
+
+    def run(x: Array, initial: Sequence[Array]) -> Run:
+        kind = next(built.parameters()).dtype
+        states = [torch.from_numpy(np.ascontiguousarray(s)).to(kind)[None] for s in initial]
+        given = (tuple(states) if isinstance(built, nn.LSTM) else states[0]) if states else None
+        with torch.no_grad():
+            y, final = built(torch.from_numpy(np.ascontiguousarray(x)).to(kind), given)
+        finals = final if isinstance(final, tuple) else (final,)
+        ways = 2 if built.bidirectional else 1
+        outputs = [half.numpy() for half in y.chunk(ways, dim=-1)]
+        return Run(outputs, [tuple(s[len(s) - ways + way].numpy() for s in finals) for way in range(ways)])
+
+    return run
+
+
+def reference_runner(layer: Layer) -> Runner:
+    """Runs the NumPy float64 definition of the layer's own cells, from its own pieces."""
+
+    def run(x: Array, initial: Sequence[Array]) -> Run:
+        ways: dict[str, tuple[Array, tuple[Array, ...]]] = {}
+        for part in sorted(layer.parts, key=lambda part: part.depth):
+            pieces = {p._replace(direction=part.direction, layer=0): v for p, v in part.unpack().items()}
+            before = ways[part.direction][0] if part.direction in ways else x
+            ways[part.direction] = reference.forward(
+                part.cell,
+                pieces,
+                before,
+                options=part.options,
+                direction=part.direction,
+                initial=tuple(initial) or None,
+            )
+        return Run([y for y, _ in ways.values()], [states for _, states in ways.values()])
+
+    return run
+
+
+def masked(run: Runner, mask: Array | None, zeros: bool) -> Runner:
+    """Keras's masks: a masked step keeps the state and repeats the output (or gives zeros with zero_output_for_mask)."""
+    if mask is None:
+        return run
+
+    def one(x: Array, valid: Array) -> Run:
+        short = run(x[None, valid], ())
+        outputs = []
+        for way, y in enumerate(short.outputs):
+            whole = np.zeros((len(valid), y.shape[-1]), y.dtype)
+            order = range(len(valid)) if way == 0 else range(len(valid) - 1, -1, -1)
+            last, steps = whole[0] * 0, iter(y[0] if way == 0 else y[0][::-1])
+            for t in order:
+                last = next(steps) if valid[t] else last
+                whole[t] = last if valid[t] or not zeros else 0
+            outputs.append(whole)
+        return Run(outputs, [tuple(s[0] for s in states) for states in short.states])
+
+    def every(x: Array, _: Sequence[Array]) -> Run:
+        runs = [one(row, valid) for row, valid in zip(x, mask, strict=True)]
+        outputs = [np.stack(ys) for ys in zip(*(r.outputs for r in runs), strict=True)]
+        states = [tuple(np.stack(s) for s in zip(*way, strict=True)) for way in zip(*(r.states for r in runs), strict=True)]
+        return Run(outputs, states)
+
+    return every
+
+
+_MERGE: dict[Any, Callable[[Array, Array], Array]] = {
+    "concat": lambda f, b: np.concatenate([f, b], -1),
+    "sum": lambda f, b: f + b,
+    "mul": lambda f, b: f * b,
+    "ave": lambda f, b: (f + b) / 2,
+}
+
+
+def recurrent_outputs(
+    run: Runner, facts: Mapping[str, Any], x: Array, mask: Array | None, initial: Sequence[Array]
+) -> tuple[list[Array], list[Array]]:
+    """What the Keras layer returns: its outputs (two with merge_mode=None), and its states where it returns them."""
+    if "TimeDistributed" in facts.get("wrappers", ()):
+        inner = {key: value for key, value in facts.items() if key != "wrappers"}
+        outputs, states = recurrent_outputs(run, inner, x.reshape(-1, *x.shape[2:]), None, ())
+        return [y.reshape(*x.shape[:2], *y.shape[1:]) for y in outputs], states
+    bidirectional = "merge_mode" in facts
+    flipped = facts.get("go_backwards") and not bidirectional
+    if flipped:
+        x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
+    ran = masked(run, mask, bool(facts.get("zero_output_for_mask")))(x, initial)
+    sequences = facts.get("return_sequences")
+    if not bidirectional:
+        outputs = [ran.outputs[0] if sequences else ran.states[0][0]]
+    else:
+        pair = ran.outputs if sequences else [states[0] for states in ran.states]
+        merge = _MERGE.get(facts["merge_mode"])
+        outputs = [merge(*pair)] if merge else list(pair)
+    states = [state for way in ran.states for state in way] if facts.get("return_state") else []
+    return outputs, states
+
+
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "linear": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda x: torch.softmax(x, -1),
+    "elu": functional.elu,
+    "gelu": functional.gelu,
+}
+
+
+def surrounding_output(layer: Layer, built: nn.Module, x: Sequence[Array], theano: bool) -> Array:
+    """What a layer that is not recurrent gives for Keras's own input."""
+    facts, cell = layer.facts, layer.parts[0].cell.name
+    kind = next((p.dtype for p in built.parameters()), torch.float32)
+    inputs = [torch.from_numpy(a).to(kind) if a.dtype.kind == "f" else torch.from_numpy(a).long() for a in x]
+    if "TimeDistributed" in facts.get("wrappers", ()):
+        first = inputs[0]
+        y = _surrounding(cell, facts, built, [first.reshape(-1, *first.shape[2:])], theano)
+        y = y.reshape(*first.shape[:2], *y.shape[1:])
+    else:
+        y = _surrounding(cell, facts, built, inputs, theano)
+    return _ACTIVATIONS[facts.get("activation") or "linear"](y).detach().numpy()
+
+
+def _surrounding(
+    cell: str, facts: Mapping[str, Any], built: nn.Module, inputs: Sequence[torch.Tensor], theano: bool
+) -> torch.Tensor:
+    x = inputs[0]
+    if cell == "linear" and "flattened" in facts:
+        rank = len(facts["flattened"])
+        maps = x.reshape(len(x), *facts["flattened"]).permute(0, rank, *range(1, rank))
+        return built(maps.flatten(1))
+    if cell.startswith("attention"):
+        key = inputs[2] if len(inputs) > 2 else inputs[min(1, len(inputs) - 1)]
+        return built(x, key, inputs[min(1, len(inputs) - 1)], need_weights=False)[0]
+    if cell.startswith(("conv", "depthwise", "separable")):
+        return _convolved(cell, facts, built, x, theano)
+    if cell == "batch_norm":
+        axis = facts.get("axis", -1)
+        axis = axis[0] if isinstance(axis, list | tuple) else axis
+        return built(x.movedim(axis, -1).reshape(-1, x.shape[axis])).reshape(x.movedim(axis, -1).shape).movedim(-1, axis)
+    if cell.startswith("layer_norm") and isinstance(facts.get("axis"), list | tuple):
+        axes, last = list(facts["axis"]), list(range(-len(facts["axis"]), 0))
+        return built(x.movedim(axes, last)).movedim(last, axes)
+    if cell == "group_norm":
+        return built(x.movedim(-1, 1)).movedim(1, -1)
+    if cell == "prelu" and x.ndim > 2:
+        return built(x.movedim(-1, 1)).movedim(1, -1)
+    return built(x)
+
+
+def _convolved(cell: str, facts: Mapping[str, Any], built: nn.Module, x: torch.Tensor, theano: bool) -> torch.Tensor:
+    first = facts.get("data_format") == "channels_first" or facts.get("dim_ordering") == "th"
+    x = x if first else x.movedim(-1, 1)
+    modules = list(built.values()) if isinstance(built, nn.ModuleDict) else [built]
+    leading = modules[0]
+    padding, stride = facts.get("padding", "valid"), leading.stride
+    reach = [(k - 1) * d + 1 for k, d in zip(leading.kernel_size, leading.dilation, strict=True)]
+    if "transpose" in cell:
+        y = _cropped(leading(x), padding, x.shape[2:], leading.kernel_size, stride, leading.bias, theano)
+    else:
+        sizes = x.shape[2:]
+        pads = [_pads(padding, n, k, s, theano) for n, k, s in zip(sizes, reach, stride, strict=True)]
+        leading.padding = (0,) * len(reach)
+        x = functional.pad(x, [n for pair in reversed(pads) for n in pair])
+        y = functional_convolution(leading, x)
+        if theano and padding == "same":
+            wanted = [-(-n // s) for n, s in zip(sizes, stride, strict=True)]
+            y = y[(..., *(slice(0, n) for n in wanted))]
+        for module in modules[1:]:
+            y = module(y)
+    return y if first else y.movedim(1, -1)
+
+
+def functional_convolution(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The module's convolution without its own padding: the input is padded already."""
+    run = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[x.ndim - 2]
+    return run(x, module.weight, module.bias, module.stride, 0, module.dilation, module.groups)
+
+
+def _pads(padding: str, size: int, reach: int, stride: int, theano: bool) -> tuple[int, int]:
+    if padding == "causal":
+        return reach - 1, 0
+    if padding != "same":
+        return 0, 0
+    if theano:
+        return reach // 2, reach // 2
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+def _cropped(
+    y: torch.Tensor,
+    padding: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    bias: torch.Tensor | None,
+    theano: bool,
+) -> torch.Tensor:
+    """Keras's output of a transposed convolution: the full result padded to its length, or cropped for 'same'; beyond the last kernel stands the bias."""
+    for axis, (n, k, s) in enumerate(zip(sizes, kernel, stride, strict=True), start=2):
+        start = 0 if padding != "same" else k // 2 if theano else max(k - s, 0) // 2
+        length = n * s if padding == "same" else n * s + max(k - s, 0)
+        y = y.narrow(axis, start, min(length, y.shape[axis] - start))
+        missing = length - y.shape[axis]
+        if missing:
+            ground = torch.zeros(y.shape[1]) if bias is None else bias
+            filler = ground.reshape(1, -1, *[1] * (y.ndim - 2)).expand([*y.shape[:axis], missing, *y.shape[axis + 1 :]])
+            y = torch.cat([y, filler], axis)
+    return y
