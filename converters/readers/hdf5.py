@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USERBLOCKS = (0, *(512 << k for k in range(8)))
 """Where the signature may stand: at the start, or behind a user block."""
-_MOST_OBJECTS = 60_000
+_MOST_OBJECTS = 50_000
 _DEEPEST = 64
 _LONGEST_TEXT = 48 << 20
 """The heap that holds a model's configuration, which itself may have 40 MB, is read in one piece."""
@@ -154,7 +154,7 @@ class _Walk:
             raise UnsafeCheckpoint(f"groups are nested too deep: more than {_DEEPEST} levels")
         group = Group(path, found.texts(_ATTRIBUTES))
         for name, address in list(found.children()):
-            if not path and name in _UNREAD:
+            if not path and name.replace("\\", "/").split("/")[0] in _UNREAD:
                 continue
             below = f"{path}/{name}" if path else name
             child = self._object(address, below)

@@ -15,7 +15,7 @@ from converters.readers.hdf5 import Group, read_tree
 from converters.readers.json_data import parse_json
 from converters.readers.keras_config import Container, check_object, is_model, read_model
 from converters.readers.keras_graph import GraphFacts, graph_facts
-from converters.readers.keras_semantics import Version, activation, parse_version
+from converters.readers.keras_semantics import KERAS1, Version, activation, parse_version
 from converters.readers.source import Source, open_beside
 from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
@@ -151,7 +151,7 @@ def _legacy(
     if "model_config" in root.attributes:
         check_object(config, "model_config", path)
     stored = list(keras_legacy.groups(weights))
-    version = version or parse_version(said or ("1" if _keras1_names(stored) else ""))
+    version = version or (parse_version(said) if said or not _keras1_names(stored) else KERAS1)
     theano = backend == "theano" or (version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w))
     if is_model(config):
         model = read_model(config, path)

@@ -18,7 +18,7 @@ Config = Mapping[str, Any]
 _SEQUENTIAL = {"Sequential"}
 _MODELS = {"Sequential", "Functional", "Model", "Graph"}
 _WRAPPERS = {"TimeDistributed", "SpectralNormalization", "EagerSpectralNormalization"}
-_MOST_LAYERS = 20_000
+_MOST_LAYERS = 5_000
 _DEEPEST = 20
 
 

@@ -8,7 +8,9 @@ version, said aloud, and can be stated by the user.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from converters.arrays import LazyArray
@@ -20,6 +22,7 @@ from converters.readers.keras_numbered import Folders
 from converters.readers.keras_semantics import RECURRENT, Version
 from layouts import catalogue
 from layouts.errors import ConversionError, UnknownLayer, printable
+from layouts.layout import Layout
 
 Arrays = dict[str, LazyArray]
 Stated = Mapping[str, str]
@@ -59,8 +62,9 @@ def _block(weight: str) -> str:
     return re.sub(rf"_{name}(_\d{{1,9}})?$", "", base) if name else base
 
 
-def _every_name() -> set[str]:
-    return {name for class_name in catalogue.layers("keras") for name in array_names(class_name)}
+@cache
+def _every_name() -> frozenset[str]:
+    return frozenset(name for class_name in catalogue.layers("keras") for name in array_names(class_name))
 
 
 def _merge_directions(blocks: Mapping[str, Weights]) -> dict[str, list[Weights]]:
@@ -111,8 +115,9 @@ def from_folders(stored: Folders, names: Mapping[str, str], version: Version, st
         owner = _ROLE_FOLDER.sub("", folder) if _ROLE_FOLDER.search(folder) else _CELL_FOLDER.sub("", folder)
         layers.setdefault(owner, {})[folder] = variables
     paths = {folder: _path(folder, names) for folder in layers}
+    counts = Counter(paths.values())
     for folder, share in layers.items():
-        path = paths[folder] if list(paths.values()).count(paths[folder]) == 1 else folder
+        path = paths[folder] if counts[paths[folder]] == 1 else folder
         everything = {array.name: array for variables in share.values() for array in variables.values()}
         ordered = sorted((f for f in share if share[f]), key=lambda f: "backward_layer" in f)
         if not ordered:
@@ -124,7 +129,7 @@ def from_folders(stored: Folders, names: Mapping[str, str], version: Version, st
             cells = [_named(class_name, share[f], f != folder) for f in ordered]
         both = any("backward_layer" in f for f in ordered)
         directions = [("forward", 0), ("backward", 0)] if both and len(cells) == 2 else _directions(len(cells), 1)
-        yield _infer(path, cells, directions, version, {path: class_name, **stated}, everything)
+        yield _infer(path, cells, directions, version, {path: class_name, **stated} if class_name else stated, everything)
 
 
 def _path(folder: str, names: Mapping[str, str]) -> str:
@@ -139,8 +144,12 @@ def _path(folder: str, names: Mapping[str, str]) -> str:
 def _class_of_folder(folder: str) -> str:
     """The class that Keras names such a folder after, or '' where it is an attribute of somebody's class."""
     base = re.sub(r"_\d{1,6}$", "", folder.rpartition("/")[2])
-    classes = {snake_case(name): name for name in catalogue.layers("keras")}
-    return classes.get(base, "")
+    return _folder_classes().get(base, "")
+
+
+@cache
+def _folder_classes() -> dict[str, str]:
+    return {snake_case(name): name for name in catalogue.layers("keras")}
 
 
 def _attention(share: Folders) -> Arrays:
@@ -184,9 +193,10 @@ def _infer(
     """A layer from the names and shapes of its arrays, saying what was inferred and what was assumed."""
     name = path.rpartition("/")[2]
     try:
-        classes = [stated.get(path) or _class_of(cell, name) for cell in cells]
+        found = [(stated[path], True) if path in stated else _class_of(cell, name) for cell in cells]
     except ConversionError as error:
         return unknown(Leaf(path, path, "", "unknown", {}, (CellConfig("unknown", {}),)), everything, error)
+    classes = [class_name for class_name, _ in found]
     configs = [_config(class_name, cell, version) for class_name, cell in zip(classes, cells, strict=True)]
     parts = tuple(
         CellConfig(class_name, config, "", direction, depth)
@@ -194,13 +204,16 @@ def _infer(
     )
     outer = "Bidirectional" if parts[-1].direction == "backward" else "RNN" if len(parts) > 1 else classes[0]
     layer = assemble(Leaf(path, path, "", outer, {}, parts), cells, version, flipped=flipped)
-    if layer.unknown or not layer.recurrent:
+    if layer.unknown:
         return layer
+    inferred = f"{classes[0]} from the names and shapes of its arrays"
+    if not layer.recurrent:
+        return with_assumptions(layer, {} if all(certain for _, certain in found) else {"class": classes[0]}, inferred)
     implied = dict(layer.parts[0].layout.implies)
     assumed = {key: value for key, value in layer.parts[0].options.items() if key not in implied}
     if any("bias" in cell for cell in cells) or classes[0] not in ("GRU", "GRUCell"):
         assumed.pop("reset_after", None)
-    return with_assumptions(layer, assumed, f"{classes[0]} from the names and shapes of its arrays")
+    return with_assumptions(layer, assumed, inferred)
 
 
 def _config(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]:
@@ -215,22 +228,24 @@ def _config(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]
     return {"reset_after": len(bias.shape) == 2 if bias is not None else default}
 
 
-def _class_of(arrays: Arrays, name: str) -> str:
-    """The class that these names and shapes are certain of; `UnknownLayer` says what would settle it."""
+def _class_of(arrays: Arrays, name: str) -> tuple[str, bool]:
+    """The class of these names and shapes, and whether they are certain of it; `UnknownLayer` where they tell none."""
     if {"kernel", "recurrent_kernel"} <= set(arrays):
-        return _recurrent_class(arrays)
+        return _recurrent_class(arrays), True
     if {"W", "U"} <= set(arrays):
-        return _BLOCKS.get(_gates(arrays["W"], arrays["U"]), "") or _nothing(arrays)
+        return _BLOCKS.get(_gates(arrays["W"], arrays["U"]), "") or _nothing(arrays), True
     if "W" in arrays and (hint := _default_name(name)):
-        return hint
-    if set(arrays) == {"W"} or ("W" in arrays and len(arrays["W"].shape) > 2):
-        return _nothing(arrays)
+        return hint, True
+    if set(arrays) == {"W"}:
+        return _nothing(arrays), False
+    if "W" in arrays and len(arrays["W"].shape) > 2:
+        return _keras1_convolution(arrays), False
     if "kernel" in arrays and len(arrays["kernel"].shape) > 2:
         return _convolution(arrays, name)
     ranks = {key: len(array.shape) for key, array in arrays.items()}
     fitting = [c for c in catalogue.layers("keras") if _described_by(c, ranks)]
     common = [c for c in fitting if c in _COMMON or c in RECURRENT or len(fitting) == 1] or fitting
-    return common[0] if common else _nothing(arrays)
+    return (common[0], len(common) == 1 or common[0] in ("Dense", "BatchNormalization")) if common else (_nothing(arrays), False)
 
 
 def _default_name(name: str) -> str:
@@ -240,14 +255,19 @@ def _default_name(name: str) -> str:
 
 
 def _described_by(class_name: str, ranks: Mapping[str, int]) -> bool:
-    for layout in candidates(class_name):
-        expected = {entry.name: len(entry.pattern.axes) for entry in layout.entries()}
-        if all(expected.get(key) == rank for key, rank in ranks.items()) and _complete(layout, ranks):
-            return True
-    return False
+    return any(
+        all(expected.get(key) == rank for key, rank in ranks.items()) and _complete(layout, ranks)
+        for layout, expected in _expected_ranks(class_name)
+    )
 
 
-def _complete(layout: Any, ranks: Mapping[str, int]) -> bool:
+@cache
+def _expected_ranks(class_name: str) -> list[tuple[Layout, dict[str, int]]]:
+    """Every layout of a class with the rank of each of its arrays."""
+    return [(layout, {e.name: len(e.pattern.axes) for e in layout.entries()}) for layout in candidates(class_name)]
+
+
+def _complete(layout: Layout, ranks: Mapping[str, int]) -> bool:
     slots = layout.cell.slots
     needed = [e.name for e in layout.entries() if not all(slots[t.template].optional for t in e.pattern.targets if t.template in slots)]
     return all(name in ranks for name in needed)
@@ -269,14 +289,24 @@ def _gates(kernel: LazyArray, recurrent: LazyArray) -> int:
     return 0 if rest else gates
 
 
-def _convolution(arrays: Arrays, name: str) -> str:
+def _keras1_convolution(arrays: Arrays) -> str:
+    """A convolution of two or three axes, when the bias tells its outputs; a transposed one looks the same."""
+    rank, ends = len(arrays["W"].shape), (arrays["W"].shape[0], arrays["W"].shape[-1])
+    outputs = arrays["b"].shape[:1] if "b" in arrays else ()
+    line = rank == 4 and arrays["W"].shape[1] == 1
+    if rank not in (4, 5) or not outputs or sum(end == outputs[0] for end in ends) != 1 or (line and ends[1] == outputs[0]):
+        return _nothing(arrays)
+    return f"Convolution{rank - 2}D"
+
+
+def _convolution(arrays: Arrays, name: str) -> tuple[str, bool]:
     *_, before, last = arrays["kernel"].shape
     bias = arrays["bias"].shape[0] if "bias" in arrays and len(arrays["bias"].shape) == 1 else None
     dims = len(arrays["kernel"].shape) - 2
     if dims > 3 or (bias is not None and bias not in (before, last)):
-        return _nothing(arrays)
+        return _nothing(arrays), False
     transposed = bias == before != last or (bias in (None, before) and "transpose" in name)
-    return f"Conv{dims}DTranspose" if transposed else f"Conv{dims}D"
+    return f"Conv{dims}DTranspose" if transposed else f"Conv{dims}D", bias is not None and before != last
 
 
 def _nothing(arrays: Arrays) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from converters.arrays import LazyArray
@@ -26,11 +27,12 @@ def candidates(class_name: str) -> tuple[Layout, ...]:
     return catalogue.layers("keras").get(class_name, ())
 
 
-def array_names(class_name: str) -> set[str]:
+@cache
+def array_names(class_name: str) -> frozenset[str]:
     """Every name an array of this class may have, in any version of Keras."""
-    return {
+    return frozenset(
         name for layout in candidates(class_name) for name in (*(e.name for e in layout.entries()), *layout.ignored)
-    }
+    )
 
 
 def expected_names(class_name: str, config: Mapping[str, Any], count: int) -> list[str] | None:
@@ -56,7 +58,7 @@ def needs_arrays(leaf: Leaf) -> bool:
 _AFFINE = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
 
 
-def name_of(weight: str, known: set[str]) -> str | None:
+def name_of(weight: str, known: Set[str]) -> str | None:
     """The layout's name of a stored array: the tail of its path, or of 'lstm_1_W_i' as Keras 1 writes it."""
     parts = weight.removesuffix(":0").split("/")
     tails = ["/".join(parts[-2:]), parts[-1]]

@@ -19,6 +19,7 @@ from converters.readers.keras_semantics import Version
 from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 Weights = list[tuple[str, LazyArray]]
+_MOST_OF_ONE_NAME = 200
 
 
 def groups(root: Group) -> Iterator[tuple[str, Weights]]:
@@ -104,8 +105,9 @@ def _assign(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, W
     """Which leaf of a nested model each array belongs to: by name, then by order of what is left."""
     shares: dict[str, Weights] = {}
     left: Weights = []
+    named = _by_name(group, leaves)
     for weight, array in weights:
-        owner = _owner(weight, leaves)
+        owner = _owner(weight, named)
         if owner is None:
             left.append((weight, array))
         else:
@@ -115,16 +117,27 @@ def _assign(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, W
     return shares
 
 
-def _owner(weight: str, leaves: Sequence[Leaf]) -> Leaf | None:
+def _by_name(group: str, leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
+    """The leaves of a nested model by the names that their arrays may carry."""
+    named: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        for name in _own_names(leaf):
+            named.setdefault(name, []).append(leaf)
+            if len(named[name]) > _MOST_OF_ONE_NAME:
+                raise UnsafeCheckpoint(f"{printable(group)} holds more than {_MOST_OF_ONE_NAME} layers {printable(name)!r}")
+    return named
+
+
+def _owner(weight: str, named: Mapping[str, Sequence[Leaf]]) -> Leaf | None:
     """The one leaf whose name this array's name carries, the longest name and the deepest path winning."""
     folders = weight.removesuffix(":0").split("/")
-    flat = folders[-1] if len(folders) == 1 else ""
+    words = folders[0].split("_") if len(folders) == 1 else []
+    carried = folders[:-1] or ["_".join(words[:end]) for end in range(1, len(words))]
     scores: dict[Leaf, tuple[int, int]] = {}
-    for leaf in leaves:
-        lengths = [len(n) for n in _own_names(leaf) if n in folders[:-1] or (flat and flat.startswith(f"{n}_"))]
-        if lengths and name_of(weight, array_names(leaf.cells[0].class_name)) is not None:
-            shared = sum(part in folders for part in leaf.path.split("/"))
-            scores[leaf] = (max(lengths), shared)
+    for name in sorted(set(carried), key=len):
+        for leaf in named.get(name, ()):
+            if name_of(weight, array_names(leaf.cells[0].class_name)) is not None:
+                scores[leaf] = (len(name), sum(part in folders for part in leaf.path.split("/")))
     best = [leaf for leaf, score in scores.items() if score == max(scores.values())]
     return best[0] if len(best) == 1 else None
 

@@ -6,7 +6,8 @@ a layer, trainable ones first. Files written on Windows join the folders with ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 
 from converters.arrays import LazyArray
 from converters.checkpoint import Layer
@@ -61,8 +62,9 @@ def layer_names(root: Group) -> dict[str, str]:
 def read_layers(stored: Folders, model: Container, version: Version) -> Iterator[Layer]:
     """The layers of a file with a configuration, in model order; every stored array belongs to one of them."""
     left = {folder: variables for folder, variables in stored.items() if variables}
+    ordered = sorted(left)
     for leaf in model.leaves():
-        shares = {folder: left.pop(folder) for folder in list(left) if _below(folder, leaf.storage)}
+        shares = {folder: left.pop(folder) for folder in _below(leaf.storage, ordered) if folder in left}
         if "SpectralNormalization" in "".join(leaf.wrappers):
             left.pop(leaf.storage.removesuffix("/layer"), None)
         if shares:
@@ -78,8 +80,11 @@ def read_layers(stored: Folders, model: Container, version: Version) -> Iterator
         raise CoverageError(f"the model configuration has no layer for the arrays under {listed}")
 
 
-def _below(folder: str, storage: str) -> bool:
-    return folder == storage or folder.startswith(f"{storage}/")
+def _below(storage: str, ordered: Sequence[str]) -> list[str]:
+    """A folder and all below it, out of an ordered list; '0' is the letter after '/'."""
+    start, stop = bisect_left(ordered, f"{storage}/"), bisect_left(ordered, f"{storage}0")
+    own = bisect_left(ordered, storage)
+    return [*(ordered[own : own + 1] if ordered[own : own + 1] == [storage] else ()), *ordered[start:stop]]
 
 
 def _layer(leaf: Leaf, shares: Folders, version: Version) -> Layer:

@@ -52,6 +52,10 @@ class Version:
         return "hard_sigmoid_0.2" if old else "sigmoid"
 
 
+KERAS1 = Version("1, by the names of its arrays", (1,))
+"""A weights-only file of Keras 1 tells no version, but only Keras 1 named its arrays `lstm_1_W_i`."""
+
+
 def parse_version(text: object) -> Version:
     """Read '2.2.4-tf' or '3.9.2'; anything else is a version that is not known."""
     text = text if isinstance(text, str) else ""
