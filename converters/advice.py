@@ -11,7 +11,12 @@ Sizes = Mapping[str, int]
 Facts = Mapping[str, Any]
 
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU", "rnn": "RNN"}
-_CUSTOM = {"lstm": ("tanh", "sigmoid"), "gru": ("tanh", "sigmoid"), "gru_reset_before": ("tanh", "sigmoid"), "rnn": ("tanh", None)}
+_CUSTOM = {
+    "lstm": ("tanh", "sigmoid"),
+    "gru": ("tanh", "sigmoid"),
+    "gru_reset_before": ("tanh", "sigmoid"),
+    "rnn": ("tanh", None),
+}
 
 
 def call(name: str, *positional: Any, **keywords: Any) -> str:
@@ -76,7 +81,9 @@ def _convolution(name: str, sizes: Sizes, facts: Facts, bias: bool | None) -> st
     shape = {
         "kernel_size": kernel if len(kernel) > 1 else kernel[0],
         "stride": _unless_one(stride),
-        "padding": "same" if facts.get("padding") == "same" and set(stride) == {1} and "transpose" not in name else None,
+        "padding": "same"
+        if facts.get("padding") == "same" and set(stride) == {1} and "transpose" not in name
+        else None,
         "dilation": _unless_one(dilation),
     }
     kind = f"nn.Conv{'Transpose' if 'transpose' in name else ''}{len(words)}d"

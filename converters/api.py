@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.arrays import bfloat16
 from converters.checkpoint import Checkpoint
 from converters.execution import Sink, execute
 from converters.planning import Plan, make_plan
@@ -143,9 +144,7 @@ def _numpy_dtype(dtype: Any) -> np.dtype[Any] | None:
         return None
     name = str(dtype).removeprefix("torch.") if not isinstance(dtype, np.dtype | type) else np.dtype(dtype).name
     if name == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
+        return bfloat16()
     if name not in ("float16", "float32", "float64"):
         raise ConversionError(f"dtype {printable(name)}: float16, bfloat16, float32 and float64 can be written")
     return np.dtype(name)

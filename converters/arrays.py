@@ -36,6 +36,14 @@ class LazyArray:
         return self.dtype.kind == "f" or self.dtype.name.startswith(("bfloat", "float"))
 
 
+def bfloat16() -> np.dtype[Any]:
+    """The dtype that ml_dtypes lends NumPy, imported when a file needs it."""
+    import ml_dtypes
+
+    kind: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return kind
+
+
 def in_memory(name: str, array: Array) -> LazyArray:
     """A `LazyArray` over an array that is already there."""
     return LazyArray(name, array.shape, array.dtype, lambda: array)

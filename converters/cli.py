@@ -85,7 +85,9 @@ _CHOICES: tuple[Callable[[Any], Any], ...] = (
         metavar="OLD=NEW",
         help="Rename a layer, or a nested model. Repeatable.",
     ),
-    click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32", "float64"]), help="Default: as stored."),
+    click.option(
+        "--dtype", type=click.Choice(["float16", "bfloat16", "float32", "float64"]), help="Default: as stored."
+    ),
     click.option(
         "--strict/--no-strict",
         default=True,

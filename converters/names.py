@@ -25,7 +25,9 @@ class Rename:
             if not new:
                 raise ConversionError(f"rename {printable(old)}: the new name is empty")
             if not any(name == old or name.startswith(f"{old}.") for name in known):
-                raise UnknownLayer(f"rename: no layer {printable(old)!r}; there are: {', '.join(map(printable, known))}")
+                raise UnknownLayer(
+                    f"rename: no layer {printable(old)!r}; there are: {', '.join(map(printable, known))}"
+                )
 
     def apply(self, path: str) -> str:
         """The module name of a layer; the longest name that fits is replaced."""

@@ -213,7 +213,9 @@ def _unstackable(members: Sequence[Layer]) -> ConversionError | None:
             return NotRepresentable(f"{path} is a {layer.kind}: only recurrent layers stack", layer=layer.path)
         last = number == len(members) - 1
         if not last and layer.facts.get("return_sequences") is False:
-            return NotRepresentable(f"{path} returns its last output only: no layer can be stacked on it", layer=layer.path)
+            return NotRepresentable(
+                f"{path} returns its last output only: no layer can be stacked on it", layer=layer.path
+            )
         if layer.facts.get("go_backwards"):
             return NotRepresentable(f"{path} goes backwards: it does not stack with forward layers", layer=layer.path)
         if not last and layer.facts.get("merge_mode", "concat") != "concat":
@@ -222,7 +224,11 @@ def _unstackable(members: Sequence[Layer]) -> ConversionError | None:
 
 
 def _module(
-    name: str, layers: tuple[Layer, ...], parts: tuple[Part, ...], dtype: np.dtype[Any] | None, extra: tuple[str, ...] = ()
+    name: str,
+    layers: tuple[Layer, ...],
+    parts: tuple[Part, ...],
+    dtype: np.dtype[Any] | None,
+    extra: tuple[str, ...] = (),
 ) -> Module:
     problems: list[ConversionError] = []
     target = _target(parts[0].cell)

@@ -94,7 +94,14 @@ def plan_tables(plan: Plan) -> list[RenderableType]:
         parameters = [f"{printable(t.key)} {tuple(t.shape)} {t.dtype}" for t in module.tensors]
         origin = f"{printable(module.path)} ({' + '.join(printable(layer.kind) for layer in module.layers)})"
         style = "red" if module.problems else None
-        _row(table, printable(module.name) or "(no prefix)", origin, module.constructor or "?", "\n".join(parameters), style=style)
+        _row(
+            table,
+            printable(module.name) or "(no prefix)",
+            origin,
+            module.constructor or "?",
+            "\n".join(parameters),
+            style=style,
+        )
     lines = [Text(f"✗ {' '.join(str(problem).split())}", style="red") for problem in plan.problems]
     lines += [Text(f"! {warning}", style="yellow") for warning in plan.warnings]
     lines += [Text(f"! {text}", style="yellow") for text in _code(plan.checkpoint)]
@@ -117,7 +124,9 @@ def layout_tables(framework: str | None, class_name: str | None) -> list[Rendera
 
 
 def _overview() -> Table:
-    table = _table("layouts: the order of gates in every framework", ("framework", "layer", "cell", "gates", "adds at run time"))
+    table = _table(
+        "layouts: the order of gates in every framework", ("framework", "layer", "cell", "gates", "adds at run time")
+    )
     for layout in catalogue.every_layout():
         if layout.cell.recurrent:
             added = ", ".join(f"{option} to {gate}" for gate, option in layout.added.items())

@@ -1,7 +1,7 @@
 """What every framework's arrays mean: cells, layouts, and the notation. Facts as data; needs NumPy alone.
 
-    from layouts import keras, pytorch, repack
-    pytorch_arrays = repack(keras.LSTM, pytorch.LSTM, {"kernel": …, "recurrent_kernel": …, "bias": …})
+from layouts import keras, pytorch, repack
+pytorch_arrays = repack(keras.LSTM, pytorch.LSTM, {"kernel": …, "recurrent_kernel": …, "bias": …})
 """
 
 from layouts.cells import Cell, Piece, Slot

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 
 from layouts.cells import Cell
 from layouts.layout import Layout
@@ -19,7 +19,7 @@ MAPS = {2: ("width", "channel"), 3: ("height", "width", "channel"), 4: ("depth",
 _INPUTS = ("in", "input")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _flattened_cell(cell: Cell, rank: int) -> Cell:
     first = " ".join((MAPS[rank][-1], *MAPS[rank][:-1]))
     slots = {name: slot._replace(axes=_replaced(slot.axes, first)) for name, slot in cell.slots.items()}
@@ -37,7 +37,9 @@ def channels_first(layout: Layout, rank: int) -> Layout:
 
 
 def _flattened(layout: Layout, rank: int, words: str) -> Layout:
-    arrays = {name: _replaced(text, words, "({})") if isinstance(text, str) else text for name, text in layout.arrays.items()}
+    arrays = {
+        name: _replaced(text, words, "({})") if isinstance(text, str) else text for name, text in layout.arrays.items()
+    }
     return replace(layout, cell=_flattened_cell(layout.cell, rank), arrays=arrays)
 
 

@@ -65,9 +65,7 @@ GRU_BEFORE = Layout(
     when={"reset_after": False},
     spells="GRU (reset before)",
 )
-GRU_CUDNN = Layout(
-    "keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED | {"reset_after": True}, spells="CuDNNGRU"
-)
+GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED | {"reset_after": True}, spells="CuDNNGRU")
 GRU_APART = Layout(
     "keras", cells.GRU_RESET_BEFORE, _GATES_APART, gates="zrn", spell=_GRU_LETTERS, spells="GRU (Keras 1)"
 )

@@ -133,9 +133,7 @@ class Layout:
             for choice in product(*(values[word] for word in words)):
                 labels = dict(zip(words, choice, strict=True))
                 spelled = {word: self.spell.get(word, {}).get(str(v), v) for word, v in labels.items()}
-                yield Entry(
-                    template.format(**spelled), pattern, labels, None if isinstance(custom, str) else custom
-                )
+                yield Entry(template.format(**spelled), pattern, labels, None if isinstance(custom, str) else custom)
 
     def labels(self, directions: Sequence[str] = ("forward",), layers: int = 1) -> dict[str, Sequence[Any]]:
         """The values of every label in the order in which this layout stores them."""

@@ -46,18 +46,12 @@ _RNN_CELL = {
 }
 _PROJECTION = {"weight_hr_l{layer}{direction}": "state unit -> projection"}
 
-LSTM = Layout(
-    "pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spell=_SPELL, computes=_GATED, spells="LSTM"
-)
+LSTM = Layout("pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spell=_SPELL, computes=_GATED, spells="LSTM")
 GRU = Layout("pytorch", cells.GRU, _STACK, gates="rzn", spell=_SPELL, computes=_GATED, spells="GRU")
-RNN = Layout(
-    "pytorch", cells.RNN, _RNN_STACK, spell=_SPELL, computes={"activation": ("tanh", "relu")}, spells="RNN"
-)
+RNN = Layout("pytorch", cells.RNN, _RNN_STACK, spell=_SPELL, computes={"activation": ("tanh", "relu")}, spells="RNN")
 LSTM_CELL = Layout("pytorch", cells.LSTM, _CELL, gates="ifgo", computes=_GATED, spells="LSTMCell")
 GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GATED, spells="GRUCell")
-RNN_CELL = Layout(
-    "pytorch", cells.RNN, _RNN_CELL, computes={"activation": ("tanh", "relu")}, spells="RNNCell"
-)
+RNN_CELL = Layout("pytorch", cells.RNN, _RNN_CELL, computes={"activation": ("tanh", "relu")}, spells="RNNCell")
 
 LINEAR = Layout("pytorch", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, spells="Linear")
 EMBEDDING = Layout("pytorch", cells.EMBEDDING, {"weight": "index feature -> weight"}, spells="Embedding")

@@ -215,9 +215,7 @@ def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[
         yield {name: entry for name, entry in entries.items() if entry.labels.get("layer", 0) == layer}
 
 
-def _matching(
-    layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int
-) -> dict[str, Entry]:
+def _matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
     entries = {entry.name: entry for entry in layout.entries(directions, layers)}
     unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]

@@ -49,7 +49,9 @@ def assert_close(found: Array, expected: Array, tolerance: float, what: str) -> 
 
 def load(module: Module, tensors: Tensors, dtype: torch.dtype) -> nn.Module:
     """The module that the plan's constructor call makes, loaded strictly."""
-    built = eval(f"dict({module.constructor})" if "depthwise=" in module.constructor else module.constructor, {"nn": nn})
+    built = eval(
+        f"dict({module.constructor})" if "depthwise=" in module.constructor else module.constructor, {"nn": nn}
+    )
     built = nn.ModuleDict(built) if isinstance(built, dict) else built
     prefix = f"{module.name}."
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -116,7 +118,9 @@ def masked(run: Runner, mask: Array | None, zeros: bool) -> Runner:
     def every(x: Array, _: Sequence[Array]) -> Run:
         runs = [one(row, valid) for row, valid in zip(x, mask, strict=True)]
         outputs = [np.stack(ys) for ys in zip(*(r.outputs for r in runs), strict=True)]
-        states = [tuple(np.stack(s) for s in zip(*way, strict=True)) for way in zip(*(r.states for r in runs), strict=True)]
+        states = [
+            tuple(np.stack(s) for s in zip(*way, strict=True)) for way in zip(*(r.states for r in runs), strict=True)
+        ]
         return Run(outputs, states)
 
     return every
@@ -195,7 +199,9 @@ def _surrounding(
     if cell == "batch_norm":
         axis = facts.get("axis", -1)
         axis = axis[0] if isinstance(axis, list | tuple) else axis
-        return built(x.movedim(axis, -1).reshape(-1, x.shape[axis])).reshape(x.movedim(axis, -1).shape).movedim(-1, axis)
+        return (
+            built(x.movedim(axis, -1).reshape(-1, x.shape[axis])).reshape(x.movedim(axis, -1).shape).movedim(-1, axis)
+        )
     if cell.startswith("layer_norm") and isinstance(facts.get("axis"), list | tuple):
         axes, last = list(facts["axis"]), list(range(-len(facts["axis"]), 0))
         return built(x.movedim(axes, last)).movedim(last, axes)

@@ -13,7 +13,7 @@ from layouts.axes import Array, Size
 from layouts.layout import Entry
 
 BOTH = ("forward", "backward")
-PRIMES = (5, 3, 7, 11, 13, 17)
+PRIMES = (5, 3, 7, 11, 13, 17, 19, 23)
 NOT_IN_SHAPES = ("head", "multiplier")
 """Sizes that some layouts keep only as a product: the options of a layer tell them."""
 

@@ -89,7 +89,9 @@ def check_recurrent(case: Path, file: Path, layer: Layer, x: Sequence[np.ndarray
     runners = [reference_runner(layer)]
     if len(modules) == 1 and not modules[0].problems:
         runners.append(torch_runner(load(modules[0], converted(file), dtype_of(x[0]))))
-    tolerance = EXACT if x[0].dtype == np.float32 and described(case)["tolerance"] < 1e-4 else described(case)["tolerance"]
+    tolerance = (
+        EXACT if x[0].dtype == np.float32 and described(case)["tolerance"] < 1e-4 else described(case)["tolerance"]
+    )
     mask = io[f"layers/{layer.path}/mask"] if f"layers/{layer.path}/mask" in io else None
     worst = 0.0
     for run in runners:

@@ -28,7 +28,9 @@ NO_WEIGHTS = "_inputs_and_outputs.h5"
 CALLED = {"layers.lstm.cell": "lstm"}
 """What the reference of a file without configuration calls a layer -> its own name, which the file tells."""
 
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="the folder of real model files is not beside this repository")
+pytestmark = pytest.mark.skipif(
+    not REAL.is_dir(), reason="the folder of real model files is not beside this repository"
+)
 
 
 def keras_files() -> Iterator[dict[str, Any]]:
@@ -119,6 +121,8 @@ def test_textgenrnn_loads_into_two_lstms() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", converters.ConversionWarning)
         for name, inputs in (("rnn_1", 100), ("rnn_2", 128)):
-            torch.nn.LSTM(inputs, 128, batch_first=True).load_state_dict(converters.convert(path, layer=name), strict=True)
+            torch.nn.LSTM(inputs, 128, batch_first=True).load_state_dict(
+                converters.convert(path, layer=name), strict=True
+            )
         stacked = converters.convert(path, stack={"rnn": ["rnn_1", "rnn_2"]}, strict=False)
     assert {key for key in stacked if key.startswith("rnn.")} >= {"rnn.weight_ih_l0", "rnn.weight_ih_l1"}

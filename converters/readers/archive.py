@@ -54,7 +54,9 @@ class Archive:
         if member.flag_bits & 0x1:
             raise self._refuse(member, "is encrypted")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise self._refuse(member, f"uses compression method {member.compress_type}; only stored and deflate are read")
+            raise self._refuse(
+                member, f"uses compression method {member.compress_type}; only stored and deflate are read"
+            )
         if member.external_attr >> 16 & 0o170000 == 0o120000:
             raise self._refuse(member, "is a symbolic link")
 

@@ -38,6 +38,7 @@ _UNREAD = {"optimizer_weights", "optimizer", "metrics"}
 """Groups of the root that hold a trainer's state: neither weights nor walked."""
 _ATTRIBUTES = ("layer_names", "weight_names", "keras_version", "backend", "model_config", "name")
 
+
 @dataclass
 class Group:
     """One group: its text attributes, and what it holds by name."""

@@ -17,6 +17,7 @@ from pyfive.core import UNDEFINED_ADDRESS
 from pyfive.dataobjects import DataObjects
 from pyfive.misc_low_level import Heap, SuperBlock, SymbolTable
 
+from converters.arrays import bfloat16
 from converters.readers.chunks import SHUFFLE, Chunk, check_filters
 from converters.readers.limits import Bounded
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -173,14 +174,16 @@ class Object(DataObjects):  # type: ignore[misc]
         order, sign, _, size = struct.unpack_from("<BBBI", self.msg_data, start + 1)
         endian = ">" if order & 1 else "<"
         if number == _FLOAT:
-            at, bits, exponent, exponents, mantissa, mantissas, bias = struct.unpack_from("<HHBBBBI", self.msg_data, start + 8)
+            at, bits, exponent, exponents, mantissa, mantissas, bias = struct.unpack_from(
+                "<HHBBBBI", self.msg_data, start + 8
+            )
             kind = _FLOATS.get((size, sign, exponent, exponents, mantissa, mantissas, bias))
             if kind and not at and bits == 8 * size:
-                return _bfloat16() if kind == "bfloat16" else np.dtype(endian + kind)
+                return bfloat16() if kind == "bfloat16" else np.dtype(endian + kind)
         if number == _INTEGER and size in (1, 2, 4, 8):
             return np.dtype(f"{endian}{'i' if order & 8 else 'u'}{size}")
         if number == _OPAQUE and size == 2 and self.texts(("dtype",)).get("dtype", "bfloat16") == "bfloat16":
-            return _bfloat16()
+            return bfloat16()
         raise UnreadableCheckpoint(f"{printable(self._path)}: its dtype is no kind of number that holds weights")
 
     def stored(self, shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> Stored:
@@ -206,7 +209,9 @@ class Object(DataObjects):  # type: ignore[misc]
             return Stored(start=start)
         if layout == _CHUNKED and version == 3:
             return self._in_chunks(shape, kind, at, size)
-        raise UnreadableCheckpoint(f"{printable(self._path)}: layout {layout} of version {version} is not read; h5repack the file")
+        raise UnreadableCheckpoint(
+            f"{printable(self._path)}: layout {layout} of version {version} is not read; h5repack the file"
+        )
 
     def _agree(self, length: int, nbytes: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
         if length != nbytes:
@@ -247,12 +252,6 @@ class Object(DataObjects):  # type: ignore[misc]
         for node in tree.all_nodes[0]:
             for key, address in zip(node["keys"], node["addresses"], strict=False):
                 yield Chunk(tuple(key["chunk_offset"][:-1]), address, key["chunk_size"], key["filter_mask"])
-
-
-def _bfloat16() -> np.dtype[Any]:
-    import ml_dtypes
-
-    return np.dtype(ml_dtypes.bfloat16)
 
 
 def _text(value: Any) -> str | list[str] | None:

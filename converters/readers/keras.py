@@ -17,7 +17,14 @@ from converters.readers.keras_config import Container, check_object, is_model, r
 from converters.readers.keras_graph import GraphFacts, graph_facts
 from converters.readers.keras_semantics import KERAS1, Version, activation, parse_version
 from converters.readers.source import Source, open_beside
-from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import (
+    ConversionError,
+    CoverageError,
+    UnknownLayer,
+    UnreadableCheckpoint,
+    UnsafeCheckpoint,
+    printable,
+)
 
 Assume = Mapping[str, str]
 """'layer.option' or 'option' -> value, for what a file without configuration cannot tell."""
@@ -140,9 +147,7 @@ def _numbered(
     return _checkpoint(path, f"{container}, no configuration of its layers", version, layers, None, assume)
 
 
-def _legacy(
-    path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None
-) -> Checkpoint:
+def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
     weights = root.group("model_weights") or root
     said = root.attributes.get("keras_version") or weights.attributes.get("keras_version")
     backend = root.attributes.get("backend") or weights.attributes.get("backend")

@@ -105,7 +105,11 @@ def is_model(config: Any) -> bool:
     if not isinstance(config, dict):
         return False
     inner = config.get("config")
-    return config.get("class_name") in _MODELS or _listed(inner) is not None or (isinstance(inner, dict) and "layers" in inner)
+    return (
+        config.get("class_name") in _MODELS
+        or _listed(inner) is not None
+        or (isinstance(inner, dict) and "layers" in inner)
+    )
 
 
 def check_object(config: Any, what: str, path: str) -> None:

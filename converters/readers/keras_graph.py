@@ -16,15 +16,11 @@ from converters.readers.keras_config import Config, Container, Leaf
 Shape = tuple[int | None, ...]
 
 _PASS_MASK = set(
-    "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Concatenate Dense Dropout ELU "
-    "GaussianDropout GaussianNoise LayerNormalization LeakyReLU Maximum Multiply PReLU RepeatVector SpatialDropout1D "
-    "Subtract ThresholdedReLU ReLU Lambda RMSNormalization".split()
+    ["Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization", "Concatenate", "Dense", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "Maximum", "Multiply", "PReLU", "RepeatVector", "SpatialDropout1D", "Subtract", "ThresholdedReLU", "ReLU", "Lambda", "RMSNormalization"]
 )
 _RECURRENT = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
 _SAME_SHAPE = set(
-    "Activation ActivityRegularization AlphaDropout BatchNormalization Dropout ELU GaussianDropout GaussianNoise "
-    "LayerNormalization LeakyReLU PReLU SpatialDropout1D SpatialDropout2D SpatialDropout3D ThresholdedReLU ReLU "
-    "GroupNormalization RMSNormalization Softmax Masking InputLayer".split()
+    ["Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "PReLU", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ThresholdedReLU", "ReLU", "GroupNormalization", "RMSNormalization", "Softmax", "Masking", "InputLayer"]
 )
 _ELEMENTWISE = {"Activation", "Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
 _CONVOLUTIONS = {"Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "SeparableConv1D", "SeparableConv2D"}
@@ -96,7 +92,9 @@ def _connect(container: Container, inputs: Sequence[str], nodes: dict[str, Node]
             previous = [member.path]
         else:
             previous = _connect(member, feeds, nodes)
-        outputs[str(item.get("name") or (item["config"].get("name") if isinstance(item["config"], dict) else ""))] = previous
+        outputs[str(item.get("name") or (item["config"].get("name") if isinstance(item["config"], dict) else ""))] = (
+            previous
+        )
     listed = [name for name in _names(container.config.get("output_layers")) if name in outputs]
     return [path for name in listed for path in outputs[name]] or previous
 
@@ -166,7 +164,11 @@ def _declared(node: Node) -> Shape | None:
     """The input shape that the configuration writes down: of an input, or by `build_config` of Keras 3."""
     config = node.leaf.config
     built = node.item.get("build_config")
-    places = (config.get("batch_shape"), config.get("batch_input_shape"), built.get("input_shape") if isinstance(built, dict) else None)
+    places = (
+        config.get("batch_shape"),
+        config.get("batch_input_shape"),
+        built.get("input_shape") if isinstance(built, dict) else None,
+    )
     for shape in places:
         if isinstance(shape, list) and all(size is None or (isinstance(size, int) and size >= 0) for size in shape):
             return tuple(shape)
@@ -261,4 +263,8 @@ def _padded(value: Any, shape: Shape | None, sign: int) -> Shape | None:
     totals = [sum(p) if isinstance(p, list) else 2 * p for p in pairs]
     if len(totals) != len(shape) - 2:
         return None
-    return (shape[0], *(n + sign * t if n is not None else None for n, t in zip(shape[1:-1], totals, strict=True)), shape[-1])
+    return (
+        shape[0],
+        *(n + sign * t if n is not None else None for n, t in zip(shape[1:-1], totals, strict=True)),
+        shape[-1],
+    )

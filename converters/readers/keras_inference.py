@@ -16,7 +16,15 @@ from typing import Any
 from converters.arrays import LazyArray
 from converters.checkpoint import Layer
 from converters.readers.keras_config import CellConfig, Leaf, snake_case
-from converters.readers.keras_layers import array_names, assemble, candidates, expected_names, name_of, unknown, with_assumptions
+from converters.readers.keras_layers import (
+    array_names,
+    assemble,
+    candidates,
+    expected_names,
+    name_of,
+    unknown,
+    with_assumptions,
+)
 from converters.readers.keras_legacy import Weights
 from converters.readers.keras_numbered import Folders
 from converters.readers.keras_semantics import RECURRENT, Version
@@ -74,7 +82,9 @@ def _merge_directions(blocks: Mapping[str, Weights]) -> dict[str, list[Weights]]
         words = block.split("/")
         side = next((k for k, word in enumerate(words) if word.startswith(("forward_", "backward_"))), None)
         other = None if side is None else _other_side(words, side)
-        owner = block if side is None or other not in _sides(blocks, side) else "/".join(words[:side]) or words[side][8:]
+        owner = (
+            block if side is None or other not in _sides(blocks, side) else "/".join(words[:side]) or words[side][8:]
+        )
         merged.setdefault(owner, []).append(weights)
     return merged
 
@@ -129,7 +139,9 @@ def from_folders(stored: Folders, names: Mapping[str, str], version: Version, st
             cells = [_named(class_name, share[f], f != folder) for f in ordered]
         both = any("backward_layer" in f for f in ordered)
         directions = [("forward", 0), ("backward", 0)] if both and len(cells) == 2 else _directions(len(cells), 1)
-        yield _infer(path, cells, directions, version, {path: class_name, **stated} if class_name else stated, everything)
+        yield _infer(
+            path, cells, directions, version, {path: class_name, **stated} if class_name else stated, everything
+        )
 
 
 def _path(folder: str, names: Mapping[str, str]) -> str:
@@ -245,7 +257,11 @@ def _class_of(arrays: Arrays, name: str) -> tuple[str, bool]:
     ranks = {key: len(array.shape) for key, array in arrays.items()}
     fitting = [c for c in catalogue.layers("keras") if _described_by(c, ranks)]
     common = [c for c in fitting if c in _COMMON or c in RECURRENT or len(fitting) == 1] or fitting
-    return (common[0], len(common) == 1 or common[0] in ("Dense", "BatchNormalization")) if common else (_nothing(arrays), False)
+    return (
+        (common[0], len(common) == 1 or common[0] in ("Dense", "BatchNormalization"))
+        if common
+        else (_nothing(arrays), False)
+    )
 
 
 def _default_name(name: str) -> str:
@@ -269,7 +285,11 @@ def _expected_ranks(class_name: str) -> list[tuple[Layout, dict[str, int]]]:
 
 def _complete(layout: Layout, ranks: Mapping[str, int]) -> bool:
     slots = layout.cell.slots
-    needed = [e.name for e in layout.entries() if not all(slots[t.template].optional for t in e.pattern.targets if t.template in slots)]
+    needed = [
+        e.name
+        for e in layout.entries()
+        if not all(slots[t.template].optional for t in e.pattern.targets if t.template in slots)
+    ]
     return all(name in ranks for name in needed)
 
 
@@ -294,7 +314,12 @@ def _keras1_convolution(arrays: Arrays) -> str:
     rank, ends = len(arrays["W"].shape), (arrays["W"].shape[0], arrays["W"].shape[-1])
     outputs = arrays["b"].shape[:1] if "b" in arrays else ()
     line = rank == 4 and arrays["W"].shape[1] == 1
-    if rank not in (4, 5) or not outputs or sum(end == outputs[0] for end in ends) != 1 or (line and ends[1] == outputs[0]):
+    if (
+        rank not in (4, 5)
+        or not outputs
+        or sum(end == outputs[0] for end in ends) != 1
+        or (line and ends[1] == outputs[0])
+    ):
         return _nothing(arrays)
     return f"Convolution{rank - 2}D"
 

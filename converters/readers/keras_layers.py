@@ -52,7 +52,9 @@ def needs_arrays(leaf: Leaf) -> bool:
     """Whether a layer of this class cannot do without stored arrays."""
     slots = [(layout.cell.slots, layout.slots) for layout in candidates(leaf.cells[0].class_name)[:1]]
     required = any(not table[name].optional for table, names in slots for name in names if name in table)
-    return required or any(_switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE)
+    return required or any(
+        _switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE
+    )
 
 
 _AFFINE = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
@@ -143,7 +145,12 @@ def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> 
     return part
 
 
-_DECLARED = {"units": ("unit", "out"), "output_dim": ("unit", "out", "feature"), "filters": ("out",), "nb_filter": ("out",)}
+_DECLARED = {
+    "units": ("unit", "out"),
+    "output_dim": ("unit", "out", "feature"),
+    "filters": ("out",),
+    "nb_filter": ("out",),
+}
 """What a configuration says of a size -> the words of the layouts for it."""
 
 
@@ -156,7 +163,9 @@ def _check_sizes(cell: CellConfig, sizes: Mapping[str, int]) -> None:
         found = [sizes[word] for word in words if word in sizes]
         value = cell.config.get(key)
         if value is not None and found and (isinstance(value, bool) or value != found[0]):
-            raise ShapeError(f"its configuration says {key}={printable(repr(value))}, and its arrays make it {found[0]}")
+            raise ShapeError(
+                f"its configuration says {key}={printable(repr(value))}, and its arrays make it {found[0]}"
+            )
 
 
 def check_elements(arrays: Arrays) -> None:

@@ -16,7 +16,14 @@ from converters.readers.hdf5 import Group
 from converters.readers.keras_config import Container, Leaf
 from converters.readers.keras_layers import array_names, assemble, name_of, needs_arrays, split_cells, unknown
 from converters.readers.keras_semantics import Version
-from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import (
+    ConversionError,
+    CoverageError,
+    UnknownLayer,
+    UnreadableCheckpoint,
+    UnsafeCheckpoint,
+    printable,
+)
 
 Weights = list[tuple[str, LazyArray]]
 _MOST_OF_ONE_NAME = 200
@@ -38,7 +45,9 @@ def groups(root: Group) -> Iterator[tuple[str, Weights]]:
         yield name, weights
     left = [array.name for array in root.walk() if id(array) not in claimed]
     if left:
-        raise CoverageError(f"{len(left)} stored arrays belong to no listed layer: {', '.join(map(printable, left[:5]))}")
+        raise CoverageError(
+            f"{len(left)} stored arrays belong to no listed layer: {', '.join(map(printable, left[:5]))}"
+        )
 
 
 def _weights(group: Group, layer: str) -> Weights:
@@ -65,9 +74,7 @@ def _unique(names: Sequence[str], what: str) -> None:
         raise UnsafeCheckpoint(f"{what} lists {printable(twice)!r} twice")
 
 
-def read_layers(
-    stored: Mapping[str, Weights], model: Container, version: Version, flipped: bool
-) -> Iterator[Layer]:
+def read_layers(stored: Mapping[str, Weights], model: Container, version: Version, flipped: bool) -> Iterator[Layer]:
     """The layers of a whole-model file, in model order."""
     by_group: dict[str, list[Leaf]] = {}
     for leaf in model.leaves():
@@ -91,7 +98,9 @@ def _group_layers(
             except ConversionError as error:
                 yield unknown(leaf, dict(share), error)
         elif needs_arrays(leaf) and not _held_elsewhere(leaf, leaves, shares):
-            raise CoverageError(f"{printable(leaf.path)}: the file stores no arrays for this {leaf.kind}", layer=leaf.path)
+            raise CoverageError(
+                f"{printable(leaf.path)}: the file stores no arrays for this {leaf.kind}", layer=leaf.path
+            )
 
 
 def _held_elsewhere(leaf: Leaf, leaves: Sequence[Leaf], shares: Mapping[str, Weights]) -> bool:
@@ -124,7 +133,9 @@ def _by_name(group: str, leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
         for name in _own_names(leaf):
             named.setdefault(name, []).append(leaf)
             if len(named[name]) > _MOST_OF_ONE_NAME:
-                raise UnsafeCheckpoint(f"{printable(group)} holds more than {_MOST_OF_ONE_NAME} layers {printable(name)!r}")
+                raise UnsafeCheckpoint(
+                    f"{printable(group)} holds more than {_MOST_OF_ONE_NAME} layers {printable(name)!r}"
+                )
     return named
 
 

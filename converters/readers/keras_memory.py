@@ -23,7 +23,9 @@ def read_model(model: Any, assume: Mapping[str, str]) -> Checkpoint:
     """
     name = type(model).__name__
     if not all(hasattr(model, attribute) for attribute in ("to_json", "layers", "weights")):
-        raise ConversionError(f"a {printable(name)} is no source: expected a path, a Keras model or a mapping of arrays")
+        raise ConversionError(
+            f"a {printable(name)} is no source: expected a path, a Keras model or a mapping of arrays"
+        )
     try:
         text = model.to_json()
     except (NotImplementedError, TypeError, ValueError) as error:
@@ -41,7 +43,11 @@ def _weights(layer: Any) -> keras_legacy.Weights:
     """Trainable variables first, as a file lists them; seeds of dropout are no weights."""
     variables = [*layer.trainable_weights, *layer.non_trainable_weights]
     named = [(str(getattr(variable, "path", variable.name)), variable) for variable in variables]
-    return [(name, in_memory(name, _numpy(variable))) for name, variable in named if not name.endswith("seed_generator_state")]
+    return [
+        (name, in_memory(name, _numpy(variable)))
+        for name, variable in named
+        if not name.endswith("seed_generator_state")
+    ]
 
 
 def _numpy(variable: Any) -> np.ndarray[Any, Any]:

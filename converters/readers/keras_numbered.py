@@ -93,7 +93,9 @@ def _layer(leaf: Leaf, shares: Folders, version: Version) -> Layer:
         check_elements(everything)
         cells = [_cell(leaf, number, shares) for number in range(len(leaf.cells))]
         if sum(map(len, cells)) != len(everything):
-            raise CoverageError(f"it stores {len(everything)} arrays; its configuration describes {sum(map(len, cells))}")
+            raise CoverageError(
+                f"it stores {len(everything)} arrays; its configuration describes {sum(map(len, cells))}"
+            )
     except ConversionError as error:
         return unknown(leaf, everything, error)
     return assemble(leaf, cells, version)

@@ -96,11 +96,13 @@ def cell_options(class_name: str, config: Config, version: Version) -> dict[str,
     return options
 
 
-_EPSILON = {"BatchNormalization": 1e-3, "LayerNormalization": 1e-3, "GroupNormalization": 1e-3, "RMSNormalization": 1e-6}
-_FACTS = (
-    "return_sequences return_state go_backwards stateful zero_output_for_mask time_major strides padding dilation_rate "
-    "groups data_format mask_zero axis momentum shared_axes num_heads unroll dropout recurrent_dropout use_causal_mask rms_scaling"
-).split()
+_EPSILON = {
+    "BatchNormalization": 1e-3,
+    "LayerNormalization": 1e-3,
+    "GroupNormalization": 1e-3,
+    "RMSNormalization": 1e-6,
+}
+_FACTS = ["return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "time_major", "strides", "padding", "dilation_rate", "groups", "data_format", "mask_zero", "axis", "momentum", "shared_axes", "num_heads", "unroll", "dropout", "recurrent_dropout", "use_causal_mask", "rms_scaling"]
 _KERAS1_FACTS = {
     "border_mode": "padding",
     "subsample": "strides",

@@ -49,7 +49,9 @@ class Bounded(io.RawIOBase):
         wanted = len(self._view) - start if size is None or size < 0 else size
         piece = self._view[start : start + wanted]
         if self._exact and len(piece) < wanted:
-            raise UnsafeCheckpoint(f"damaged or truncated: its structure claims {wanted} bytes, and {len(piece)} follow")
+            raise UnsafeCheckpoint(
+                f"damaged or truncated: its structure claims {wanted} bytes, and {len(piece)} follow"
+            )
         if len(piece) > self._longest:
             raise UnsafeCheckpoint(f"its structure claims {len(piece)} bytes in one piece: too large")
         self._position += len(piece)

@@ -56,7 +56,9 @@ def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np
         else:
             array = np.asarray(value)
             if array.dtype.kind not in "f" and not array.dtype.name.startswith("bfloat"):
-                raise ShapeError(f"{printable(prefix + name)} holds {array.dtype}; weights are floating point", array=name)
+                raise ShapeError(
+                    f"{printable(prefix + name)} holds {array.dtype}; weights are floating point", array=name
+                )
             yield prefix + name, array
 
 
@@ -76,13 +78,19 @@ def _layer(path: str, arrays: Arrays, framework: str, assume: Mapping[str, str])
     cells = {layout.cell for layout, _, _ in fits}
     if len(cells) != 1:
         listed = ", ".join(f"{printable(name)} {shape}" for name, shape in shapes.items())
-        what = f"fit several layers ({', '.join(sorted(layout.spells for layout, _, _ in fits))}): state reset_after" if fits else "fit no layer"
+        what = (
+            f"fit several layers ({', '.join(sorted(layout.spells for layout, _, _ in fits))}): state reset_after"
+            if fits
+            else "fit no layer"
+        )
         raise UnknownLayer(f"{printable(path) or 'the arrays'}: {listed} {what} of {framework}", layer=path)
     layout, directions, depth = fits[0]
     options: dict[str, Any] = {**dict(layout.implies)}
     assumed: dict[str, Any] = {}
     if layout.cell.recurrent:
-        assumed = {key: value for key, value in _ACTIVATIONS.items() if key in _told(layout) and key not in (*stated, *options)}
+        assumed = {
+            key: value for key, value in _ACTIVATIONS.items() if key in _told(layout) and key not in (*stated, *options)
+        }
         options |= assumed | {key: value for key, value in stated.items() if key in _ACTIVATIONS}
     options |= {option: float(stated[option]) for option in layout.added.values() if option in stated}
     part = Part(layout, arrays, options, directions=directions if len(directions) > 1 else (), layers=depth)
@@ -101,7 +109,9 @@ def _fitting(
 ) -> Iterator[tuple[Layout, tuple[str, ...], int]]:
     """Every layout whose arrays these are, with the directions and the number of layers that fit."""
     for layout in _layouts(framework):
-        if any(option in stated and stated[option].lower() != str(value).lower() for option, value in layout.when.items()):
+        if any(
+            option in stated and stated[option].lower() != str(value).lower() for option, value in layout.when.items()
+        ):
             continue
         for directions in (DIRECTIONS[:1], DIRECTIONS):
             for depth in range(1, _MOST_LAYERS + 1):

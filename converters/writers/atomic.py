@@ -37,7 +37,9 @@ def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iter
     except OSError as error:
         if isinstance(error, ConversionError):
             raise
-        raise ConversionError(f"cannot write {printable(target)}: {error.strerror or error}", path=str(target)) from None
+        raise ConversionError(
+            f"cannot write {printable(target)}: {error.strerror or error}", path=str(target)
+        ) from None
     finally:
         with suppress(OSError):
             temporary.unlink()

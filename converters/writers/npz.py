@@ -20,7 +20,9 @@ class NpzWriter:
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         if dtype.kind == "V" or dtype.name.startswith(("bfloat16", "float8")):
-            raise ConversionError(f"{key}: .npz has no dtype {dtype}; choose another with dtype=, or write .safetensors")
+            raise ConversionError(
+                f"{key}: .npz has no dtype {dtype}; choose another with dtype=, or write .safetensors"
+            )
         self._arrays[key] = np.empty(shape, dtype)
         return self._arrays[key]
 

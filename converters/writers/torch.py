@@ -35,7 +35,9 @@ class StateDict:
         try:
             import torch
         except ImportError:
-            raise MissingDependency("PyTorch is not installed: pip install torch; or write a .safetensors file") from None
+            raise MissingDependency(
+                "PyTorch is not installed: pip install torch; or write a .safetensors file"
+            ) from None
         found: dict[str, torch.Tensor] = {}
         for key, array in self._arrays.items():
             plain = _VIEWED.get(array.dtype.name)
