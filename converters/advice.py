@@ -59,7 +59,7 @@ def _positive(count: int) -> int | None:
 
 def constructor(part: Part, facts: Facts) -> str:
     """The constructor call of a layer that is not recurrent."""
-    sizes = {word: size for word, size in part.solved().items()}
+    sizes = part.solved()
     stored = {piece.slot for piece in part.pieces()}
     bias = None if "bias" in stored else False
     name = part.cell.name
@@ -149,7 +149,8 @@ def notes(layer: Layer) -> Iterator[str]:
     axis = facts.get("axis")
     last = axis in (None, -1) or (isinstance(axis, list | tuple) and list(axis) == [-1])
     if not last and not layer.recurrent:
-        yield f"axis={axis} of the Keras input (batch is axis 0): {_AXIS_NOTE.get(layer.parts[0].cell.name, _MOVE_LAST)}"
+        move = _AXIS_NOTE.get(layer.parts[0].cell.name, _MOVE_LAST)
+        yield f"axis={axis} of the Keras input (batch is axis 0): {move}"
     if "TimeDistributed" in facts.get("wrappers", ()):
         yield "TimeDistributed: runs on every time step; merge batch and time before it where the module needs that"
     if facts.get("mask_zero"):

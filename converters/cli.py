@@ -91,7 +91,7 @@ _CHOICES: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--strict/--no-strict",
         default=True,
-        help="With --no-strict, give the weights of layers that torch.nn cannot compute, and pass unknown layers through.",
+        help="--no-strict gives the weights of layers that torch.nn cannot compute, and passes unknown layers through.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Decides everything before a byte of data is read: which modules, which parameters, what cannot be represented and why.
+"""Decides everything before a byte of data is read: which modules, which parameters, what is refused and why.
 
 A plan pairs each source layer with a target layout, checks that the target computes the same thing, names every
 parameter, and accounts for every stored array. It gathers all problems and raises them once.
@@ -127,8 +127,8 @@ def _check_keys(plan: Plan) -> None:
         for tensor in module.tensors:
             if tensor.key in seen:
                 raise CoverageError(
-                    f"{printable(module.path)} and {printable(seen[tensor.key])} would both write {printable(tensor.key)}: "
-                    "rename one of them",
+                    f"{printable(module.path)} and {printable(seen[tensor.key])} would both write "
+                    f"{printable(tensor.key)}: rename one of them",
                     path=plan.checkpoint.path,
                 )
             seen[tensor.key] = module.path
@@ -139,7 +139,7 @@ def _warnings(layers: Sequence[Layer]) -> Iterator[str]:
         if layer.assumed:
             values = ", ".join(f"{option}={value}" for option, value in layer.assumed.items())
             yield (
-                f"{printable(layer.path)}: the file does not tell {values}; this is the default of its version, assumed. "
+                f"{printable(layer.path)}: the file does not tell {values}; this is its version's default, assumed. "
                 f"State it with --assume {printable(layer.path)}.{next(iter(layer.assumed))}=…"
             )
 
@@ -246,8 +246,8 @@ def _module(
         if parts[0].cell.recurrent:
             constructor = ""
             way_out = (
-                ". strict=False (--no-strict) gives its weights under PyTorch's names, for a module of your own that computes "
-                f"{advice.recurrent_constructor(parts)}"
+                ". strict=False (--no-strict) gives its weights under PyTorch's names, for a module of your own "
+                f"that computes {advice.recurrent_constructor(parts)}"
             )
         problems.append(
             NotRepresentable(

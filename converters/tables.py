@@ -58,7 +58,7 @@ def checkpoint_table(checkpoint: Checkpoint) -> RenderableType:
 
 def _code(checkpoint: Checkpoint) -> Iterable[str]:
     for path in checkpoint.code:
-        yield f"{printable(path)} holds code or is of a class of its own: never executed here, write its forward by hand"
+        yield f"{printable(path)} holds code, or is of somebody's own class: never executed here, write it by hand"
 
 
 def _sizes(part: Part) -> str:

@@ -98,7 +98,7 @@ def reference_runner(layer: Layer) -> Runner:
 
 
 def masked(run: Runner, mask: Array | None, zeros: bool) -> Runner:
-    """Keras's masks: a masked step keeps the state and repeats the output (or gives zeros with zero_output_for_mask)."""
+    """Keras's masks: a masked step keeps the state and repeats the output, or gives zeros if `zeros`."""
     if mask is None:
         return run
 
@@ -261,7 +261,10 @@ def _cropped(
     bias: torch.Tensor | None,
     theano: bool,
 ) -> torch.Tensor:
-    """Keras's output of a transposed convolution: the full result padded to its length, or cropped for 'same'; beyond the last kernel stands the bias."""
+    """Keras's output of a transposed convolution: the full result padded to its length, or cropped for 'same'.
+
+    Beyond the reach of the last kernel stands the bias.
+    """
     for axis, (n, k, s) in enumerate(zip(sizes, kernel, stride, strict=True), start=2):
         start = 0 if padding != "same" else k // 2 if theano else max(k - s, 0) // 2
         length = n * s if padding == "same" else n * s + max(k - s, 0)

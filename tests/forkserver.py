@@ -7,14 +7,17 @@ are JSON, one a line. `ForkServer` is the side of the tests; the file run as a p
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pkgutil
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +89,35 @@ def public_api(source: str, output: str) -> dict[str, Any]:
     return {"kind": None, "code": list(checkpoint.code), "layers": [layer.path for layer in checkpoint.layers]}
 
 
+def files_written(source: str, output: str) -> list[str]:
+    """Every path that a conversion opens in a way that could change it."""
+    import converters
+
+    written: list[str] = []
+    changing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & changing:
+            written.append(os.path.abspath(os.fspath(arguments[0])) if not isinstance(arguments[0], int) else "")
+
+    sys.addaudithook(watch)
+    converters.convert_file(source, output)
+    return list(filter(None, written))
+
+
+def command_with_a_fault(step: str, fault: str, *arguments: str) -> None:
+    """The command, in which the function named by `step` finds the disk full, or is where the process is killed."""
+    owner, _, name = step.rpartition(".")
+
+    def broken(*_: Any, **__: Any) -> None:
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    setattr(pkgutil.resolve_name(owner), name, broken)
+    command(*arguments)
+
+
 def mutants(source: str, folder: str, seeds: list[int], places: list[list[int]] | None) -> list[dict[str, Any]]:
     """Damage a file anew with each seed and convert it; what was raised, and whether the plan was kept."""
     import fuzzing
@@ -93,7 +125,10 @@ def mutants(source: str, folder: str, seeds: list[int], places: list[list[int]] 
     return [fuzzing.outcome(Path(source), Path(folder), seed, places) for seed in seeds]
 
 
-JOBS = {job.__name__: job for job in (command, command_on_a_small_disk, public_api, mutants)}
+JOBS: dict[str, Callable[..., Any]] = {
+    job.__name__: job
+    for job in (command, command_on_a_small_disk, command_with_a_fault, public_api, files_written, mutants)
+}
 
 
 def _child(job: str, arguments: list[Any], files: list[Any]) -> None:
@@ -118,7 +153,11 @@ def _child(job: str, arguments: list[Any], files: list[Any]) -> None:
 
 
 def _outcome(job: str, arguments: list[Any]) -> Outcome:
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, tempfile.TemporaryFile("w+") as result:
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        tempfile.TemporaryFile("w+") as result,
+    ):
         began = time.monotonic()
         child = os.fork()
         if not child:

@@ -1,4 +1,4 @@
-"""Every fixture: converted, loaded strictly into the module the plan names, run, compared with the framework's outputs."""
+"""Every fixture: converted, loaded strictly into the module of the plan, run, compared with its framework's outputs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def check_recurrent(case: Path, file: Path, layer: Layer, x: Sequence[np.ndarray
     tolerance = (
         EXACT if x[0].dtype == np.float32 and described(case)["tolerance"] < 1e-4 else described(case)["tolerance"]
     )
-    mask = io[f"layers/{layer.path}/mask"] if f"layers/{layer.path}/mask" in io else None
+    mask = io.get(f"layers/{layer.path}/mask")
     worst = 0.0
     for run in runners:
         outputs, states = recurrent_outputs(run, layer.facts, x[0], mask, x[1:])

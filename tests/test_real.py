@@ -1,7 +1,7 @@
 """Model files out of public projects, read from beside the repository; each test skips, visibly, where they are absent.
 
-Every file that Keras wrote is read and planned; each recurrent layer equals its recorded reference, or is refused exactly
-where torch.nn cannot compute it.
+Every file that Keras wrote is read and planned; each recurrent layer equals its recorded reference, or is refused
+exactly where torch.nn cannot compute it.
 """
 
 from __future__ import annotations

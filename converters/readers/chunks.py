@@ -1,4 +1,4 @@
-"""Chunks of an HDF5 dataset, decoded here and not by the HDF5 library, so that a short chunk is an error and not old memory.
+"""Chunks of an HDF5 dataset, decoded here and not by a library, so that a short chunk is an error and not old memory.
 
 Only deflate, shuffle and fletcher32 exist; each at most once. A chunk inflates to exactly its own size or is refused.
 Source: HDF5 File Format Specification, IV.A.2.l (filter pipeline), and the registered filter numbers 1, 2, 3.

@@ -54,7 +54,10 @@ class Stored(NamedTuple):
 
 
 def root_address(stream: Bounded, size: int, userblock: int) -> int:
-    """The address of the root group of a file behind a user block of so many bytes. Raises `UnsafeCheckpoint` when the file is shorter than it says."""
+    """The address of the root group of a file that begins behind a user block of so many bytes.
+
+    Raises `UnsafeCheckpoint` when the file is shorter than it says.
+    """
     block = SuperBlock(stream, 0)
     if block._contents["base_address"] != userblock:
         raise UnreadableCheckpoint("the superblock of the file is damaged: it says that the file begins elsewhere")

@@ -15,13 +15,56 @@ from converters.readers.keras_config import Config, Container, Leaf
 
 Shape = tuple[int | None, ...]
 
-_PASS_MASK = set(
-    ["Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization", "Concatenate", "Dense", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "Maximum", "Multiply", "PReLU", "RepeatVector", "SpatialDropout1D", "Subtract", "ThresholdedReLU", "ReLU", "Lambda", "RMSNormalization"]
-)
+_PASS_MASK = {  # fmt: skip
+    "Activation",
+    "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
+    "BatchNormalization",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Maximum",
+    "Multiply",
+    "PReLU",
+    "RepeatVector",
+    "SpatialDropout1D",
+    "Subtract",
+    "ThresholdedReLU",
+    "ReLU",
+    "Lambda",
+    "RMSNormalization",
+}
 _RECURRENT = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
-_SAME_SHAPE = set(
-    ["Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "PReLU", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ThresholdedReLU", "ReLU", "GroupNormalization", "RMSNormalization", "Softmax", "Masking", "InputLayer"]
-)
+_SAME_SHAPE = {  # fmt: skip
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "BatchNormalization",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "LayerNormalization",
+    "LeakyReLU",
+    "PReLU",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "ThresholdedReLU",
+    "ReLU",
+    "GroupNormalization",
+    "RMSNormalization",
+    "Softmax",
+    "Masking",
+    "InputLayer",
+}
 _ELEMENTWISE = {"Activation", "Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
 _CONVOLUTIONS = {"Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "SeparableConv1D", "SeparableConv2D"}
 _DEPTHWISE = {"DepthwiseConv1D", "DepthwiseConv2D"}

@@ -183,7 +183,9 @@ def _named(class_name: str, variables: Mapping[int, LazyArray], is_cell: bool) -
         names = ["kernel", "recurrent_kernel", "bias"][: len(arrays)]
     elif names is None and ranks in ([2, 1], [3, 1], [4, 1], [5, 1]):
         names = ["kernel", "bias"]
-    return {name: array for name, array in zip(names or map(str, variables), arrays, strict=False)}
+    if names is None or len(names) != len(arrays):
+        names = [str(number) for number in sorted(variables)]
+    return dict(zip(names, arrays, strict=True))
 
 
 _WRAPPED = {"Bidirectional", "TimeDistributed", "RNN"}

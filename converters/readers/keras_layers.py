@@ -1,4 +1,4 @@
-"""From a leaf of the configuration and its stored arrays to a `Layer`: layout chosen, options by version, facts kept."""
+"""From a leaf of the configuration and its stored arrays to a `Layer`: layout, options by version, facts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def split_cells(leaf: Leaf, weights: Sequence[tuple[str, LazyArray]]) -> list[di
 
 
 def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: bool = False) -> Layer:
-    """A `Layer` out of the named arrays of each cell. What cannot be recognised becomes an unknown layer that says why."""
+    """A `Layer` out of the named arrays of each cell; what is not recognised becomes an unknown layer that says why."""
     try:
         for arrays in cells:
             check_elements(arrays)
@@ -135,8 +135,8 @@ def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> 
     stored_as = {"flipped": flipped, "dim_ordering": cell.config.get("dim_ordering", "tf")}
     if cell.class_name == "BatchNormalization" and cell.config.get("mode", 0) != 0:
         raise NotRepresentable(
-            f"BatchNormalization of Keras 1 with mode={cell.config['mode']} normalises by the statistics of its own input; "
-            "nn.BatchNorm uses the stored ones"
+            f"BatchNormalization of Keras 1 with mode={cell.config['mode']} normalises by the statistics of its own "
+            "input; nn.BatchNorm uses the stored ones"
         )
     layout = catalogue.choose("keras", cell.class_name, options | stored_as, shapes)
     part = Part(layout, arrays, options | dict(layout.implies), cell.direction, cell.depth)

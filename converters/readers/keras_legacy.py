@@ -90,7 +90,7 @@ def _group_layers(
     group: str, leaves: Sequence[Leaf], weights: Weights, version: Version, flipped: bool
 ) -> Iterator[Layer]:
     shares = {leaves[0].path: weights} if len(leaves) == 1 else _assign(group, leaves, weights)
-    for leaf in dict((leaf.path, leaf) for leaf in leaves).values():
+    for leaf in {leaf.path: leaf for leaf in leaves}.values():
         share = shares.get(leaf.path, [])
         if share:
             try:

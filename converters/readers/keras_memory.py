@@ -1,4 +1,4 @@
-"""A Keras model in memory, of Keras 2, tf.keras or Keras 3: its own configuration and variables, no framework imported."""
+"""A Keras model in memory, of any Keras: its own configuration and variables, no framework imported."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What a Keras configuration means, by the version that wrote it.
 
-The same word meant different things: `hard_sigmoid` is clip(0.2 x + 0.5) until Keras 2 and clip(x / 6 + 0.5) in Keras 3;
-defaults of recurrent_activation, reset_after and epsilon changed too. Sources: the constructors of each version, outputs
-compared in the tests.
+The same word meant different things: `hard_sigmoid` is clip(0.2 x + 0.5) until Keras 2 and clip(x / 6 + 0.5) in
+Keras 3; defaults of recurrent_activation, reset_after and epsilon changed too. Sources: the constructors of each
+version, outputs compared in the tests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Version:
 
     @property
     def zeroes_masked(self) -> bool:
-        """Whether Bidirectional gives zeros at masked steps of its sequences: tf.keras and Keras 3, not Keras 2 itself."""
+        """Whether Bidirectional gives zeros at masked steps of its sequences: not so in multi-backend Keras 2."""
         return self.tensorflow or self.number >= (2, 4)
 
     @property
@@ -102,7 +102,29 @@ _EPSILON = {
     "GroupNormalization": 1e-3,
     "RMSNormalization": 1e-6,
 }
-_FACTS = ["return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "time_major", "strides", "padding", "dilation_rate", "groups", "data_format", "mask_zero", "axis", "momentum", "shared_axes", "num_heads", "unroll", "dropout", "recurrent_dropout", "use_causal_mask", "rms_scaling"]
+_FACTS = (  # fmt: skip
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "zero_output_for_mask",
+    "time_major",
+    "strides",
+    "padding",
+    "dilation_rate",
+    "groups",
+    "data_format",
+    "mask_zero",
+    "axis",
+    "momentum",
+    "shared_axes",
+    "num_heads",
+    "unroll",
+    "dropout",
+    "recurrent_dropout",
+    "use_causal_mask",
+    "rms_scaling",
+)
 _KERAS1_FACTS = {
     "border_mode": "padding",
     "subsample": "strides",

@@ -28,7 +28,8 @@ def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mappi
     """The layers of a mapping. Raises `ConversionError` without a framework, `UnknownLayer` for what fits no layout."""
     if framework is None:
         raise ConversionError(
-            f"a mapping of arrays needs framework=, one of {', '.join(catalogue.frameworks())}: it tells what the arrays mean"
+            "a mapping of arrays needs framework=, which tells what they mean: "
+            f"one of {', '.join(catalogue.frameworks())}"
         )
     grouped: dict[str, Arrays] = {}
     known = {entry.name for layout in _layouts(framework) for entry in _entries(layout)}

@@ -1,0 +1,125 @@
+"""Sound files of every making are read with their exact values, from wherever they stand, and never written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hostile
+import ml_dtypes
+import numpy as np
+import pytest
+from forkserver import ForkServer
+from hostile.cases import h5_model, values
+from safetensors.numpy import load_file
+
+import converters
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def expected(kernel: Any = None) -> Arrays:
+    """The state_dict of the one LSTM of `hostile.cases`, worked out by hand: same gate order, transposed."""
+    bias = values("bias")
+    return {
+        "weight_ih_l0": (values("kernel") if kernel is None else kernel).T,
+        "weight_hh_l0": values("recurrent_kernel").T,
+        "bias_ih_l0": bias,
+        "bias_hh_l0": np.zeros_like(bias),
+    }
+
+
+def same_bits(found: Arrays, wanted: Arrays) -> None:
+    """Raise unless names, dtypes, shapes and every bit agree."""
+    assert set(found) == set(wanted)
+    for name, array in wanted.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
+        assert found[name].tobytes() == np.ascontiguousarray(array).tobytes(), name
+
+
+def converted(source: Path, folder: Path) -> Arrays:
+    """The tensors of the one layer of a file, through an output file."""
+    output = folder / "out.safetensors"
+    converters.convert_file(source, output, layer=converters.read(source).layers[0].path)
+    return load_file(output)
+
+
+@pytest.mark.parametrize("build", hostile.SOUND, ids=lambda build: build.__name__)
+def test_a_sound_file_is_read_exactly(build: Any, tmp_path: Path) -> None:
+    wanted = expected()
+    if "bfloat16" in build.__name__:
+        wanted["weight_ih_l0"] = wanted["weight_ih_l0"].astype(ml_dtypes.bfloat16).astype("f4")
+    if build.__name__ == "float64":
+        wanted["weight_ih_l0"] = wanted["weight_ih_l0"].astype("f8")
+    found = converted(build(tmp_path), tmp_path)
+    same_bits({name: array.astype(wanted[name].dtype) for name, array in found.items()}, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
+def test_a_whole_model_keeps_its_dtype(dtype: str, tmp_path: Path) -> None:
+    kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+
+    def change(file: Any) -> None:
+        for name in ("kernel", "recurrent_kernel", "bias"):
+            path = f"model_weights/lstm/lstm/{name}:0"
+            del file[path]
+            file[path] = values(name).astype(kind)
+
+    path = h5_model(tmp_path / "model.h5", change)
+    same_bits(converted(path, tmp_path), {name: array.astype(kind) for name, array in expected().items()})
+
+
+def test_a_lambda_is_reported_and_never_run(tmp_path: Path) -> None:
+    path = hostile.odd.config_lambda(tmp_path)
+    assert converters.read(path).code == ("lambda (Lambda)",)
+    assert "lambda" in str(converters.read(path))
+
+
+def test_a_file_is_read_through_a_link(tmp_path: Path) -> None:
+    path = hostile.cases.sound_h5(tmp_path)
+    (tmp_path / "link.h5").symlink_to(path)
+    same_bits(converted(tmp_path / "link.h5", tmp_path), expected())
+
+
+def test_a_file_is_known_by_its_content_and_not_its_name(tmp_path: Path) -> None:
+    path = hostile.cases.sound_keras(tmp_path)
+    same_bits(converted(path.rename(tmp_path / "späte\n Grüße.txt"), tmp_path), expected())
+
+
+def test_a_relative_path_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile.cases.sound_h5(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    converters.convert_file("sound.h5", "out.safetensors", layer="lstm")
+    same_bits(load_file("out.safetensors"), expected())
+
+
+def test_a_folder_of_the_reader_may_be_read_only(tmp_path: Path) -> None:
+    inside = tmp_path / "model"
+    inside.mkdir()
+    path = hostile.others.sound_shards(inside)
+    for file in inside.iterdir():
+        file.chmod(0o444)
+    inside.chmod(0o555)
+    before = {file.name: file.stat().st_mtime_ns for file in inside.iterdir()}
+    same_bits(converted(path, tmp_path), expected())
+    assert {file.name: file.stat().st_mtime_ns for file in inside.iterdir()} == before
+    inside.chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    started = ForkServer()
+    yield started
+    started.close()
+
+
+@pytest.mark.parametrize("build", hostile.SOUND[:3], ids=lambda build: build.__name__)
+def test_the_input_is_never_opened_for_writing(build: Any, tmp_path: Path, server: ForkServer) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    run = server.run("files_written", str(build(tmp_path / "in")), str(tmp_path / "out" / "model.safetensors"))
+    assert run.code == 0, run.stderr
+    assert run.result, "the output itself has to be seen"
+    assert {os.path.dirname(path) for path in run.result} == {str(tmp_path / "out")}
