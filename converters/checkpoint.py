@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converters.arrays import Array, LazyArray
+from converters.names import module_name
 from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError, UnknownLayer, printable
 from layouts.flatten import MAPS, channels_last
@@ -120,7 +121,7 @@ class Checkpoint:
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""
         for layer in self.layers:
-            if layer.path == path:
+            if path in (layer.path, module_name(layer.path)):
                 return layer
         known = ", ".join(printable(layer.path) for layer in self.layers) or "none"
         raise UnknownLayer(f"no layer {printable(path)!r} with weights; there are: {known}", path=self.path)

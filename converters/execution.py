@@ -39,6 +39,7 @@ def execute(plan: Plan, sink: Sink) -> Iterator[Done]:
 
 def _fill(module: Module, plan: Plan, sink: Sink) -> None:
     prefix = f"{module.name}." if module.name else ""
+    planned = {tensor.key: tensor for tensor in module.tensors}
     if module.target is None:
         for layer in module.layers:
             for name, lazy in own_names(layer).items():
@@ -58,7 +59,9 @@ def _fill(module: Module, plan: Plan, sink: Sink) -> None:
     pack(
         module.target,
         pieces,
-        allocate=lambda name, shape, dtype: sink.allocate(prefix + name, shape, plan.dtype or dtype.newbyteorder("=")),
+        allocate=lambda name, shape, _: sink.allocate(
+            prefix + name, shape, planned[prefix + name].dtype.newbyteorder("=")
+        ),
         assign=lambda target, source: assign_blocks(target, source, release),
     )
     for name, value in module.target.constants.items():

@@ -288,6 +288,8 @@ def _reasons(layer: Layer, parts: Sequence[Part], target: Layout) -> Iterator[st
         yield "a GRU with reset_after=False resets the state before the matrix product, and nn.GRU after it"
     if any(piece.slot == "peephole" for piece in parts[0].pieces()):
         yield "it has peepholes, and nn.LSTM has none"
+    if layer.facts.get("go_backwards") and any(part.direction == "backward" for part in parts):
+        yield "its forward layer goes backwards, and both directions come out in another order"
     module = target.spells
     for option, possible in target.computes.items():
         value = parts[0].options.get(option, possible[0])

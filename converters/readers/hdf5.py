@@ -107,6 +107,11 @@ def read_tree(source: Source, what: str = "this") -> Group:
         raise
     except MemoryError:
         raise UnsafeCheckpoint("its structure claims more than the file stores", path=source.path) from None
+    except NotImplementedError as error:
+        text = printable(error) or "its storage"
+        raise UnreadableCheckpoint(
+            f"{walk.where}: a form of HDF5 that is not read ({text}): rewrite the file with h5repack", path=source.path
+        ) from None
     except Exception as error:  # a parser on a stranger's bytes: whatever it stumbles over, the file is damaged
         text = printable(f"{type(error).__name__} {error}".strip())
         raise UnreadableCheckpoint(f"{walk.where}: the HDF5 structure is damaged: {text}", path=source.path) from None

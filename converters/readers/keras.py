@@ -215,11 +215,20 @@ def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:
     for key, value in assume.items():
         owner, _, option = key.rpartition(".")
         if option in layer.assumed and owner in ("", layer.path, layer.path.replace("/", ".")):
-            values[option] = value == "true" if option == "reset_after" else activation(value, version)
+            values[option] = value == "true" if option == "reset_after" else _stated_activation(value, version)
     if not values:
         return layer
     parts = tuple(replace(part, options={**part.options, **values}) for part in layer.parts)
     return replace(layer, parts=parts, assumed={k: v for k, v in layer.assumed.items() if k not in values})
+
+
+def _stated_activation(value: str, version: Version) -> str:
+    if value == "hard_sigmoid" and not version.number:
+        raise ConversionError(
+            "hard_sigmoid is two functions, and the file tells no version: state hard_sigmoid_0.2 (Keras 1 and 2) or "
+            "hard_sigmoid_1/6 (Keras 3)"
+        )
+    return activation(value, version)
 
 
 def _check_assumptions(layers: Iterable[Layer], assume: Assume) -> None:

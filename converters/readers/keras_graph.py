@@ -15,7 +15,7 @@ from converters.readers.keras_config import Config, Container, Leaf
 
 Shape = tuple[int | None, ...]
 
-_PASS_MASK = {  # fmt: skip
+_PASS_MASK = {
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -42,7 +42,7 @@ _PASS_MASK = {  # fmt: skip
     "RMSNormalization",
 }
 _RECURRENT = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
-_SAME_SHAPE = {  # fmt: skip
+_SAME_SHAPE = {
     "Activation",
     "ActivityRegularization",
     "AlphaDropout",

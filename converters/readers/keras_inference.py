@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -30,7 +30,7 @@ from converters.readers.keras_numbered import Folders
 from converters.readers.keras_semantics import RECURRENT, Version
 from layouts import catalogue
 from layouts.errors import ConversionError, UnknownLayer, printable
-from layouts.layout import Layout
+from layouts.layout import DIRECTIONS, Layout
 
 Arrays = dict[str, LazyArray]
 Stated = Mapping[str, str]
@@ -53,9 +53,12 @@ def from_groups(
             blocks.setdefault(_block(weight), []).append((weight, array))
         merged = _merge_directions(blocks)
         for block, members in merged.items():
-            path = group if len(merged) == 1 else f"{group}/{block}"
-            cells = [dict(cell) for member in members for cell in _cells(member)]
-            directions = _directions(len(cells), len(members))
+            path = group if len(merged) == 1 else f"{group}/{_short(block, group, merged)}"
+            sides = [list(_cells(member)) for member in members]
+            cells = [cell for side in sides for cell in side]
+            directions = [
+                (way, depth) for way, side in zip(DIRECTIONS, sides, strict=False) for depth in range(len(side))
+            ]
             everything = {name: array for member in members for name, array in member}
             yield _infer(path, cells, directions, version, stated, everything, flipped)
 
@@ -68,6 +71,24 @@ def _block(weight: str) -> str:
         return folder.rpartition("/")[0] if folder.rpartition("/")[2] in roles else folder
     name = name_of(weight, _every_name())
     return re.sub(rf"_{name}(_\d{{1,9}})?$", "", base) if name else base
+
+
+def _short(block: str, group: str, blocks: Iterable[str]) -> str:
+    """The folder of a block without the model and the group around it, and without the cell inside it."""
+    return (
+        block
+        if sum(_trimmed(other, group) == _trimmed(block, group) for other in blocks) > 1
+        else _trimmed(block, group)
+    )
+
+
+def _trimmed(block: str, group: str) -> str:
+    words = block.split("/")
+    if group in words[:-1]:
+        words = words[words.index(group) + 1 :]
+    if len(words) > 1 and "cell" in words[-1]:
+        words.pop()
+    return "/".join(words)
 
 
 @cache
@@ -111,13 +132,6 @@ def _cells(weights: Weights) -> Iterator[Arrays]:
     yield cell
 
 
-def _directions(cells: int, members: int) -> list[tuple[str, int]]:
-    """Direction and depth of each cell: two blocks are two directions, else cells are stacked."""
-    if members == 2 and cells == 2:
-        return [("forward", 0), ("backward", 0)]
-    return [("forward", depth) for depth in range(cells)]
-
-
 def from_folders(stored: Folders, names: Mapping[str, str], version: Version, stated: Stated) -> Iterator[Layer]:
     """The layers of a `.weights.h5` file, or of an archive whose model is a subclass and so lists no layers."""
     layers: dict[str, Folders] = {}
@@ -137,11 +151,16 @@ def from_folders(stored: Folders, names: Mapping[str, str], version: Version, st
             cells = [_attention(share)]
         else:
             cells = [_named(class_name, share[f], f != folder) for f in ordered]
-        both = any("backward_layer" in f for f in ordered)
-        directions = [("forward", 0), ("backward", 0)] if both and len(cells) == 2 else _directions(len(cells), 1)
+        directions = _folder_directions(ordered)
         yield _infer(
             path, cells, directions, version, {path: class_name, **stated} if class_name else stated, everything
         )
+
+
+def _folder_directions(ordered: Sequence[str]) -> list[tuple[str, int]]:
+    """Direction and depth of the cells in these folders, the forward ones first."""
+    sides = ["backward" if "backward_layer" in folder else "forward" for folder in ordered]
+    return [(side, sides[:number].count(side)) for number, side in enumerate(sides)]
 
 
 def _path(folder: str, names: Mapping[str, str]) -> str:

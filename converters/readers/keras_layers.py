@@ -82,14 +82,13 @@ def split_cells(leaf: Leaf, weights: Sequence[tuple[str, LazyArray]]) -> list[di
     """Name the arrays of a leaf and cut them into its cells: a new cell begins where a name comes again."""
     if "SpectralNormalization" in "".join(leaf.wrappers):
         weights = [(name, array) for name, array in weights if not name.removesuffix(":0").endswith("/vector_u")]
+    check_known(leaf)
     check_elements(dict(weights))
     cells: list[dict[str, LazyArray]] = [{}]
     for weight, array in weights:
         class_name = leaf.cells[min(len(cells), len(leaf.cells)) - 1].class_name
         known = array_names(class_name)
         name = name_of(weight, known)
-        if not known:
-            raise UnknownLayer(f"no layout describes the class {printable(class_name)}")
         if name is None:
             listed = ", ".join(sorted(known)) or "none"
             raise UnknownLayer(f"{class_name} has no array {printable(weight)!r}; it may have: {listed}", array=weight)
@@ -166,6 +165,13 @@ def _check_sizes(cell: CellConfig, sizes: Mapping[str, int]) -> None:
             raise ShapeError(
                 f"its configuration says {key}={printable(repr(value))}, and its arrays make it {found[0]}"
             )
+
+
+def check_known(leaf: Leaf) -> None:
+    """Raise `UnknownLayer` when no layout describes a class of this layer."""
+    for cell in leaf.cells:
+        if not candidates(cell.class_name):
+            raise UnknownLayer(f"no layout describes the class {printable(cell.class_name)}")
 
 
 def check_elements(arrays: Arrays) -> None:

@@ -26,6 +26,9 @@ from layouts.errors import (
 )
 
 Weights = list[tuple[str, LazyArray]]
+
+_RANDOM_STATE = {"StateVar", "seed_generator_state"}
+"""Variables in which tf.keras 2 and Keras 3 keep the state of a random generator: no weights."""
 _MOST_OF_ONE_NAME = 200
 
 
@@ -43,7 +46,7 @@ def groups(root: Group) -> Iterator[tuple[str, Weights]]:
         weights = _weights(group, name)
         claimed.update(id(array) for _, array in weights)
         yield name, weights
-    left = [array.name for array in root.walk() if id(array) not in claimed]
+    left = [a.name for a in root.walk() if id(a) not in claimed and not is_random_state(a.name)]
     if left:
         raise CoverageError(
             f"{len(left)} stored arrays belong to no listed layer: {', '.join(map(printable, left[:5]))}"
@@ -59,6 +62,8 @@ def _weights(group: Group, layer: str) -> Weights:
     _unique(names, f"{printable(layer)}: weight_names")
     found = []
     for name in names:
+        if is_random_state(name):
+            continue
         array = group.array(name)
         if array is None:
             raise UnreadableCheckpoint(
@@ -66,6 +71,11 @@ def _weights(group: Group, layer: str) -> Weights:
             )
         found.append((name, array))
     return found
+
+
+def is_random_state(name: str) -> bool:
+    """Whether a variable keeps the state of a random generator."""
+    return name.removesuffix(":0").rpartition("/")[2] in _RANDOM_STATE
 
 
 def _unique(names: Sequence[str], what: str) -> None:

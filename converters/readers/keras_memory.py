@@ -44,9 +44,7 @@ def _weights(layer: Any) -> keras_legacy.Weights:
     variables = [*layer.trainable_weights, *layer.non_trainable_weights]
     named = [(str(getattr(variable, "path", variable.name)), variable) for variable in variables]
     return [
-        (name, in_memory(name, _numpy(variable)))
-        for name, variable in named
-        if not name.endswith("seed_generator_state")
+        (name, in_memory(name, _numpy(variable))) for name, variable in named if not keras_legacy.is_random_state(name)
     ]
 
 

@@ -13,9 +13,9 @@ from converters.arrays import LazyArray
 from converters.checkpoint import Layer
 from converters.readers.hdf5 import Group
 from converters.readers.keras_config import Container, Leaf
-from converters.readers.keras_layers import assemble, candidates, check_elements, expected_names, needs_arrays, unknown
+from converters.readers.keras_layers import assemble, check_elements, check_known, expected_names, needs_arrays, unknown
 from converters.readers.keras_semantics import Version
-from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnsafeCheckpoint, printable
+from layouts.errors import ConversionError, CoverageError, UnsafeCheckpoint, printable
 
 _OLD_ROOT = "_layer_checkpoint_dependencies"
 _ATTENTION = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
@@ -90,6 +90,7 @@ def _below(storage: str, ordered: Sequence[str]) -> list[str]:
 def _layer(leaf: Leaf, shares: Folders, version: Version) -> Layer:
     everything = {array.name: array for variables in shares.values() for array in variables.values()}
     try:
+        check_known(leaf)
         check_elements(everything)
         cells = [_cell(leaf, number, shares) for number in range(len(leaf.cells))]
         if sum(map(len, cells)) != len(everything):
@@ -103,8 +104,6 @@ def _layer(leaf: Leaf, shares: Folders, version: Version) -> Layer:
 
 def _cell(leaf: Leaf, number: int, shares: Folders) -> dict[str, LazyArray]:
     cell = leaf.cells[number]
-    if not candidates(cell.class_name):
-        raise UnknownLayer(f"no layout describes the class {printable(cell.class_name)}")
     if cell.class_name == "MultiHeadAttention":
         return dict(_attention(leaf, shares))
     variables = shares.get(leaf.storage + cell.folder, {})

@@ -102,7 +102,7 @@ _EPSILON = {
     "GroupNormalization": 1e-3,
     "RMSNormalization": 1e-6,
 }
-_FACTS = (  # fmt: skip
+_FACTS = (
     "return_sequences",
     "return_state",
     "go_backwards",

@@ -39,7 +39,7 @@ class Bounded(io.RawIOBase):
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]
         if self._exact and not 0 <= origin + offset <= len(self._view):
             raise UnsafeCheckpoint(
-                f"damaged or truncated: its structure points to byte {origin + offset}, and it ends at {len(self._view)}"
+                f"damaged or truncated: its structure points to byte {origin + offset} of {len(self._view)}"
             )
         self._position = max(0, origin + offset)
         return self._position

@@ -255,7 +255,7 @@ CASES = table("hdf5", {
     attribute_string_of_two_gigabytes: "layer_names",
     attribute_of_two_to_the_40_strings: "weight_names",
     attribute_string_longer_than_its_heap: "model_config",
-    attribute_heap_beyond_the_file: "model_config",
+    attribute_heap_beyond_the_file: "damaged",
     attribute_heap_without_the_string: "model_config",
     attribute_heap_of_two_to_the_62: "damaged",
     attribute_heap_object_of_two_to_the_62: "damaged",

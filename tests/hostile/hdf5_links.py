@@ -152,12 +152,6 @@ def _replaced(folder: Path, change: Change) -> Path:
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
-def user_block(folder: Path) -> Path:
-    """512 bytes stand before the HDF5 signature, here of a zip: two formats at once (rule 3)."""
-    path = h5_model(folder / "model.h5", userblock_size=512)
-    return put(path, 0, "4s", b"PK\3\4")
-
-
 def superblock_of_unknown_version(folder: Path) -> Path:
     """The superblock is of version 99 (rule 3)."""
     return put(h5_model(folder / "model.h5"), 8, "B", 99)
@@ -251,7 +245,6 @@ CASES = table("hdf5", {
     layer_is_a_dataset: "group",
     weight_is_a_group: "dataset",
     weight_is_a_named_type: "dataset",
-    user_block: "user block",
     superblock_of_unknown_version: "superblock",
     superblock_of_wide_addresses: "superblock",
     superblock_of_far_base: "superblock",

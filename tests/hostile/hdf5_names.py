@@ -167,9 +167,20 @@ def weight_name_of_20_kilobytes(folder: Path) -> Path:
     return _first_name(folder, "k" * 20_000)
 
 
+def weight_name_twice_in_a_crowd(folder: Path) -> Path:
+    """The last of 60,000 weight names stands there already: compare each with each, and hours pass (rule 5)."""
+    listed = names(*(f"w{number}" for number in range(60_000)), "w59999")
+    def change(file: h5py.File) -> None:
+        del file[LAYER].attrs["weight_names"]
+        for part, start in enumerate(range(0, len(listed), 8000)):
+            file[LAYER].attrs[f"weight_names{part}"] = listed[start:start + 8000]
+    return h5_model(folder / "model.h5", change)
+
+
 def weight_name_collides(folder: Path) -> Path:
     """Two layers, `a/b` and `a.b`, have one key in a state_dict (rule 6)."""
     def change(file: h5py.File) -> None:
+        del file.attrs["model_config"]
         for layer in ("a/b", "a.b"):
             file.copy(file[LAYER], f"{WEIGHTS}/{layer}")
         file[WEIGHTS].attrs["layer_names"] = names("lstm", "a/b", "a.b")
@@ -199,11 +210,11 @@ CASES = table("hdf5", {
     layer_names_a_scalar: "layer_names",
     layer_names_of_missing_group: "missing",
     layer_names_twice: "twice",
-    layer_names_with_a_gap: "layer_names1",
+    layer_names_with_a_gap: "gap",
     layer_names_whole_and_split: "layer_names",
     layer_names_by_the_hundred_thousand: "layer",
-    layer_not_listed: "layer_names",
-    weight_not_listed: "weight_names",
+    layer_not_listed: "no listed layer",
+    weight_not_listed: "no listed layer",
     weight_names_missing: "weight_names",
     weight_names_empty: "weight_names",
     weight_names_a_scalar: "weight_names",
@@ -218,7 +229,8 @@ CASES = table("hdf5", {
     weight_name_with_direction_marks: "name",
     weight_name_of_bad_utf8: "name",
     weight_name_empty: "name",
-    weight_name_of_20_kilobytes: "missing",
+    weight_name_of_20_kilobytes: "no such dataset",
+    weight_name_twice_in_a_crowd: "twice",
     weight_name_collides: "a.b",
     weights_not_of_this_layer: "shape",
 })

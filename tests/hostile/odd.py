@@ -165,9 +165,9 @@ def long_config(folder: Path) -> Path:
 
 
 def long_config_of_the_newest(folder: Path) -> Path:
-    """The same as one long attribute of fixed size, in dense storage."""
+    """The same by the newest HDF5."""
     text = json.dumps(model_config() | {"note": "x" * 200_000})
-    return _attribute(folder, "/", "model_config", np.bytes_(text), libver="latest")
+    return _attribute(folder, "/", "model_config", text, libver="latest")
 
 
 def many_attributes(folder: Path) -> Path:

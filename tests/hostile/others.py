@@ -98,6 +98,33 @@ def shard_missing(folder: Path) -> Path:
     return _shards(folder, {VARIABLES: SHARD, "/layers/dense/vars": "model_00001.weights.h5"})
 
 
+def shard_a_link_to_itself(folder: Path) -> Path:
+    """A shard is a symbolic link to itself (rule 2)."""
+    path = _shards(folder, {VARIABLES: SHARD})
+    (folder / SHARD).unlink()
+    (folder / SHARD).symlink_to(folder / SHARD)
+    return path
+
+
+def shard_a_hard_link(folder: Path) -> Path:
+    """A shard is another name of a file elsewhere (rule 2)."""
+    inside = _inside(folder)
+    path = _shards(inside, {VARIABLES: SHARD})
+    (inside / SHARD).unlink()
+    (inside / SHARD).hardlink_to(folder / "outside.weights.h5")
+    return path
+
+
+def shard_of_20_kilobytes(folder: Path) -> Path:
+    """A shard's name is longer than any file's (rule 8)."""
+    return _shards(folder, {VARIABLES: "m" * 20_000})
+
+
+def shard_of_half_a_character(folder: Path) -> Path:
+    """A shard's name is half a surrogate pair, which no file system takes (rule 8)."""
+    return _shards(folder, {VARIABLES: "m\ud800.weights.h5"})
+
+
 def shard_truncated(folder: Path) -> Path:
     """A shard has lost its second half (bad input: truncated)."""
     return _shards(folder, {VARIABLES: SHARD}, keras3_weights()[:2000])
@@ -273,6 +300,10 @@ CASES = table("shards", {
     shard_a_fifo: "regular file",
     shard_a_folder: "regular file",
     shard_missing: "model_00001.weights.h5",
+    shard_a_link_to_itself: "no name of a file",
+    shard_a_hard_link: "hard link",
+    shard_of_20_kilobytes: "cannot open",
+    shard_of_half_a_character: "no name of a file",
     shard_truncated: "truncated",
     shard_is_the_map: "HDF5",
     shard_with_external_link: "external link",
@@ -288,19 +319,19 @@ CASES = table("shards", {
 }) | table("not a model", {
     nothing: "no such file",
     empty: "empty",
-    one_byte: "not a model",
+    one_byte: "no model",
     signature_alone: "truncated",
-    random_bytes: "not a model",
+    random_bytes: "no model",
     random_after_signature: "damaged",
-    zeros: "not a model",
+    zeros: "no model",
     html: "HTML",
     html_as_keras: "HTML",
     git_lfs_pointer: "git-lfs",
-    picture: "not a model",
-    pickled: "not a model",
-    gzipped: "not a model",
-    in_ascii_mode: "not a model",
-    directory: "regular file",
+    picture: "no model",
+    pickled: "pickle",
+    gzipped: "gzip",
+    in_ascii_mode: "signature",
+    directory: "folder",
     fifo: "regular file",
     link_to_itself: "link",
 })
