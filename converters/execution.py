@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from converters.arrays import Array, LazyArray
-from converters.planning import Module, Plan, own_names
+from converters.modules import Module, own_names
+from converters.planning import Plan
 from layouts.repack import Pieces, assign_blocks, pack
 
 
@@ -34,16 +35,16 @@ def execute(plan: Plan, sink: Sink) -> Iterator[Done]:
     for module in plan.modules:
         arrays = [array for layer in module.layers for array in layer.stored()]
         yield Done(module, tuple(array.name for array in arrays if array.is_floating and _not_finite(array)))
-        _fill(module, plan, sink)
+        _fill(module, sink)
 
 
-def _fill(module: Module, plan: Plan, sink: Sink) -> None:
+def _fill(module: Module, sink: Sink) -> None:
     prefix = f"{module.name}." if module.name else ""
-    planned = {tensor.key: tensor for tensor in module.tensors}
+    planned = {tensor.key: tensor.dtype for tensor in module.tensors}
     if module.target is None:
         for layer in module.layers:
             for name, lazy in own_names(layer).items():
-                target = sink.allocate(prefix + name, lazy.shape, plan.dtype or lazy.dtype.newbyteorder("="))
+                target = sink.allocate(prefix + name, lazy.shape, planned[prefix + name])
                 target[...] = lazy.read()
         return
     pieces: Pieces = {}
@@ -59,13 +60,11 @@ def _fill(module: Module, plan: Plan, sink: Sink) -> None:
     pack(
         module.target,
         pieces,
-        allocate=lambda name, shape, _: sink.allocate(
-            prefix + name, shape, planned[prefix + name].dtype.newbyteorder("=")
-        ),
+        allocate=lambda name, shape, _: sink.allocate(prefix + name, shape, planned[prefix + name]),
         assign=lambda target, source: assign_blocks(target, source, release),
     )
     for name, value in module.target.constants.items():
-        sink.allocate(prefix + name, (), np.dtype(np.int64))[...] = value
+        sink.allocate(prefix + name, (), planned[prefix + name])[...] = value
     release()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from converters.checkpoint import Checkpoint, Layer
-from converters.planning import Module, Plan
+from converters.modules import Module
+from converters.planning import Plan
 from converters.report import Report
 from layouts.errors import ConversionError, printable
 
@@ -108,7 +109,11 @@ def report_lines(report: Report) -> list[str]:
 
 def printable_call(module: Module) -> str:
     """The constructor call, or what stands in its place."""
-    return module.constructor or "(not recognised: passed through)"
+    if not module.constructor:
+        return "its own arrays, passed through: no layout describes it"
+    if module.problems:
+        return f"weights for a module of your own: {module.constructor}"
+    return module.constructor
 
 
 def _amount(count: int) -> str:

@@ -9,15 +9,17 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import metadata
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import layouts
 from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
 from layouts.repack import solve
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "layouts.frameworks"
 
@@ -29,7 +31,14 @@ def frameworks() -> tuple[str, ...]:
     """The names of every framework that has layouts, built in or registered."""
     modules = (name for _, name, _ in pkgutil.iter_modules(layouts.__path__))
     own = [name for name in modules if _is_framework(importlib.import_module(f"layouts.{name}"), name)]
-    return (*own, *sorted(point.name for point in metadata.entry_points(group=ENTRY_POINTS)))
+    return (*own, *sorted(point.name for point in _registered()))
+
+
+def _registered() -> Iterator[EntryPoint]:
+    """What third parties add; the import is slow and seldom needed."""
+    from importlib import metadata
+
+    yield from metadata.entry_points(group=ENTRY_POINTS)
 
 
 def _is_framework(module: ModuleType, name: str) -> bool:
@@ -43,7 +52,7 @@ def layers(framework: str) -> Layers:
     try:
         module = importlib.import_module(f"layouts.{framework}")
     except ModuleNotFoundError:
-        found = [p for p in metadata.entry_points(group=ENTRY_POINTS) if p.name == framework]
+        found = [point for point in _registered() if point.name == framework]
         if not found:
             raise LayoutError(f"no layouts for {framework!r}; known: {', '.join(frameworks())}") from None
         module = found[0].load()

@@ -118,6 +118,11 @@ def command_with_a_fault(step: str, fault: str, *arguments: str) -> None:
     command(*arguments)
 
 
+def greedy(megabytes: int) -> int:
+    """Take so much memory, as no conversion may."""
+    return len(bytes(megabytes << 20).replace(b"\0", b"\1"))
+
+
 def mutants(source: str, folder: str, seeds: list[int], places: list[list[int]] | None) -> list[dict[str, Any]]:
     """Damage a file anew with each seed and convert it; what was raised, and whether the plan was kept."""
     import fuzzing
@@ -127,7 +132,7 @@ def mutants(source: str, folder: str, seeds: list[int], places: list[list[int]] 
 
 JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
-    for job in (command, command_on_a_small_disk, command_with_a_fault, public_api, files_written, mutants)
+    for job in (command, command_on_a_small_disk, command_with_a_fault, public_api, files_written, greedy, mutants)
 }
 
 

@@ -173,17 +173,22 @@ class _Walk:
     def _array(self, found: Object, path: str) -> LazyArray:
         shape, kind = found.dimensions(), found.element()
         nbytes = math.prod(shape) * kind.itemsize
-        self._declared += nbytes
+        self._claim(nbytes, path, shape)
+        stored = found.stored(shape, kind, len(self._source))
+        self._claim(len(stored.chunks) * math.prod(stored.block) * kind.itemsize - nbytes, path, stored.block)
+        if not stored.chunks and stored.inline is None and nbytes:
+            self._regions.append((stored.start, stored.start + nbytes, path))
+        self._regions += [(chunk.offset, chunk.offset + chunk.size, path) for chunk in stored.chunks if chunk.size]
+        return LazyArray(path, shape, kind, self._reader(stored, path, shape, kind), self._source.release)
+
+    def _claim(self, nbytes: int, path: str, shape: tuple[int, ...]) -> None:
+        """Count what arrays, and chunks beyond the edge of their array, would take in memory."""
+        self._declared += max(0, nbytes)
         if self._declared > (64 << 20) + 32 * len(self._source):
             raise UnsafeCheckpoint(
                 f"{printable(path)}: too large: shape {shape} with the arrays before it claims {self._declared} bytes, "
                 f"and the file stores {len(self._source)}"
             )
-        stored = found.stored(shape, kind, len(self._source))
-        if not stored.chunks and stored.inline is None and nbytes:
-            self._regions.append((stored.start, stored.start + nbytes, path))
-        self._regions += [(chunk.offset, chunk.offset + chunk.size, path) for chunk in stored.chunks if chunk.size]
-        return LazyArray(path, shape, kind, self._reader(stored, path, shape, kind), self._source.release)
 
     def _reader(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Callable[[], Array]:
         view, inline, count = self._source.view, stored.inline, math.prod(shape)
@@ -193,17 +198,19 @@ class _Walk:
             return lambda: np.frombuffer(inline, kind, count).reshape(shape)
         if not stored.chunks:
             return lambda: np.frombuffer(view, kind, count, stored.start).reshape(shape)
-        size, name = math.prod(stored.block) * kind.itemsize, printable(path)
+        return lambda: self._read_chunks(stored, path, shape, kind)
 
-        def read() -> Array:
-            array = np.empty(shape, kind)
+    def _read_chunks(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+        array, size = np.empty(shape, kind), math.prod(stored.block) * kind.itemsize
+        try:
             for chunk in stored.chunks:
-                data = view[chunk.offset : chunk.offset + chunk.size]
-                plain = decode(data, list(stored.filters), chunk.mask, size, kind.itemsize, name)
+                data = self._source.view[chunk.offset : chunk.offset + chunk.size]
+                plain = decode(data, list(stored.filters), chunk.mask, size, kind.itemsize, printable(path))
                 place(array, np.frombuffer(plain, kind).reshape(stored.block), chunk.corner)
-            return array
-
-        return read
+        except CheckpointError as error:
+            error.path = self._source.path
+            raise
+        return array
 
     def _check_regions(self) -> None:
         """No byte of the file belongs to two arrays, or to an array and to the structure."""

@@ -254,7 +254,7 @@ def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
     """The layer with what the graph of its model tells: a mask on its input, a map flattened before it."""
     if facts is None:
         return layer
-    found = dict(layer.facts)
+    found = {**layer.facts, "fed_by": facts.fed_by}
     if facts.masked:
         found["masked"] = True
     if facts.reshaped:

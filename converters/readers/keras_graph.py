@@ -97,11 +97,19 @@ class Value:
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """For one layer: whether its input is masked, the map that was flattened before it, or that one was lost."""
+    """For one layer: whether its input is masked, the map that was flattened before it, or that one was lost.
+
+    `fed_by`: the layers it reads from, past those that do nothing at inference, such as Dropout.
+    """
 
     masked: bool = False
     flattened: tuple[int, ...] | None = None
     reshaped: bool = False
+    fed_by: tuple[str, ...] = ()
+
+
+_TRANSPARENT = {"Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
+"""Layers that do nothing to their input at inference."""
 
 
 def graph_facts(model: Container) -> dict[str, GraphFacts]:
@@ -115,8 +123,26 @@ def graph_facts(model: Container) -> dict[str, GraphFacts]:
         inputs = [values[feed] for feed in node.feeds if feed in values]
         first = inputs[0] if inputs else Value()
         masked = any(value.mask for value in inputs) or _explicit_mask(node.item.get("inbound_nodes"))
-        found[path] = GraphFacts(masked, first.flattened, any(value.lost for value in inputs))
+        fed_by = tuple(dict.fromkeys(source for feed in node.feeds for source in _sources(feed, nodes)))
+        found[path] = GraphFacts(masked, first.flattened, any(value.lost for value in inputs), fed_by)
         values[path] = _output(node, inputs, masked)
+    return found
+
+
+def _sources(path: str, nodes: Mapping[str, Node]) -> list[str]:
+    """The layer itself, or what feeds it where it does nothing."""
+    found: list[str] = []
+    seen: set[str] = set()
+    waiting = [path]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current in nodes and nodes[current].leaf.class_name in _TRANSPARENT:
+            waiting += nodes[current].feeds
+        else:
+            found.append(current)
     return found
 
 

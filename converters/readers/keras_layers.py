@@ -179,6 +179,8 @@ def check_elements(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if not array.is_floating:
             raise _not_floating(name, array)
+    if {"bfloat16", "float16"} <= {array.dtype.name for array in arrays.values()}:
+        raise ShapeError("its arrays mix bfloat16 and float16, which have no common form")
 
 
 def _not_floating(name: str, array: LazyArray) -> ConversionError:

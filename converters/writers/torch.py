@@ -58,4 +58,7 @@ class TorchWriter(StateDict):
     def close(self) -> None:
         import torch
 
-        torch.save(self.tensors(), self._path)
+        try:
+            torch.save(self.tensors(), self._path)
+        except RuntimeError as error:  # its own writer's word for a full disk
+            raise OSError(f"torch.save failed: {error}") from None

@@ -252,7 +252,7 @@ CASES = table("json", {
     config_layers_a_number: "layers",
     config_layer_a_string: "layers",
     config_without_layers: "layers/lstm",
-    config_layer_name_twice: "twice",
+    config_layer_name_twice: "layers/lstm_1",
     units_negative: "units",
     units_zero: "units",
     units_huge: "units",

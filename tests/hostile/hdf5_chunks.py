@@ -78,6 +78,11 @@ def deflate_bomb(folder: Path) -> Path:
     return h5_chunk(folder / "model.h5", deflated_zeros(2**30), shape=GIB, compression="gzip")
 
 
+def deflate_bomb_beyond_the_edge(folder: Path) -> Path:
+    """A small kernel in one chunk of a gigabyte, nearly all of it beyond the kernel's edge (row 4, rule 5)."""
+    return h5_chunk(folder / "model.h5", deflated_zeros(2**30), chunks=GIB, maxshape=(None, None), compression="gzip")
+
+
 def deflate_bomb_undeclared(folder: Path) -> Path:
     """A chunk declared as 240 bytes inflates to a gigabyte (row 4, rule 5)."""
     path = h5_chunk(folder / "model.h5", ZIPPED, compression="gzip")
@@ -246,12 +251,13 @@ CASES = table("hdf5", {
     chunk_gzip_corrupted: "chunk",
     chunk_gzip_truncated: "chunk",
     deflate_bomb: "too large",
+    deflate_bomb_beyond_the_edge: "too large",
     deflate_bomb_undeclared: "chunk",
-    two_deflate_filters: "filter",
+    two_deflate_filters: "too large",
     filter_unknown: "filter",
     filter_lzf: "filter",
     filter_scale_offset: "filter",
-    filters_by_the_thousand: "filter",
+    filters_by_the_thousand: "damaged",
     fletcher32_wrong: "checksum",
     shuffle_of_wrong_size: "shuffle",
     chunk_missing: "chunk",
@@ -261,10 +267,10 @@ CASES = table("hdf5", {
     chunk_size_of_four_gigabytes: "end of the file",
     chunk_shape_zero: "chunk",
     chunk_shape_huge: "chunk",
-    chunks_of_one_element: "chunk",
-    chunk_alias_bomb: "chunk",
-    chunk_tree_explodes: "chunk",
-    chunk_tree_of_itself: "chunk",
-    chunk_tree_entries: "chunk",
+    chunks_of_one_element: "too large",
+    chunk_alias_bomb: "too large",
+    chunk_tree_explodes: "damaged",
+    chunk_tree_of_itself: "damaged",
+    chunk_tree_entries: "damaged",
     never_written_chunks: "never written",
 })

@@ -60,7 +60,7 @@ def new_header_continues_in_itself(folder: Path) -> Path:
 
 
 def new_header_checksum_wrong(folder: Path) -> Path:
-    """A version 2 header moved the kernel's data by eight bytes; its checksum tells (rule 3)."""
+    """A version 2 header moved the kernel's data by eight bytes, over its neighbour (rule 3)."""
     path = h5_model(folder / "model.h5", libver="latest")
     at = message(path, KERNEL, LAYOUT) + 2
     return put(path, at, "Q", get(path, at, "Q")[0] - 8)
@@ -238,7 +238,7 @@ CASES = table("hdf5", {
     header_continues_in_itself: "damaged",
     header_continuations_multiply: "damaged",
     new_header_continues_in_itself: "damaged",
-    new_header_checksum_wrong: "checksum",
+    new_header_checksum_wrong: "overlap",
     header_continues_beyond_the_file: "damaged",
     header_of_four_gigabytes: "damaged",
     message_larger_than_its_header: "damaged",

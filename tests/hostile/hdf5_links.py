@@ -246,7 +246,7 @@ CASES = table("hdf5", {
     weight_is_a_group: "dataset",
     weight_is_a_named_type: "dataset",
     superblock_of_unknown_version: "superblock",
-    superblock_of_wide_addresses: "superblock",
+    superblock_of_wide_addresses: "64-bit",
     superblock_of_far_base: "superblock",
     superblock_of_larger_file: "truncated",
     root_beyond_the_file: "damaged",

@@ -18,6 +18,15 @@ def integers(folder: Path) -> Path:
     return h5_kernel(folder / "model.h5", data=np.ones(SHAPE, "<i4"))
 
 
+def halves_of_two_kinds(folder: Path) -> Path:
+    """A bfloat16 kernel beside a float16 bias, which have no common type (rule 7)."""
+    def change(file: h5py.File) -> None:
+        del file[f"{SCOPE}/bias:0"]
+        file[f"{SCOPE}/bias:0"] = values("bias").astype("<f2")
+        file[KERNEL] = np.ones(SHAPE, "<u2").view("V2")
+    return h5_model(folder / "model.h5", without_kernel(change))
+
+
 def strings(folder: Path) -> Path:
     """A kernel of byte strings that look like numbers (bad input: non-float dtypes)."""
     return h5_kernel(folder / "model.h5", data=np.full(SHAPE, b"0.5"))
@@ -159,8 +168,8 @@ def type_shared_with_itself(folder: Path) -> Path:
 
 
 CASES = table("hdf5", dict.fromkeys((
-    integers, strings, variable_strings, variable_arrays, compound, complex_numbers,
+    strings, variable_strings, variable_arrays, compound, complex_numbers,
     object_references, region_references, enumeration, array_elements, opaque,
     opaque_of_python_objects, bits, long_double, float_of_another_format, type_of_no_bytes,
     type_of_two_gigabytes, type_of_no_class, type_nested_deep, type_shared_with_itself,
-), "dtype"))
+), "dtype") | {integers: "int32", halves_of_two_kinds: "mix"})

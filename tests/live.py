@@ -1,0 +1,294 @@
+"""Builds a drawn architecture with an installed Keras, records every layer, saves it in every form, and compares.
+
+The framework is a parameter: the `keras` module is Keras 3 or tf_keras.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from architectures import BATCH, VOCABULARY, Design, Step
+from equivalence import (
+    EXACT,
+    assert_close,
+    load,
+    recurrent_outputs,
+    reference_runner,
+    surrounding_output,
+    torch_runner,
+)
+
+import converters
+from converters.checkpoint import Layer
+from converters.planning import Plan
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one layer was given and what it gave, the first time that it ran."""
+
+    inputs: list[np.ndarray]
+    outputs: list[np.ndarray]
+    mask: np.ndarray | None
+
+
+def build(design: Design, keras: Any) -> Any:
+    """The model, with the automatic names of a new session."""
+    keras.backend.clear_session()
+    keras.backend.set_floatx(design.floatx)
+    try:
+        entry = keras.layers.Input(design.shape, dtype="int32" if design.tokens else design.floatx)
+        if design.functional:
+            return keras.Model(entry, _chained(design.steps, entry, keras))
+        return keras.Sequential([entry, *(_layer(step, keras) for step in design.steps)])
+    finally:
+        keras.backend.set_floatx("float32")
+
+
+def without_slashes(design: Design) -> Design:
+    """The same architecture under the names that Keras 3 allows."""
+    return replace(design, steps=tuple(map(_unslashed, design.steps)))
+
+
+def _unslashed(step: Any) -> Any:
+    if isinstance(step, tuple):
+        return tuple(map(_unslashed, step))
+    return replace(step, name=step.name.replace("/", "-"), inner=tuple(map(_unslashed, step.inner)))
+
+
+def _chained(steps: Sequence[Step], value: Any, keras: Any) -> Any:
+    for step in steps:
+        if step.kind == "Concatenate":
+            branches = [_chained(branch, value, keras) for branch in step.inner]
+            value = keras.layers.Concatenate(**_named(step))(branches)
+        else:
+            value = _layer(step, keras)(value)
+        value = value[0] if isinstance(value, list | tuple) else value
+    return value
+
+
+def _layer(step: Step, keras: Any) -> Any:
+    if step.kind in ("Sequential", "Functional"):
+        return _model(step, keras)
+    inner: list[Any] = [_layer(each, keras) for each in step.inner]
+    options = dict(step.options)
+    if step.kind == "Bidirectional" and len(inner) == 2:
+        options["backward_layer"] = inner.pop()
+    if len(inner) > 1:
+        inner = [inner]
+    return getattr(keras.layers, step.kind)(*inner, **options, **_named(step))
+
+
+def _named(step: Step) -> dict[str, str]:
+    return {"name": step.name} if step.name else {}
+
+
+def _model(step: Step, keras: Any) -> Any:
+    entry = keras.layers.Input(step.options["shape"])
+    if step.kind == "Sequential":
+        model = keras.Sequential([entry, *(_layer(each, keras) for each in step.inner)], **_named(step))
+    else:
+        model = keras.Model(entry, _chained(step.inner, entry, keras), **_named(step))
+    model.trainable = step.options.get("trainable", True)
+    return model
+
+
+def randomize(model: Any, seed: int) -> None:
+    """Every weight at random: variances in 0.5 to 2, all else normal with deviation 0.4; never exactly zero."""
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        shape = tuple(weight.shape)
+        positive = "variance" in weight.name
+        values = generator.uniform(0.5, 2.0, shape) if positive else generator.normal(0.0, 0.4, shape)
+        weight.assign(np.where(values == 0.0, 0.4, values))
+
+
+def inputs_for(design: Design, seed: int) -> np.ndarray:
+    """Numbers or tokens; where steps are masked, one row ends early or has a gap."""
+    generator = np.random.default_rng(seed)
+    time = design.shape[0]
+    valid = np.ones((BATCH, time), bool)
+    if design.padding:
+        valid[1, time - 2 :] = False
+    if design.padding == "gaps":
+        valid[0, 1], valid[1, 0] = False, False
+    if design.tokens:
+        return np.where(valid, generator.integers(1, VOCABULARY, valid.shape), 0).astype("int32")
+    values = generator.normal(size=(BATCH, *design.shape)).astype(design.floatx)
+    return values * valid[..., None].astype(design.floatx) if design.padding else values
+
+
+def recorded(model: Any, x: np.ndarray, keras: Any) -> dict[str, Call]:
+    """Every layer with weights by its path, run eagerly in inference mode."""
+    import tensorflow
+
+    paths = {id(layer): path for path, layer in reversed(list(weighted(model)))}
+    calls: dict[str, Call] = {}
+    with _watched(keras.layers.Layer, paths, calls):
+        model(tensorflow.constant(x), training=False)
+    return calls
+
+
+def weighted(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, layer) of every layer with weights that is no model."""
+    for layer in model.layers:
+        if layer.weights and hasattr(layer, "layers"):
+            yield from weighted(layer, f"{prefix}{layer.name}/")
+        elif layer.weights:
+            yield prefix + layer.name, layer
+
+
+@contextmanager
+def _watched(layer_class: Any, paths: Mapping[int, str], calls: dict[str, Call]) -> Iterator[None]:
+    original = layer_class.__call__
+
+    def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = list(_tensors(args))
+        mask = kwargs.get("mask", getattr(given[0], "_keras_mask", None) if given else None)
+        result = original(self, *args, **kwargs)
+        if id(self) in paths and paths[id(self)] not in calls:
+            arrays = [[np.asarray(t) for t in _tensors(value)] for value in (given, result)]
+            calls[paths[id(self)]] = Call(*arrays, None if mask is None else np.asarray(mask))
+        return result
+
+    layer_class.__call__ = noting
+    try:
+        yield
+    finally:
+        layer_class.__call__ = original
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+    elif hasattr(value, "shape") and hasattr(value, "dtype"):
+        yield value
+
+
+def loosely(source: Any, **options: Any) -> tuple[Plan, Tensors]:
+    """Plan and tensors of a source with strict=False."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", converters.ConversionWarning)
+        return (
+            converters.plan(source, strict=False, **options),
+            converters.convert(source, strict=False, **options),
+        )
+
+
+def assert_layers_equal(plan: Plan, tensors: Tensors, calls: Mapping[str, Call]) -> dict[str, float]:
+    """Every recorded layer, whole output, through the converted weights; the worst error of each kind of layer."""
+    paths = {layer.path for layer in plan.checkpoint.layers}
+    if paths != set(calls):
+        raise AssertionError(f"the file gives the layers {sorted(paths)}, and those that ran are {sorted(calls)}")
+    worst: dict[str, float] = {}
+    for layer in plan.checkpoint.layers:
+        if layer.unknown is not None:
+            raise AssertionError(f"{layer.path} ({layer.kind}) is not recognised: {layer.unknown}")
+        check = _recurrent_error if layer.recurrent else _surrounding_error
+        error = check(plan, tensors, layer, calls[layer.path])
+        worst[layer.kind] = max(worst.get(layer.kind, 0.0), error)
+    return worst
+
+
+def _tolerance(expected: np.ndarray) -> float:
+    return EXACT * max(1.0, float(np.abs(expected).max(initial=0.0)))
+
+
+def _recurrent_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
+    """The NumPy reference always; torch.nn where the plan says that it is exact."""
+    if bool(layer.facts.get("masked")) != (call.mask is not None):
+        raise AssertionError(f"{layer.path}: a mask {'came' if call.mask is not None else 'did not come'}: {layer.facts}")
+    modules = [module for module in plan.modules if layer in module.layers]
+    runners = [reference_runner(layer)]
+    if len(modules) == 1 and not modules[0].problems:
+        runners.append(torch_runner(load(modules[0], tensors, getattr(torch, call.inputs[0].dtype.name))))
+    worst = 0.0
+    for run in runners:
+        outputs, states = recurrent_outputs(run, layer.facts, call.inputs[0], call.mask, call.inputs[1:])
+        for found, expected in zip([*outputs, *states], call.outputs, strict=True):
+            worst = max(worst, assert_close(found, expected, _tolerance(expected), f"{layer.path} ({layer.kind})"))
+    return worst
+
+
+def _surrounding_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
+    (module,) = [module for module in plan.modules if layer in module.layers]
+    if module.problems:
+        raise AssertionError(f"{layer.path} ({layer.kind}) is refused: {module.problems}")
+    (expected,) = call.outputs
+    built = load(module, tensors, getattr(torch, expected.dtype.name))
+    found = surrounding_output(layer, built, call.inputs, theano=False)
+    return assert_close(found, expected, _tolerance(expected), f"{layer.path} ({layer.kind})")
+
+
+def saved_forms(model: Any, folder: Path, forms: Sequence[str]) -> dict[str, Any]:
+    """The model as it is in memory, and every file it can be written to, by form."""
+    found: dict[str, Any] = {"memory": model}
+    for form in forms:
+        path = folder / form
+        if form == "folder":
+            model.save(path, zipped=False)
+        elif form.endswith("weights.json"):
+            model.save_weights(path, max_shard_size=2e-5)
+        elif "weights" in form:
+            model.save_weights(path)
+        else:
+            model.save(path)
+        found[form] = path
+    return found
+
+
+def bits(tensors: Tensors) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    """Dtype, shape and bytes of every tensor."""
+    return {
+        key: (str(t.dtype), tuple(t.shape), t.reshape(-1).view(torch.uint8).numpy().tobytes())
+        for key, t in tensors.items()
+    }
+
+
+def assert_same_everywhere(forms: Mapping[str, Any]) -> tuple[Plan, Tensors]:
+    """Every form gives the same tensors bit by bit, weights alone the same ones of every layer that they tell."""
+    found = {form: loosely(source) for form, source in forms.items()}
+    plan, tensors = found["memory"]
+    for form, (other, its) in found.items():
+        if "weights" in form:
+            _assert_same_weights(plan, tensors, other, its, form)
+        elif bits(its) != bits(tensors):
+            raise AssertionError(f"{form}: {_differing(its, tensors)} differ from those of the model in memory")
+    return plan, tensors
+
+
+def _differing(one: Tensors, two: Tensors) -> list[str]:
+    first, second = bits(one), bits(two)
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+
+
+def _assert_same_weights(plan: Plan, tensors: Tensors, other: Plan, its: Tensors, form: str) -> None:
+    """Without a configuration: recurrent layers all recognised, and their tensors the same whatever they are called."""
+    strange = [m.path for m in other.modules if m.target is None and any("recurrent" in t.key for t in m.tensors)]
+    if strange:
+        raise AssertionError(f"{form}: recurrent layers not recognised: {strange}")
+    one, two = _recurrent_bits(plan, tensors), _recurrent_bits(other, its)
+    if one != two:
+        shapes = [[shape for _, shape, _ in side] for side in (one, two)]
+        raise AssertionError(f"{form}: recurrent tensors differ: {shapes[0]} in memory, {shapes[1]} by weights alone")
+
+
+def _recurrent_bits(plan: Plan, tensors: Tensors) -> list[tuple[str, tuple[int, ...], bytes]]:
+    """The tensors of recurrent modules; of those that read a flattened map, only what is not permuted."""
+    own = {
+        key: value
+        for module in plan.modules
+        for key, value in bits(tensors).items()
+        if any(layer.recurrent for layer in module.layers) and key.startswith(f"{module.name}.")
+    }
+    return sorted((dtype, shape, bytes(sorted(data))) for dtype, shape, data in own.values())
