@@ -26,8 +26,8 @@ def call(name: str, *positional: Any, **keywords: Any) -> str:
     return f"{name}({', '.join(given)})"
 
 
-def recurrent_constructor(parts: Sequence[Part]) -> str:
-    """`nn.LSTM(3, 5, batch_first=True)`; with keywords that torch.nn does not have, what it would have to be."""
+def recurrent_constructor(package: str, parts: Sequence[Part]) -> str:
+    """`nn.LSTM(3, 5, batch_first=True)`, or of `converters.nn` with the keywords that torch.nn does not have."""
     first, sizes = parts[0], parts[0].solved()
     cell, options = first.cell.name, first.options
     pieces = [piece for part in parts for piece in part.pieces()]
@@ -37,7 +37,7 @@ def recurrent_constructor(parts: Sequence[Part]) -> str:
     relu = cell == "rnn" and activation == "relu"
     state = sizes.get("state", sizes["unit"])
     return call(
-        f"nn.{_CELLS[cell]}",
+        f"{package}.{_CELLS[cell]}",
         sizes["input"],
         sizes["unit"],
         num_layers=_positive(1 + max(piece.layer for piece in pieces)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from converters.arrays import Array, LazyArray
@@ -52,8 +53,13 @@ class Part:
 
     def pieces(self) -> dict[Piece, tuple[int, ...]]:
         """The neutral pieces of this part and their shapes, placed at its direction and depth."""
-        found = describe(self.source, self.shapes, sizes=self.sizes, **self._extent)
-        return {self._placed(piece): shape for piece, shape in found.items()}
+        cut = self.flattened and describe(self.source, self.shapes, sizes=self.sizes, **self._extent)
+        return {self._placed(piece): shape for piece, shape in (cut or self._described).items()}
+
+    @cached_property
+    def _described(self) -> dict[Piece, tuple[int, ...]]:
+        """The pieces of the layout itself, worked out once: planning asks for them again and again."""
+        return describe(self.layout, self.shapes, **self._extent)
 
     def unpack(self) -> dict[Piece, Array]:
         """The pieces themselves: reads the arrays, and copies nothing but what a convention computes."""
@@ -71,9 +77,8 @@ class Part:
 
     def solved(self) -> dict[str, int]:
         """Every size of the (first) layer: input, unit, …"""
-        found = describe(self.layout, self.shapes, **self._extent)
         slots = self.cell.slots
-        first = ((slots[piece.slot].dims, shape) for piece, shape in found.items() if not piece.layer)
+        first = ((slots[piece.slot].dims, shape) for piece, shape in self._described.items() if not piece.layer)
         return {word: size for words, shape in first for word, size in zip(words, shape, strict=True)}
 
 

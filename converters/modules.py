@@ -110,8 +110,8 @@ def _module(
         reason = NotRepresentable(f"torch.nn has no module for {parts[0].cell.name.replace('_', ' ')}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, dtype)
-    constructor = _constructor(first, parts)
     reasons = list(representability.reasons(first, parts, target))
+    constructor = _constructor(first, parts, exact=not reasons)
     problems = (_refusal(first, reasons, target, constructor),) if reasons else ()
     if parts[0].flattened:
         target = channels_first(target, len(parts[0].flattened))
@@ -132,19 +132,19 @@ def _target(cell: Cell, slots: set[str]) -> Layout | None:
     return None
 
 
-def _constructor(layer: Layer, parts: Sequence[Part]) -> str:
-    if parts[0].cell.recurrent:
-        return advice.recurrent_constructor(parts)
-    return advice.constructor(parts[0], layer.facts)
+def _constructor(layer: Layer, parts: Sequence[Part], *, exact: bool) -> str:
+    """The module of torch.nn, or the drop-in one of `converters.nn` where only that is exact; '' where none is."""
+    if not parts[0].cell.recurrent:
+        return advice.constructor(parts[0], layer.facts)
+    if exact:
+        return advice.recurrent_constructor("nn", parts)
+    return advice.recurrent_constructor("converters.nn", parts) if representability.drop_in(layer, parts) else ""
 
 
 def _refusal(layer: Layer, reasons: Sequence[str], target: Layout, constructor: str) -> NotRepresentable:
-    way_out = ""
-    if layer.recurrent:
-        way_out = (
-            ". strict=False (--no-strict) gives its weights under PyTorch's names, for a module of your own that "
-            f"computes {constructor}"
-        )
+    way_out = ". strict=False (--no-strict) gives its weights all the same"
+    if constructor.startswith("converters."):
+        way_out = f". {constructor} computes it, and convert(…, strict=False) (--no-strict) gives the weights it loads"
     text = f"{printable(layer.path)}: {'; '.join(reasons)}{way_out}"
     return NotRepresentable(text, layer=layer.path, layout=target.name)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from converters.checkpoint import Layer, Part
 from layouts.layout import Layout
+from layouts.reference import ACTIVATIONS
 
 _FORMULAS = {
     "hard_sigmoid_0.2": "hard_sigmoid (clip(0.2 x + 0.5, 0, 1), as this version of the file has it)",
@@ -41,6 +42,13 @@ def reasons(layer: Layer, parts: Sequence[Part], target: Layout) -> Iterator[str
 
 def _explained(value: Any) -> str:
     return _FORMULAS.get(str(value), str(value))
+
+
+def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
+    """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
+    known = all(parts[0].options.get(key, "tanh") in ACTIVATIONS for key in ("activation", "recurrent_activation"))
+    both = any(part.direction == "backward" for part in parts)
+    return known and not (both and layer.facts.get("go_backwards"))
 
 
 def difference(parts: Sequence[Part]) -> str:

@@ -110,9 +110,7 @@ def report_lines(report: Report) -> list[str]:
 def printable_call(module: Module) -> str:
     """The constructor call, or what stands in its place."""
     if not module.constructor:
-        return "its own arrays, passed through: no layout describes it"
-    if module.problems:
-        return f"weights for a module of your own: {module.constructor}"
+        return "(no module computes this: weights only)"
     return module.constructor
 
 

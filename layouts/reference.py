@@ -7,6 +7,7 @@ the docstrings in `layouts.cells`, and nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "selu": lambda x: 1.0507009873554805 * np.where(x > 0.0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0.0))),
     "silu": lambda x: x * sigmoid(x),
     "exponential": np.exp,
+    "gelu": lambda x: 0.5 * x * (1.0 + np.vectorize(math.erf)(x / math.sqrt(2.0))),
 }
 """By distinct names: the two functions that Keras calls hard_sigmoid are two entries."""
 

@@ -17,6 +17,7 @@ BATCH, VOCABULARY = 2, 13
 ODD_NAMES = (  # fmt: skip
     "lstm_1", "lstm", "gru", "dense", "dense_1", "bidirectional", "functional", "sequential", "layers", "vars", "cell",
     "forward_layer", "lstm_cell", "two words", "gewürz λ", "a.b", "top", "model_weights", "rnn_2", "0",
+    "optimizer", "metrics", "optimizer_weights",
 )
 """Names that belong to another layer, to a folder of the file, or to no identifier."""
 SLASHED = ("x/y", "lstm/lstm_cell")

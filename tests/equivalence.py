@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import converters.nn
 from converters.checkpoint import Layer
-from converters.planning import Module
+from converters.modules import Module
 from layouts import reference
 
 Array = np.ndarray[Any, Any]
@@ -49,9 +50,8 @@ def assert_close(found: Array, expected: Array, tolerance: float, what: str) -> 
 
 def load(module: Module, tensors: Tensors, dtype: torch.dtype) -> nn.Module:
     """The module that the plan's constructor call makes, loaded strictly."""
-    built = eval(
-        f"dict({module.constructor})" if "depthwise=" in module.constructor else module.constructor, {"nn": nn}
-    )
+    call = f"dict({module.constructor})" if "depthwise=" in module.constructor else module.constructor
+    built = eval(call, {"nn": nn, "converters": converters})
     built = nn.ModuleDict(built) if isinstance(built, dict) else built
     prefix = f"{module.name}."
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -65,7 +65,7 @@ def torch_runner(built: nn.Module) -> Runner:
     def run(x: Array, initial: Sequence[Array]) -> Run:
         kind = next(built.parameters()).dtype
         states = [torch.from_numpy(np.ascontiguousarray(s)).to(kind)[None] for s in initial]
-        given = (tuple(states) if isinstance(built, nn.LSTM) else states[0]) if states else None
+        given = (tuple(states) if isinstance(built, nn.LSTM | converters.nn.LSTM) else states[0]) if states else None
         with torch.no_grad():
             y, final = built(torch.from_numpy(np.ascontiguousarray(x)).to(kind), given)
         finals = final if isinstance(final, tuple) else (final,)
@@ -143,8 +143,7 @@ def recurrent_outputs(
         outputs, states = recurrent_outputs(run, inner, x.reshape(-1, *x.shape[2:]), None, ())
         return [y.reshape(*x.shape[:2], *y.shape[1:]) for y in outputs], states
     bidirectional = "merge_mode" in facts
-    flipped = facts.get("go_backwards") and not bidirectional
-    if flipped:
+    if facts.get("go_backwards"):
         x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
     ran = masked(run, mask, bool(facts.get("zero_output_for_mask")))(x, initial)
     sequences = facts.get("return_sequences")
@@ -189,8 +188,8 @@ def _surrounding(
     x = inputs[0]
     if cell == "linear" and "flattened" in facts:
         rank = len(facts["flattened"])
-        maps = x.reshape(len(x), *facts["flattened"]).permute(0, rank, *range(1, rank))
-        return built(maps.flatten(1))
+        maps = x.reshape(-1, *facts["flattened"]).permute(0, rank, *range(1, rank))
+        return built(maps.flatten(1)).reshape(*x.shape[:-1], -1)
     if cell.startswith("attention"):
         key = inputs[2] if len(inputs) > 2 else inputs[min(1, len(inputs) - 1)]
         return built(x, key, inputs[min(1, len(inputs) - 1)], need_weights=False)[0]

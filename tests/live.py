@@ -6,7 +6,7 @@ The framework is a parameter: the `keras` module is Keras 3 or tf_keras.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,15 +54,31 @@ def build(design: Design, keras: Any) -> Any:
         keras.backend.set_floatx("float32")
 
 
-def without_slashes(design: Design) -> Design:
-    """The same architecture under the names that Keras 3 allows."""
-    return replace(design, steps=tuple(map(_unslashed, design.steps)))
+def as_keras(design: Design) -> Design:
+    """The same architecture as Keras 3 allows it: no '/' in a name, no Bidirectional with two layers going backwards."""
+    return replace(design, steps=tuple(_mapped(step, _for_keras) for step in design.steps))
 
 
-def _unslashed(step: Any) -> Any:
+def as_tf_keras(design: Design) -> Design:
+    """The same architecture as tf_keras allows it: names are scopes of TensorFlow."""
+    return replace(design, steps=tuple(_mapped(step, _for_tf_keras) for step in design.steps))
+
+
+def _mapped(step: Any, change: Callable[[Step], Step]) -> Any:
     if isinstance(step, tuple):
-        return tuple(map(_unslashed, step))
-    return replace(step, name=step.name.replace("/", "-"), inner=tuple(map(_unslashed, step.inner)))
+        return tuple(_mapped(each, change) for each in step)
+    return change(replace(step, inner=tuple(_mapped(each, change) for each in step.inner)))
+
+
+def _for_keras(step: Step) -> Step:
+    inner = step.inner
+    if step.kind == "Bidirectional" and len(inner) == 1:
+        inner = (replace(inner[0], options={**inner[0].options, "go_backwards": False}),)
+    return replace(step, name=step.name.replace("/", "-"), inner=inner)
+
+
+def _for_tf_keras(step: Step) -> Step:
+    return replace(step, name=step.name.replace(" ", ".").replace("ü", "u").replace("λ", "l"))
 
 
 def _chained(steps: Sequence[Step], value: Any, keras: Any) -> Any:

@@ -18,7 +18,7 @@ from conftest import ROOT
 from forkserver import MEGABYTES, SECONDS, ForkServer
 
 MUTANTS = 40
-AT_ONCE = 20
+AT_ONCE = 10
 FIXTURES = [
     "keras1/bidirectional_lstm/model.h5",
     "keras2/stacked_cells/model.h5",

@@ -9,7 +9,7 @@ from converters.checkpoint import Checkpoint
 from converters.readers import archive, hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source, open_source
-from layouts.errors import UnreadableCheckpoint
+from layouts.errors import ConversionError, UnreadableCheckpoint
 
 _STRANGERS = {
     b"version https://git-lfs": "a git-lfs pointer and not the file itself: run `git lfs pull`",
@@ -27,9 +27,16 @@ _STRANGERS = {
 
 def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str] | None = None) -> Checkpoint:
     """Read what is in a model file, without its data. Raises `CheckpointError` and its kinds."""
+    try:
+        return _opened(path, assume or {})
+    except ConversionError as error:
+        error.path = error.path or os.fspath(path)
+        raise
+
+
+def _opened(path: str | os.PathLike[str], assume: Mapping[str, str]) -> Checkpoint:
     from converters.readers import keras
 
-    assume = assume or {}
     if os.path.isdir(path):
         return keras.read_folder(os.fspath(path), assume)
     source = open_source(path)

@@ -18,7 +18,7 @@ from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 SIGNATURE = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _MOST_MEMBERS = 10_000
-_LONGEST_DIRECTORY = 4 << 20
+_MOST_DIRECTORY = 4 << 20
 _PANEL = 1 << 22
 
 
@@ -28,7 +28,7 @@ class Archive:
     def __init__(self, source: Source) -> None:
         self._source = source
         try:
-            members = zipfile.ZipFile(Bounded(source.view, _LONGEST_DIRECTORY)).infolist()
+            members = zipfile.ZipFile(Bounded(source.view, _MOST_DIRECTORY)).infolist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
             raise UnreadableCheckpoint(f"the zip archive is damaged: {printable(error)}", path=source.path) from None
         if len(members) > _MOST_MEMBERS:

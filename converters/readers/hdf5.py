@@ -32,8 +32,9 @@ USERBLOCKS = (0, *(512 << k for k in range(8)))
 """Where the signature may stand: at the start, or behind a user block."""
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
-_LONGEST_TEXT = 48 << 20
-"""The heap that holds a model's configuration, which itself may have 40 MB, is read in one piece."""
+_MOST_MESSAGES = 1_000_000
+_MOST_HEADER, _MOST_TREE, _MOST_TEXT = 2 << 20, 16 << 20, 48 << 20
+"""Bytes of one object's header, of one group's or dataset's index, of one object's attributes: a configuration of 40 MB."""
 _UNREAD = {"optimizer_weights", "optimizer", "metrics"}
 """Groups of the root that hold a trainer's state: neither weights nor walked."""
 _ATTRIBUTES = ("layer_names", "weight_names", "keras_version", "backend", "model_config", "name")
@@ -122,12 +123,12 @@ class _Walk:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._stream = Bounded(source.view, _LONGEST_TEXT, exact=True)
+        self._stream = Bounded(source.view, _MOST_HEADER, exact=True)
         self._seen: dict[int, str] = {}
         self._at = ""
         self._current: Object | None = None
         self._regions: list[tuple[int, int, str]] = []
-        self._declared = 0
+        self._declared = self._messages = 0
 
     @property
     def where(self) -> str:
@@ -152,13 +153,19 @@ class _Walk:
         if len(self._seen) > _MOST_OBJECTS:
             raise UnsafeCheckpoint(f"it holds more than {_MOST_OBJECTS} objects: too large")
         self._at, self._current = path, None
+        self._stream.limit(_MOST_HEADER)
         self._current = Object(self._stream, address, path)
+        self._messages += len(self._current.msgs)
+        if self._messages > _MOST_MESSAGES:
+            raise UnsafeCheckpoint(f"its objects have more than {_MOST_MESSAGES} messages: too large")
         return self._current
 
     def _group(self, found: Object, path: str, depth: int) -> Group:
         if depth > _DEEPEST:
             raise UnsafeCheckpoint(f"groups are nested too deep: more than {_DEEPEST} levels")
+        self._stream.limit(_MOST_TEXT)
         group = Group(path, found.texts(_ATTRIBUTES))
+        self._stream.limit(_MOST_TREE)
         for name, address in list(found.children()):
             if not path and name.replace("\\", "/").split("/")[0] in _UNREAD:
                 continue
@@ -171,6 +178,7 @@ class _Walk:
         return group
 
     def _array(self, found: Object, path: str) -> LazyArray:
+        self._stream.limit(_MOST_TREE)
         shape, kind = found.dimensions(), found.element()
         nbytes = math.prod(shape) * kind.itemsize
         self._claim(nbytes, path, shape)

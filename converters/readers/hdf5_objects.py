@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from pyfive.btree import BTreeV1Groups, BTreeV1RawDataChunks
 from pyfive.core import UNDEFINED_ADDRESS
 from pyfive.dataobjects import DataObjects
-from pyfive.misc_low_level import Heap, SuperBlock, SymbolTable
+from pyfive.misc_low_level import GlobalHeap, Heap, SuperBlock, SymbolTable
 
 from converters.arrays import bfloat16
 from converters.readers.chunks import SHUFFLE, Chunk, check_filters
@@ -27,9 +28,10 @@ _SHARED = 2
 _COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
 _INTEGER, _FLOAT, _OPAQUE = 0, 1, 5
 _MOST_AXES = 8
-_MOST_NAMES = 100_000
+_MOST_NAMES = _MOST_CHUNKS = 100_000
 _LEAST_TEXT = 32
 """What a string of variable length takes in the file beside its own bytes: a reference of 16, a heap entry of 16."""
+_HEAP_ENTRY = 16
 _LINKS = {1: "a soft link", 64: "an external link"}
 _ATTRIBUTE_NAME = {1: 8, 3: 9}
 """Version of an attribute message -> where its name begins."""
@@ -64,6 +66,23 @@ def root_address(stream: Bounded, size: int, userblock: int) -> int:
     if block._contents["end_of_file_address"] - block._contents["base_address"] > size:
         raise UnsafeCheckpoint("the file is truncated: it is shorter than its own header says")
     return int(block.offset_to_dataobjects)
+
+
+class _Collection(GlobalHeap):  # type: ignore[misc]
+    """Strings of variable length. Fewer bytes at its end than an entry takes are no entry: pyfive fails on them."""
+
+    @cached_property
+    def objects(self) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        at = 0
+        while at + _HEAP_ENTRY <= len(self.heap_data):
+            index, length = struct.unpack_from("<H6xQ", self.heap_data, at)
+            if not index:
+                break
+            at += _HEAP_ENTRY
+            found[index] = self.heap_data[at : at + length]
+            at += -(-length // 8) * 8
+        return found
 
 
 class Object(DataObjects):  # type: ignore[misc]
@@ -147,6 +166,9 @@ class Object(DataObjects):  # type: ignore[misc]
         return name, value
 
     def _vlen_size_and_data(self, buf: bytes, offset: int) -> tuple[int, Any]:
+        (address,) = struct.unpack_from("<Q", buf, offset + 4)
+        if address and address not in self._global_heaps:
+            self._global_heaps[address] = _Collection(self.fh, address)
         size, data = super()._vlen_size_and_data(buf, offset)
         if data is not None and len(data) != size:
             raise UnsafeCheckpoint(f"{self.where}: claims a string of {size} bytes, and {len(data)} are stored")
@@ -233,8 +255,8 @@ class Object(DataObjects):  # type: ignore[misc]
         if self._chunk_address == UNDEFINED_ADDRESS:
             raise UnreadableCheckpoint(f"{name}: its data was never written")
         counts = [-(-total // step) for total, step in zip(shape, block, strict=True)]
-        if math.prod(counts) * 32 > size:
-            raise UnsafeCheckpoint(f"{name}: {math.prod(counts)} chunks are more than the file can hold")
+        if math.prod(counts) > min(_MOST_CHUNKS, size // 32):
+            raise UnsafeCheckpoint(f"{name}: {math.prod(counts)} chunks are too many")
         chunks = tuple(self._leaves())
         corners = {chunk.corner for chunk in chunks}
         grid = all(c % step == 0 and c < total for k in corners for c, step, total in zip(k, block, shape, strict=True))

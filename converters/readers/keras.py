@@ -148,7 +148,8 @@ def _numbered(
 
 
 def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
-    weights = root.group("model_weights") or root
+    whole = root.group("model_weights") if root.strings("layer_names") is None else None  # else a layer of that name
+    weights = whole or root
     said = root.attributes.get("keras_version") or weights.attributes.get("keras_version")
     backend = root.attributes.get("backend") or weights.attributes.get("backend")
     text = root.attributes.get("model_config")

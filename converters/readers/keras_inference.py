@@ -30,7 +30,7 @@ from converters.readers.keras_numbered import Folders
 from converters.readers.keras_semantics import RECURRENT, Version
 from layouts import catalogue
 from layouts.errors import ConversionError, UnknownLayer, printable
-from layouts.layout import DIRECTIONS, Layout
+from layouts.layout import Layout
 
 Arrays = dict[str, LazyArray]
 Stated = Mapping[str, str]
@@ -54,13 +54,10 @@ def from_groups(
         merged = _merge_directions(blocks)
         for block, members in merged.items():
             path = group if len(merged) == 1 else f"{group}/{_short(block, group, merged)}"
-            sides = [list(_cells(member)) for member in members]
-            cells = [cell for side in sides for cell in side]
-            directions = [
-                (way, depth) for way, side in zip(DIRECTIONS, sides, strict=False) for depth in range(len(side))
-            ]
-            everything = {name: array for member in members for name, array in member}
-            yield _infer(path, cells, directions, version, stated, everything, flipped)
+            placed = [(side, cell) for side, member in members for cell in _cells(member)]
+            directions = _with_depths([side for side, _ in placed])
+            everything = {name: array for _, member in members for name, array in member}
+            yield _infer(path, [cell for _, cell in placed], directions, version, stated, everything, flipped)
 
 
 def _block(weight: str) -> str:
@@ -96,17 +93,17 @@ def _every_name() -> frozenset[str]:
     return frozenset(name for class_name in catalogue.layers("keras") for name in array_names(class_name))
 
 
-def _merge_directions(blocks: Mapping[str, Weights]) -> dict[str, list[Weights]]:
-    """Blocks of one bidirectional layer joined under its name, forwards first."""
-    merged: dict[str, list[Weights]] = {}
+def _merge_directions(blocks: Mapping[str, Weights]) -> dict[str, list[tuple[str, Weights]]]:
+    """Blocks of one bidirectional layer, one for each cell, joined under its name; each with its direction."""
+    merged: dict[str, list[tuple[str, Weights]]] = {}
     for block, weights in blocks.items():
         words = block.split("/")
         side = next((k for k, word in enumerate(words) if word.startswith(("forward_", "backward_"))), None)
-        other = None if side is None else _other_side(words, side)
-        owner = (
-            block if side is None or other not in _sides(blocks, side) else "/".join(words[:side]) or words[side][8:]
-        )
-        merged.setdefault(owner, []).append(weights)
+        if side is None or _other_side(words, side) not in _sides(blocks, side):
+            merged.setdefault(block, []).append(("forward", weights))
+        else:
+            owner, way = "/".join(words[:side]) or words[side][8:], words[side].partition("_")[0]
+            merged.setdefault(owner, []).append((way, weights))
     return merged
 
 
@@ -151,15 +148,14 @@ def from_folders(stored: Folders, names: Mapping[str, str], version: Version, st
             cells = [_attention(share)]
         else:
             cells = [_named(class_name, share[f], f != folder) for f in ordered]
-        directions = _folder_directions(ordered)
+        directions = _with_depths(["backward" if "backward_layer" in folder else "forward" for folder in ordered])
         yield _infer(
             path, cells, directions, version, {path: class_name, **stated} if class_name else stated, everything
         )
 
 
-def _folder_directions(ordered: Sequence[str]) -> list[tuple[str, int]]:
-    """Direction and depth of the cells in these folders, the forward ones first."""
-    sides = ["backward" if "backward_layer" in folder else "forward" for folder in ordered]
+def _with_depths(sides: Sequence[str]) -> list[tuple[str, int]]:
+    """Direction and depth of cells, out of the direction of each."""
     return [(side, sides[:number].count(side)) for number, side in enumerate(sides)]
 
 

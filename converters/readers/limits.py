@@ -13,18 +13,23 @@ class Bounded(io.RawIOBase):
     """A read-only file over mapped bytes, in which no lie about sizes or places goes far.
 
     Every read costs its length and 64 bytes of a budget of 8 times the file and 1 MB, at most 256 MB: a structure that
-    leads in circles or multiplies itself runs dry. No read is longer than `longest`. With `exact`, seeking beyond the
-    end, or asking for more bytes than follow, is an error at once; `regions` then records what was read.
+    leads in circles or multiplies itself runs dry. Beside that `limit` bounds what is read from one place to the next.
+    With `exact`, seeking beyond the end, or asking for more bytes than follow, is an error at once; `regions` then
+    records what was read.
     """
 
-    def __init__(self, view: memoryview, longest: int, *, exact: bool = False) -> None:
+    def __init__(self, view: memoryview, most: int, *, exact: bool = False) -> None:
         super().__init__()
         self._view = view
         self._position = 0
         self._exact = exact
-        self._longest = longest
+        self._left = self._most = most
         self._budget = min(8 * len(view) + (1 << 20), _MOST_BYTES)
         self.regions: list[tuple[int, int]] = []
+
+    def limit(self, most: int) -> None:
+        """From here on, at most so many bytes in all, until this is called again."""
+        self._left = self._most = most
 
     def readable(self) -> bool:
         return True
@@ -52,8 +57,9 @@ class Bounded(io.RawIOBase):
             raise UnsafeCheckpoint(
                 f"damaged or truncated: its structure claims {wanted} bytes, and {len(piece)} follow"
             )
-        if len(piece) > self._longest:
-            raise UnsafeCheckpoint(f"its structure claims {len(piece)} bytes in one piece: too large")
+        self._left -= len(piece)
+        if self._left < 0:
+            raise UnsafeCheckpoint(f"a part of its structure claims more than {self._most} bytes: too large")
         self._position += len(piece)
         self._budget -= len(piece) + 64
         if self._budget < 0:

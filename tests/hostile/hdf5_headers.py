@@ -59,6 +59,17 @@ def new_header_continues_in_itself(folder: Path) -> Path:
     return seal_header(path, address)
 
 
+def new_header_of_messages_by_the_million(folder: Path) -> Path:
+    """A header of five million messages of no bytes, each of which costs a parser a hundred times its place (rule 5)."""
+    path = h5_model(folder / "model.h5", libver="latest")
+    address, body = header(path, KERNEL), message(path, KERNEL, 0)
+    size = 20_000_000
+    at = append(path, b"OCHK" + bytes(size + 4))
+    put(path, body - 4, "B", CONTINUATION)
+    put(path, body, "QQ", at, size + 8)
+    return seal_header(path, address)
+
+
 def new_header_checksum_wrong(folder: Path) -> Path:
     """A version 2 header moved the kernel's data by eight bytes, over its neighbour (rule 3)."""
     path = h5_model(folder / "model.h5", libver="latest")
@@ -238,6 +249,7 @@ CASES = table("hdf5", {
     header_continues_in_itself: "damaged",
     header_continuations_multiply: "damaged",
     new_header_continues_in_itself: "damaged",
+    new_header_of_messages_by_the_million: "too large",
     new_header_checksum_wrong: "overlap",
     header_continues_beyond_the_file: "damaged",
     header_of_four_gigabytes: "damaged",
