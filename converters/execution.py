@@ -53,6 +53,15 @@ def _fill(module: Module, sink: Sink) -> None:
         releases += [lazy.release for lazy in list(part.arrays.values())[:1]]
         pieces |= part.unpack()
 
+    written = 0
+
+    def count(nbytes: int) -> None:
+        nonlocal written
+        written += nbytes
+        if written >= _RELEASED:
+            written = 0
+            release()
+
     def release() -> None:
         for each in releases:
             each()
@@ -61,7 +70,7 @@ def _fill(module: Module, sink: Sink) -> None:
         module.target,
         pieces,
         allocate=lambda name, shape, _: sink.allocate(prefix + name, shape, planned[prefix + name]),
-        assign=lambda target, source: assign_blocks(target, source, release),
+        assign=lambda target, source: assign_blocks(target, source, count),
     )
     for name, value in module.target.constants.items():
         sink.allocate(prefix + name, (), planned[prefix + name])[...] = value
@@ -69,6 +78,8 @@ def _fill(module: Module, sink: Sink) -> None:
 
 
 _PANEL = 1 << 20
+_RELEASED = 1 << 24
+"""Bytes written before the pages behind them are let go: to map pages again costs more than to keep these."""
 
 
 def _not_finite(array: LazyArray) -> bool:

@@ -60,6 +60,8 @@ def difference(parts: Sequence[Part]) -> str:
         return "their activations differ"
     if len({size.get("unit") for size in sizes}) > 1:
         return f"their units differ ({', '.join(str(size.get('unit')) for size in sizes)})"
+    if any(part.flattened for part in parts) and any(part.depth for part in parts):
+        return "the first of them reads a flattened map"
     directions = len({part.direction for part in parts})
     for part, size in zip(parts, sizes, strict=True):
         wanted = size["unit"] * directions if part.depth else sizes[0].get("input")

@@ -186,11 +186,11 @@ def describe(
     return described
 
 
-def assign_blocks(target: Array, source: Array, after: Callable[[], None] | None = None) -> None:
+def assign_blocks(target: Array, source: Array, after: Callable[[int], None] | None = None) -> None:
     """Copy `source` into `target` in blocks that keep caches and page tables small.
 
-    A transposition in blocks of 16 source rows runs nine times as fast as one `numpy` call. `after` is called when a
-    panel of some megabytes is complete.
+    A transposition in blocks of 16 source rows runs nine times as fast as one `numpy` call. `after` is told the
+    bytes of every panel when it is complete.
     """
     if target.shape != source.shape:
         raise ShapeError(f"a piece of shape {source.shape} does not fit a place of shape {target.shape}")
@@ -206,7 +206,7 @@ def assign_blocks(target: Array, source: Array, after: Callable[[], None] | None
             block = slice(row, row + panel), slice(column, column + step)
             target[block] = source[block]
         if after:
-            after()
+            after(target[row : row + panel].nbytes)
 
 
 def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:

@@ -98,11 +98,10 @@ def _bidirectional(draw: Draw, sequences: bool, alone: bool) -> tuple[Step, int]
     layer = _plain(draw, sequences)
     mode = draw(st.sampled_from(("concat", "sum", "mul", "ave", None) if alone else ("concat", "sum", "mul", "ave")))
     inner, width = [layer], _units(layer)
-    if layer.kind in ("LSTM", "GRU", "SimpleRNN") and draw(st.integers(0, 3)) == 3:
-        units = draw(PRIMES) if mode == "concat" else width
-        turned = {"units": units, "go_backwards": not layer.options["go_backwards"]}
-        inner.append(replace(layer, options={**layer.options, **turned}))
-    total = width + _units(inner[-1]) if mode == "concat" else width
+    if layer.kind != "RNN" and draw(st.integers(0, 3)) == 3:
+        turned = {"units": width, "go_backwards": not layer.options["go_backwards"]}
+        inner.append(replace(layer, options={**layer.options, **_cell_options(draw, layer.kind), **turned}))
+    total = 2 * width if mode == "concat" else width
     return Step("Bidirectional", {"merge_mode": mode}, tuple(inner)), total
 
 

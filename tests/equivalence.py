@@ -7,6 +7,7 @@ that its output can be compared with what Keras recorded. Comparisons raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,15 +60,15 @@ def load(module: Module, tensors: Tensors, dtype: torch.dtype) -> nn.Module:
     return built.eval()
 
 
-def torch_runner(built: nn.Module) -> Runner:
-    """Runs nn.LSTM, nn.GRU or nn.RNN on (batch, time, input)."""
+def torch_runner(built: nn.Module, flattened: Sequence[int] = ()) -> Runner:
+    """Runs nn.LSTM, nn.GRU or nn.RNN on (batch, time, input); `flattened` sizes (…, channel) go channels first."""
 
     def run(x: Array, initial: Sequence[Array]) -> Run:
         kind = next(built.parameters()).dtype
         states = [torch.from_numpy(np.ascontiguousarray(s)).to(kind)[None] for s in initial]
         given = (tuple(states) if isinstance(built, nn.LSTM | converters.nn.LSTM) else states[0]) if states else None
         with torch.no_grad():
-            y, final = built(torch.from_numpy(np.ascontiguousarray(x)).to(kind), given)
+            y, final = built(torch.from_numpy(_channels_first(x, flattened)).to(kind), given)
         finals = final if isinstance(final, tuple) else (final,)
         ways = 2 if built.bidirectional else 1
         outputs = [half.numpy() for half in y.chunk(ways, dim=-1)]
@@ -76,13 +77,20 @@ def torch_runner(built: nn.Module) -> Runner:
     return run
 
 
+def _channels_first(x: Array, flattened: Sequence[int]) -> Array:
+    if not flattened:
+        return np.ascontiguousarray(x)
+    return np.ascontiguousarray(np.moveaxis(x.reshape(*x.shape[:2], *flattened), -1, 2).reshape(x.shape))
+
+
 def reference_runner(layer: Layer) -> Runner:
     """Runs the NumPy float64 definition of the layer's own cells, from its own pieces."""
 
     def run(x: Array, initial: Sequence[Array]) -> Run:
         ways: dict[str, tuple[Array, tuple[Array, ...]]] = {}
         for part in sorted(layer.parts, key=lambda part: part.depth):
-            pieces = {p._replace(direction=part.direction, layer=0): v for p, v in part.unpack().items()}
+            unpacked = replace(part, flattened=()).unpack()
+            pieces = {p._replace(direction=part.direction, layer=0): v for p, v in unpacked.items()}
             before = ways[part.direction][0] if part.direction in ways else x
             ways[part.direction] = reference.forward(
                 part.cell,
@@ -95,6 +103,25 @@ def reference_runner(layer: Layer) -> Runner:
         return Run([y for y, _ in ways.values()], [states for _, states in ways.values()])
 
     return run
+
+
+def cells_runner(layer: Layer, built: Sequence[nn.Module]) -> Runner:
+    """Runs a layer that became one module for each cell: each direction in its own order, each cell on the one below."""
+
+    def run(x: Array, _: Sequence[Array]) -> Run:
+        ways: dict[str, Run] = {}
+        for part, module in sorted(zip(layer.parts, built, strict=True), key=lambda pair: pair[0].depth):
+            before = ways.get(part.direction)
+            given = before.outputs[0] if before else _turned(x, part.direction)
+            ways[part.direction] = torch_runner(module, part.flattened)(given, ())
+        outputs = [_turned(ran.outputs[0], way) for way, ran in ways.items()]
+        return Run(outputs, [ran.states[0] for ran in ways.values()])
+
+    return run
+
+
+def _turned(x: Array, direction: str) -> Array:
+    return x[:, ::-1] if direction == "backward" else x
 
 
 def masked(run: Runner, mask: Array | None, zeros: bool) -> Runner:

@@ -17,7 +17,9 @@ import torch
 from architectures import BATCH, VOCABULARY, Design, Step
 from equivalence import (
     EXACT,
+    Runner,
     assert_close,
+    cells_runner,
     load,
     recurrent_outputs,
     reference_runner,
@@ -221,19 +223,25 @@ def _tolerance(expected: np.ndarray) -> float:
 
 
 def _recurrent_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
-    """The NumPy reference always; torch.nn where the plan says that it is exact."""
+    """The NumPy reference always, and the module or modules that the plan names."""
     if bool(layer.facts.get("masked")) != (call.mask is not None):
         raise AssertionError(f"{layer.path}: a mask {'came' if call.mask is not None else 'did not come'}: {layer.facts}")
-    modules = [module for module in plan.modules if layer in module.layers]
-    runners = [reference_runner(layer)]
-    if len(modules) == 1 and not modules[0].problems:
-        runners.append(torch_runner(load(modules[0], tensors, getattr(torch, call.inputs[0].dtype.name))))
     worst = 0.0
-    for run in runners:
+    for run in _runners(plan, tensors, layer, getattr(torch, call.inputs[0].dtype.name)):
         outputs, states = recurrent_outputs(run, layer.facts, call.inputs[0], call.mask, call.inputs[1:])
         for found, expected in zip([*outputs, *states], call.outputs, strict=True):
             worst = max(worst, assert_close(found, expected, _tolerance(expected), f"{layer.path} ({layer.kind})"))
     return worst
+
+
+def _runners(plan: Plan, tensors: Tensors, layer: Layer, dtype: torch.dtype) -> Iterator[Runner]:
+    yield reference_runner(layer)
+    modules = [module for module in plan.modules if layer in module.layers]
+    if not modules:
+        raise AssertionError(f"{layer.path}: no module")
+    if all(module.constructor for module in modules):
+        built = [load(module, tensors, dtype) for module in modules]
+        yield torch_runner(built[0], layer.parts[0].flattened) if len(built) == 1 else cells_runner(layer, built)
 
 
 def _surrounding_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:

@@ -65,7 +65,10 @@ def test_a_hostile_file_is_refused(name: str, tmp_path: Path, server: ForkServer
     assert output.read_bytes() == OLD
 
 
-@pytest.mark.parametrize("name", ["chunk_shorter_than_declared", "config_bomb", "units_negative", "shard_a_fifo", "html"])
+ONE_OF_EACH_KIND = ["chunk_shorter_than_declared", "config_bomb", "units_negative", "shard_a_fifo", "html"]
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_a_process_of_its_own_refuses_alike(name: str, tmp_path: Path) -> None:
     """One of every kind, by the command as a shell starts it."""
     case = hostile.CASES[name]

@@ -34,7 +34,7 @@ _MOST_OBJECTS = 50_000
 _DEEPEST = 64
 _MOST_MESSAGES = 1_000_000
 _MOST_HEADER, _MOST_TREE, _MOST_TEXT = 2 << 20, 16 << 20, 48 << 20
-"""Bytes of one object's header, of one group's or dataset's index, of one object's attributes: a configuration of 40 MB."""
+"""Bytes of one object's header, of one index, of the attributes of one object, where a configuration may have 40 MB."""
 _UNREAD = {"optimizer_weights", "optimizer", "metrics"}
 """Groups of the root that hold a trainer's state: neither weights nor walked."""
 _ATTRIBUTES = ("layer_names", "weight_names", "keras_version", "backend", "model_config", "name")
@@ -166,8 +166,9 @@ class _Walk:
         self._stream.limit(_MOST_TEXT)
         group = Group(path, found.texts(_ATTRIBUTES))
         self._stream.limit(_MOST_TREE)
+        unread = _UNREAD - set(() if path else group.strings("layer_names") or ())  # but for layers of such a name
         for name, address in list(found.children()):
-            if not path and name.replace("\\", "/").split("/")[0] in _UNREAD:
+            if not path and name.replace("\\", "/").split("/")[0] in unread:
                 continue
             below = f"{path}/{name}" if path else name
             child = self._object(address, below)

@@ -160,10 +160,13 @@ class Object(DataObjects):  # type: ignore[misc]
         if buffer[offset] not in _ATTRIBUTE_NAME or buffer[offset + 1] & 3:
             raise UnreadableCheckpoint(f"{self.where}: its type is damaged, or shared with other attributes")
         _, value = super()._parse_attribute_msg(buffer, offset)
-        if isinstance(value, np.ndarray) and value.size > _MOST_NAMES:
-            raise UnsafeCheckpoint(f"{self.where}: {value.size} names are too many")
         self._attribute = ""
         return name, value
+
+    def _attr_value(self, ptype: Any, buf: bytes, count: int, offset: int) -> Any:
+        if count > _MOST_NAMES:
+            raise UnsafeCheckpoint(f"{self.where}: claims {count} values: too many")
+        return super()._attr_value(ptype, buf, count, offset)
 
     def _vlen_size_and_data(self, buf: bytes, offset: int) -> tuple[int, Any]:
         (address,) = struct.unpack_from("<Q", buf, offset + 4)

@@ -263,13 +263,15 @@ def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
     parts = layer.parts
     if facts.flattened and _reads_flattened(layer, facts.flattened):
         found["flattened"] = facts.flattened
-        parts = tuple(replace(part, flattened=facts.flattened) for part in parts)
+        parts = tuple(part if part.depth else replace(part, flattened=facts.flattened) for part in parts)
+    elif facts.flattened and math.prod(facts.flattened[:-1]) > 1:
+        found["reshaped"] = True
     return replace(layer, facts=found, parts=parts)
 
 
 def _reads_flattened(layer: Layer, sizes: tuple[int, ...]) -> bool:
     """Whether this layer's input axis is the flattened map, and the order of its features can matter."""
     words = ("in", "input")
-    lengths = {part.solved().get(word) for part in layer.parts for word in words} - {None}
+    lengths = {part.solved().get(word) for part in layer.parts for word in words if not part.depth} - {None}
     views = all(isinstance(text, str) for part in layer.parts for text in part.layout.arrays.values())
     return views and layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1

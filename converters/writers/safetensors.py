@@ -34,6 +34,9 @@ _NAMES = {
     "bool": "BOOL",
 }
 
+_LARGE = 1 << 20
+"""Bytes of a tensor that are worth writing out early, so that the sync at the end finds little left to wait for."""
+
 
 class SafetensorsWriter:
     """Lays the planned tensors out in the file and hands out views of it."""
@@ -46,9 +49,15 @@ class SafetensorsWriter:
             self._map = mmap.mmap(file.fileno(), len(header) + size)
         self._map[: len(header)] = header
         self._start = len(header)
+        self._last = (0, 0)
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return np.frombuffer(self._map, dtype, math.prod(shape), self._start + self._offsets[key]).reshape(shape)
+        """The place of one tensor; the tensor before it is complete, and the system begins to write that out."""
+        if self._last[1] >= _LARGE:
+            _begin_writing(self._path, *self._last)
+        array = np.frombuffer(self._map, dtype, math.prod(shape), self._start + self._offsets[key]).reshape(shape)
+        self._last = (self._start + self._offsets[key], array.nbytes)
+        return array
 
     def filled(self) -> None:
         """Let go of the pages written so far; they stay in the file."""
@@ -57,6 +66,13 @@ class SafetensorsWriter:
 
     def close(self) -> None:
         self._map.flush()
+
+
+def _begin_writing(path: Path, start: int, length: int) -> None:
+    """Tell the system that these bytes are complete; what it has not written yet stays in its cache."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_DONTNEED)
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -27,8 +27,7 @@ from .odd import SOUND
 
 __all__ = ["CASES", "SOUND", "Case", "Kind"]
 
-PARTS = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names, archives,
-         configs, others)
+PARTS = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names, archives, configs, others)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):

@@ -37,8 +37,9 @@ class Member:
     def header(self) -> bytes:
         """The fields that the directory and the local header have in common, and the name."""
         count = len(self.stored) if self.stored_size is None else self.stored_size
-        return struct.pack("<HHHIIIIHH", 20, self.flags, self.method, 0, self.checksum, count,
-                           self.size, len(self.name.encode()), 0)
+        return struct.pack(
+            "<HHHIIIIHH", 20, self.flags, self.method, 0, self.checksum, count, self.size, len(self.name.encode()), 0
+        )
 
 
 def member(name: str, content: bytes) -> Member:
@@ -70,7 +71,7 @@ def raw_archive(path: Path, members: Iterable[Member]) -> Path:
 def _changed(folder: Path, name: str, **changes: object) -> Path:
     """A sound archive with one member's fields changed."""
     members = sound_members()
-    members[name] = replace(members[name], **changes)      # type: ignore[arg-type]
+    members[name] = replace(members[name], **changes)  # type: ignore[arg-type]
     return raw_archive(folder / "model.keras", members.values())
 
 
@@ -107,8 +108,7 @@ def member_with_control_characters(folder: Path) -> Path:
 def member_is_a_link(folder: Path) -> Path:
     """The weights are a symbolic link to a file of the machine (rule 4)."""
     target = b"/etc/passwd"
-    return _changed(folder, WEIGHTS, stored=target, size=len(target),
-                    checksum=zlib.crc32(target), mode=LINK_MODE)
+    return _changed(folder, WEIGHTS, stored=target, size=len(target), checksum=zlib.crc32(target), mode=LINK_MODE)
 
 
 def member_twice(folder: Path) -> Path:
@@ -120,15 +120,13 @@ def member_twice(folder: Path) -> Path:
 
 def members_share_bytes(folder: Path) -> Path:
     """The directory names one stored region 2,000 times (row 6, rule 4)."""
-    shared = [replace(member(f"assets/{index}", keras3_weights()), same_place=True)
-              for index in range(2000)]
+    shared = [replace(member(f"assets/{index}", keras3_weights()), same_place=True) for index in range(2000)]
     return _with(folder, replace(shared[0], same_place=False), *shared[1:])
 
 
 def members_by_the_ten_thousand(folder: Path) -> Path:
     """60,000 empty members (rule 5: bounded counts)."""
-    return archive(folder / "model.keras",
-                   keras3_members() | {f"assets/{index}": b"" for index in range(60_000)})
+    return archive(folder / "model.keras", keras3_members() | {f"assets/{index}": b"" for index in range(60_000)})
 
 
 def member_encrypted(folder: Path) -> Path:
@@ -143,9 +141,8 @@ def member_by_bzip2(folder: Path) -> Path:
 
 def member_by_lzma(folder: Path) -> Path:
     """The weights are compressed by LZMA (rule 4)."""
-    packed = lzma.compress(keras3_weights(), lzma.FORMAT_ALONE)     # properties, a size, the stream
-    return _changed(folder, WEIGHTS, stored=b"\x09\x04\x05\0" + packed[:5] + packed[13:],
-                    method=LZMA, flags=2)
+    packed = lzma.compress(keras3_weights(), lzma.FORMAT_ALONE)  # properties, a size, the stream
+    return _changed(folder, WEIGHTS, stored=b"\x09\x04\x05\0" + packed[:5] + packed[13:], method=LZMA, flags=2)
 
 
 def config_bomb(folder: Path) -> Path:
@@ -162,8 +159,9 @@ def _bomb(folder: Path, name: str, **changes: object) -> Path:
     checksum = 0
     for _ in range(1024):
         checksum = zlib.crc32(bytes(2**20), checksum)
-    return _changed(folder, name, stored=deflated_zeros(2**30)[2:-4], size=2**30,
-                    checksum=checksum, method=DEFLATED, **changes)
+    return _changed(
+        folder, name, stored=deflated_zeros(2**30)[2:-4], size=2**30, checksum=checksum, method=DEFLATED, **changes
+    )
 
 
 def config_bomb_undeclared(folder: Path) -> Path:
@@ -246,7 +244,7 @@ def weights_empty(folder: Path) -> Path:
 def weights_truncated(folder: Path) -> Path:
     """The weights file in the archive has lost its second half (bad input: truncated)."""
     content = keras3_weights()
-    return _weights(folder, content[:len(content) // 2])
+    return _weights(folder, content[: len(content) // 2])
 
 
 def weights_of_another_format(folder: Path) -> Path:
@@ -259,34 +257,37 @@ def weights_of_keras2(folder: Path) -> Path:
     return _weights(folder, h5_model(folder / "inner.h5").read_bytes())
 
 
-CASES = table("zip", {
-    member_absolute: "member",
-    member_in_parent: "member",
-    member_of_windows: "member",
-    member_with_control_characters: "member",
-    member_is_a_link: "link",
-    member_twice: "twice",
-    members_share_bytes: "assets/1",
-    members_by_the_ten_thousand: "members",
-    member_encrypted: "encrypted",
-    member_by_bzip2: "compression",
-    member_by_lzma: "compression",
-    config_bomb: "too large",
-    weights_bomb: "too large",
-    config_bomb_undeclared: CONFIG,
-    size_larger_than_the_archive: WEIGHTS,
-    size_not_as_stored: WEIGHTS,
-    local_name_differs: "local header",
-    local_size_differs: "local header",
-    local_method_differs: "local header",
-    checksum_wrong: "CRC",
-    archive_truncated: "zip",
-    archive_after_other_bytes: "no model",
-    archive_empty: "empty",
-    config_missing: CONFIG,
-    weights_missing: WEIGHTS,
-    weights_empty: WEIGHTS,
-    weights_truncated: "truncated",
-    weights_of_another_format: WEIGHTS,
-    weights_of_keras2: "numbered variable",
-})
+CASES = table(
+    "zip",
+    {
+        member_absolute: "member",
+        member_in_parent: "member",
+        member_of_windows: "member",
+        member_with_control_characters: "member",
+        member_is_a_link: "link",
+        member_twice: "twice",
+        members_share_bytes: "assets/1",
+        members_by_the_ten_thousand: "members",
+        member_encrypted: "encrypted",
+        member_by_bzip2: "compression",
+        member_by_lzma: "compression",
+        config_bomb: "too large",
+        weights_bomb: "too large",
+        config_bomb_undeclared: CONFIG,
+        size_larger_than_the_archive: WEIGHTS,
+        size_not_as_stored: WEIGHTS,
+        local_name_differs: "local header",
+        local_size_differs: "local header",
+        local_method_differs: "local header",
+        checksum_wrong: "CRC",
+        archive_truncated: "zip",
+        archive_after_other_bytes: "no model",
+        archive_empty: "empty",
+        config_missing: CONFIG,
+        weights_missing: WEIGHTS,
+        weights_empty: WEIGHTS,
+        weights_truncated: "truncated",
+        weights_of_another_format: WEIGHTS,
+        weights_of_keras2: "numbered variable",
+    },
+)

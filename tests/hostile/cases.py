@@ -48,15 +48,19 @@ def values(name: str) -> np.ndarray:
 
 def lstm_config(**options: Any) -> dict[str, Any]:
     """A Keras LSTM layer's own options, with changes."""
-    return {"name": "lstm", "units": UNIT, "activation": "tanh", "use_bias": True,
-            "recurrent_activation": "sigmoid"} | options
+    return {
+        "name": "lstm",
+        "units": UNIT,
+        "activation": "tanh",
+        "use_bias": True,
+        "recurrent_activation": "sigmoid",
+    } | options
 
 
 def model_config(**options: Any) -> dict[str, Any]:
     """A Keras 2 Sequential model of one LSTM."""
     start = {"name": "lstm_input", "batch_input_shape": [None, 7, INPUT], "dtype": "float32"}
-    layers = [{"class_name": "InputLayer", "config": start},
-              {"class_name": "LSTM", "config": lstm_config(**options)}]
+    layers = [{"class_name": "InputLayer", "config": start}, {"class_name": "LSTM", "config": lstm_config(**options)}]
     return {"class_name": "Sequential", "config": {"name": "sequential", "layers": layers}}
 
 
@@ -88,9 +92,11 @@ def h5_model(path: Path, change: Change | None = None, **options: Any) -> Path:
 
 def without_kernel(change: Change) -> Change:
     """Remove the kernel before `change`, which writes another in its place."""
+
     def both(file: h5py.File) -> None:
         del file[KERNEL]
         change(file)
+
     return both
 
 
@@ -99,13 +105,16 @@ def h5_kernel(path: Path, **options: Any) -> Path:
     return h5_model(path, without_kernel(lambda file: file.create_dataset(KERNEL, **options)))
 
 
-def h5_chunk(path: Path, stored: bytes, *, shape: tuple[int, ...] = SHAPES["kernel"],
-             mask: int = 0, **options: Any) -> Path:
+def h5_chunk(
+    path: Path, stored: bytes, *, shape: tuple[int, ...] = SHAPES["kernel"], mask: int = 0, **options: Any
+) -> Path:
     """A model whose kernel is one chunk, stored as exactly these bytes."""
+
     def change(file: h5py.File) -> None:
         options.setdefault("chunks", shape)
         kernel = file.create_dataset(KERNEL, shape=shape, dtype="<f4", **options)
         kernel.id.write_direct_chunk((0,) * len(shape), stored, filter_mask=mask)
+
     return h5_model(path, without_kernel(change))
 
 
@@ -124,10 +133,16 @@ def keras3_weights() -> bytes:
 
 def keras3_config(**options: Any) -> dict[str, Any]:
     """The `config.json` of the same model."""
-    layers = [keras3_layer("InputLayer", name="input", batch_shape=[None, 7, INPUT]),
-              keras3_layer("LSTM", **lstm_config(**options))]
-    return {"module": "keras", "class_name": "Sequential", "registered_name": None,
-            "config": {"name": "sequential", "layers": layers}}
+    layers = [
+        keras3_layer("InputLayer", name="input", batch_shape=[None, 7, INPUT]),
+        keras3_layer("LSTM", **lstm_config(**options)),
+    ]
+    return {
+        "module": "keras",
+        "class_name": "Sequential",
+        "registered_name": None,
+        "config": {"name": "sequential", "layers": layers},
+    }
 
 
 def keras3_layer(kind: str, module: str = "keras.layers", **options: Any) -> dict[str, Any]:
@@ -137,9 +152,11 @@ def keras3_layer(kind: str, module: str = "keras.layers", **options: Any) -> dic
 
 def keras3_members() -> dict[str, bytes]:
     """The members of a sound `.keras` archive, in order."""
-    return {"metadata.json": b'{"keras_version": "3.15.1", "date_saved": "2026-01-01@00:00:00"}',
-            "config.json": json.dumps(keras3_config()).encode(),
-            "model.weights.h5": keras3_weights()}
+    return {
+        "metadata.json": b'{"keras_version": "3.15.1", "date_saved": "2026-01-01@00:00:00"}',
+        "config.json": json.dumps(keras3_config()).encode(),
+        "model.weights.h5": keras3_weights(),
+    }
 
 
 def archive(path: Path, members: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:

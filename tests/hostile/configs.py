@@ -134,8 +134,7 @@ def config_class_by_path(folder: Path) -> Path:
 
 def config_function_activation(folder: Path) -> Path:
     """An activation that is a function to import (rule 1)."""
-    function = {"module": "os", "class_name": "function", "config": "abort",
-                "registered_name": "abort"}
+    function = {"module": "os", "class_name": "function", "config": "abort", "registered_name": "abort"}
     return _config(folder, keras3_config(activation=function))
 
 
@@ -147,6 +146,11 @@ def config_unknown_activation(folder: Path) -> Path:
 def config_layers_a_number(folder: Path) -> Path:
     """A model whose layers are a number."""
     return _config(folder, {"class_name": "Sequential", "config": {"layers": 3}})
+
+
+def config_of_6000_layers(folder: Path) -> Path:
+    """A model of 6,000 layers, each looked up in all that follows (rule 5: bounded counts)."""
+    return _layers(folder, *(keras3_layer("Dense", name=f"d{n}", units=5) for n in range(6_000)))
 
 
 def config_layer_a_string(folder: Path) -> Path:
@@ -228,41 +232,45 @@ def _attribute(folder: Path, value: object) -> Path:
     return h5_model(folder / "model.h5", lambda file: file.attrs.__setitem__("model_config", value))
 
 
-CASES = table("json", {
-    config_empty: "JSON",
-    config_a_list: "config.json",
-    config_a_number: "config.json",
-    config_not_a_number: "JSON",
-    config_truncated: "JSON",
-    config_10000_deep: "deep",
-    config_of_objects_10000_deep: "deep",
-    config_of_objects_by_the_million: "values",
-    config_with_keys_twice_in_a_crowd: "twice",
-    config_of_60_megabytes: "too large",
-    config_with_keys_twice: "twice",
-    config_of_bad_utf8: "UTF-8",
-    config_with_half_a_character: "name",
-    config_with_control_characters: "name",
-    config_with_a_path: "name",
-    config_with_a_huge_integer: "JSON",
-    config_class_of_os: "system",
-    config_class_by_path: "evil>LSTM",
-    config_function_activation: "activation",
-    config_unknown_activation: "activation",
-    config_layers_a_number: "layers",
-    config_layer_a_string: "layers",
-    config_without_layers: "layers/lstm",
-    config_layer_name_twice: "layers/lstm_1",
-    units_negative: "units",
-    units_zero: "units",
-    units_huge: "units",
-    units_a_string: "units",
-    units_true: "units",
-    units_a_fraction: "units",
-    units_infinite: "JSON",
-    units_not_of_the_weights: "units",
-    h5_config_10000_deep: "deep",
-    h5_config_malformed: "JSON",
-    h5_config_of_60_megabytes: "too large",
-    h5_config_a_number: "model_config",
-})
+CASES = table(
+    "json",
+    {
+        config_empty: "JSON",
+        config_a_list: "config.json",
+        config_a_number: "config.json",
+        config_not_a_number: "JSON",
+        config_truncated: "JSON",
+        config_10000_deep: "deep",
+        config_of_objects_10000_deep: "deep",
+        config_of_objects_by_the_million: "values",
+        config_with_keys_twice_in_a_crowd: "twice",
+        config_of_60_megabytes: "too large",
+        config_with_keys_twice: "twice",
+        config_of_bad_utf8: "UTF-8",
+        config_with_half_a_character: "name",
+        config_with_control_characters: "name",
+        config_with_a_path: "name",
+        config_with_a_huge_integer: "JSON",
+        config_class_of_os: "system",
+        config_class_by_path: "evil>LSTM",
+        config_function_activation: "activation",
+        config_unknown_activation: "activation",
+        config_layers_a_number: "layers",
+        config_of_6000_layers: "5000 layers",
+        config_layer_a_string: "layers",
+        config_without_layers: "layers/lstm",
+        config_layer_name_twice: "layers/lstm_1",
+        units_negative: "units",
+        units_zero: "units",
+        units_huge: "units",
+        units_a_string: "units",
+        units_true: "units",
+        units_a_fraction: "units",
+        units_infinite: "JSON",
+        units_not_of_the_weights: "units",
+        h5_config_10000_deep: "deep",
+        h5_config_malformed: "JSON",
+        h5_config_of_60_megabytes: "too large",
+        h5_config_a_number: "model_config",
+    },
+)

@@ -32,14 +32,14 @@ from .patching import (
 SHAPE = SHAPES["kernel"]
 RAW = values("kernel").tobytes()
 ZIPPED = zlib.compress(RAW)
-GIB = (2**14, 2**14)        # float32: 1 GiB
-FIRST_KEY = 24              # in a version 1 B-tree node
+GIB = (2**14, 2**14)  # float32: 1 GiB
+FIRST_KEY = 24  # in a version 1 B-tree node
 FIRST_CHILD = FIRST_KEY + 8 + 8 * 3
 
 
 def chunk_shorter_than_declared(folder: Path) -> Path:
     """An unfiltered chunk stores half its bytes; the rest would be old memory (row 1, rule 3)."""
-    return h5_chunk(folder / "model.h5", RAW[:len(RAW) // 2])
+    return h5_chunk(folder / "model.h5", RAW[: len(RAW) // 2])
 
 
 def chunk_longer_than_declared(folder: Path) -> Path:
@@ -64,8 +64,7 @@ def chunk_tail_after_gzip(folder: Path) -> Path:
 
 def chunk_gzip_corrupted(folder: Path) -> Path:
     """A gzip stream is broken in its middle (row 1, rule 3)."""
-    return h5_chunk(folder / "model.h5", ZIPPED[:30] + b"\xff" * 20 + ZIPPED[50:],
-                    compression="gzip")
+    return h5_chunk(folder / "model.h5", ZIPPED[:30] + b"\xff" * 20 + ZIPPED[50:], compression="gzip")
 
 
 def chunk_gzip_truncated(folder: Path) -> Path:
@@ -93,6 +92,7 @@ def deflate_bomb_undeclared(folder: Path) -> Path:
 
 def two_deflate_filters(folder: Path) -> Path:
     """Deflate twice: a few kilobytes inflate to a gigabyte, as declared (row 4, rule 3)."""
+
     def change(file: h5py.File) -> None:
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         create.set_chunk(GIB)
@@ -101,6 +101,7 @@ def two_deflate_filters(folder: Path) -> Path:
         space = h5py.h5s.create_simple(GIB)
         kernel = h5py.h5d.create(file.id, KERNEL.encode(), h5py.h5t.IEEE_F32LE, space, create)
         kernel.write_direct_chunk((0, 0), zlib.compress(deflated_zeros(2**30), 9))
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -135,16 +136,18 @@ def shuffle_of_wrong_size(folder: Path) -> Path:
     """Shuffle by elements of seven bytes for a type of four: readers disagree (rule 3)."""
     path = h5_kernel(folder / "model.h5", data=values("kernel"), chunks=SHAPE, shuffle=True)
     body = message(path, KERNEL, FILTERS)
-    name_length, = get(path, body + 10, "H")
+    (name_length,) = get(path, body + 10, "H")
     return put(path, body + 16 + name_length, "I", 7)
 
 
 def chunk_missing(folder: Path) -> Path:
     """One of four chunks was never stored and reads as zeros (row 5, rule 3)."""
+
     def change(file: h5py.File) -> None:
         kernel = file.create_dataset(KERNEL, shape=SHAPE, dtype="<f4", chunks=(3, 5))
         for column in (0, 5, 15):
-            kernel[:, column:column + 5] = values("kernel")[:, column:column + 5]
+            kernel[:, column : column + 5] = values("kernel")[:, column : column + 5]
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -186,8 +189,10 @@ def chunk_shape_huge(folder: Path) -> Path:
 
 def chunks_of_one_element(folder: Path) -> Path:
     """A gigabyte in chunks of one element, of which one exists (rules 3 and 5)."""
+
     def change(file: h5py.File) -> None:
         file.create_dataset(KERNEL, shape=GIB, dtype="<f4", chunks=(1, 1))[0, 0] = 1
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -204,8 +209,7 @@ def chunk_alias_bomb(folder: Path) -> Path:
 
 
 def _many_chunks(file: h5py.File) -> None:
-    kernel = file.create_dataset(KERNEL, shape=GIB, dtype="<f4", chunks=(2**8, 2**14),
-                                 compression="gzip")
+    kernel = file.create_dataset(KERNEL, shape=GIB, dtype="<f4", chunks=(2**8, 2**14), compression="gzip")
     for row in range(0, GIB[0], 2**8):
         kernel.id.write_direct_chunk((row, 0), b"\0")
 
@@ -214,7 +218,7 @@ def chunk_tree_explodes(folder: Path) -> Path:
     """A chunk index of eight levels whose 64 children are all the same node: 64**8 visits (5)."""
     path = h5_kernel(folder / "model.h5", data=values("kernel"), chunks=SHAPE)
     tree = chunk_tree(path, KERNEL)
-    key_and_child = path.read_bytes()[tree + FIRST_KEY:tree + FIRST_CHILD]
+    key_and_child = path.read_bytes()[tree + FIRST_KEY : tree + FIRST_CHILD]
     child = tree
     for level in range(1, 9):
         head = b"TREE" + bytes((1, level)) + (64).to_bytes(2, "little") + b"\xff" * 16
@@ -242,35 +246,38 @@ def never_written_chunks(folder: Path) -> Path:
     return h5_kernel(folder / "model.h5", shape=SHAPE, dtype="<f4", chunks=(3, 5))
 
 
-CASES = table("hdf5", {
-    chunk_shorter_than_declared: "chunk",
-    chunk_longer_than_declared: "chunk",
-    chunk_inflates_short: "chunk",
-    chunk_inflates_long: "chunk",
-    chunk_tail_after_gzip: "chunk",
-    chunk_gzip_corrupted: "chunk",
-    chunk_gzip_truncated: "chunk",
-    deflate_bomb: "too large",
-    deflate_bomb_beyond_the_edge: "too large",
-    deflate_bomb_undeclared: "chunk",
-    two_deflate_filters: "too large",
-    filter_unknown: "filter",
-    filter_lzf: "filter",
-    filter_scale_offset: "filter",
-    filters_by_the_thousand: "damaged",
-    fletcher32_wrong: "checksum",
-    shuffle_of_wrong_size: "shuffle",
-    chunk_missing: "chunk",
-    chunk_twice: "chunk",
-    chunk_off_the_grid: "chunk",
-    chunk_beyond_the_file: "end of the file",
-    chunk_size_of_four_gigabytes: "end of the file",
-    chunk_shape_zero: "chunk",
-    chunk_shape_huge: "too large",
-    chunks_of_one_element: "too large",
-    chunk_alias_bomb: "too large",
-    chunk_tree_explodes: "damaged",
-    chunk_tree_of_itself: "damaged",
-    chunk_tree_entries: "damaged",
-    never_written_chunks: "never written",
-})
+CASES = table(
+    "hdf5",
+    {
+        chunk_shorter_than_declared: "chunk",
+        chunk_longer_than_declared: "chunk",
+        chunk_inflates_short: "chunk",
+        chunk_inflates_long: "chunk",
+        chunk_tail_after_gzip: "chunk",
+        chunk_gzip_corrupted: "chunk",
+        chunk_gzip_truncated: "chunk",
+        deflate_bomb: "too large",
+        deflate_bomb_beyond_the_edge: "too large",
+        deflate_bomb_undeclared: "chunk",
+        two_deflate_filters: "too large",
+        filter_unknown: "filter",
+        filter_lzf: "filter",
+        filter_scale_offset: "filter",
+        filters_by_the_thousand: "damaged",
+        fletcher32_wrong: "checksum",
+        shuffle_of_wrong_size: "shuffle",
+        chunk_missing: "chunk",
+        chunk_twice: "chunk",
+        chunk_off_the_grid: "chunk",
+        chunk_beyond_the_file: "end of the file",
+        chunk_size_of_four_gigabytes: "end of the file",
+        chunk_shape_zero: "chunk",
+        chunk_shape_huge: "too large",
+        chunks_of_one_element: "too large",
+        chunk_alias_bomb: "too large",
+        chunk_tree_explodes: "damaged",
+        chunk_tree_of_itself: "damaged",
+        chunk_tree_entries: "damaged",
+        never_written_chunks: "never written",
+    },
+)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from .cases import KERNEL, LAYER, SCOPE, h5_model, table
+from .cases import KERNEL, LAYER, NAMES, SCOPE, h5_model, table
 from .patching import (
     ATTRIBUTE,
     CONTINUATION,
@@ -40,7 +40,7 @@ def header_continuations_multiply(folder: Path) -> Path:
     address, body = header(path, LAYER), message(path, LAYER, CONTINUATION)
     count = 40_000
     at = append(path, bytes(24 * count))
-    one = path.read_bytes()[body - 8:body] + at.to_bytes(8, "little")
+    one = path.read_bytes()[body - 8 : body] + at.to_bytes(8, "little")
     put(path, at, f"{24 * count}s", (one + (24 * count).to_bytes(8, "little")) * count)
     put(path, body, "QQ", at, 24 * count)
     return put(path, address + 2, "H", 65535)
@@ -60,7 +60,7 @@ def new_header_continues_in_itself(folder: Path) -> Path:
 
 
 def new_header_of_messages_by_the_million(folder: Path) -> Path:
-    """A header of five million messages of no bytes, each of which costs a parser a hundred times its place (rule 5)."""
+    """A header of five million empty messages, each a hundred times larger when parsed (rule 5)."""
     path = h5_model(folder / "model.h5", libver="latest")
     address, body = header(path, KERNEL), message(path, KERNEL, 0)
     size = 20_000_000
@@ -123,14 +123,14 @@ def group_tree_entries(folder: Path) -> Path:
 def group_of_too_many_symbols(folder: Path) -> Path:
     """A symbol node counts 65,535 entries and holds three (rule 3)."""
     path = h5_model(folder / "model.h5")
-    node, = get(path, group_tree(path, SCOPE)[0] + 32, "Q")
+    (node,) = get(path, group_tree(path, SCOPE)[0] + 32, "Q")
     return put(path, node + 6, "H", 65535)
 
 
 def group_name_beyond_its_heap(folder: Path) -> Path:
     """A link's name stands outside the heap of names (rule 3)."""
     path = h5_model(folder / "model.h5")
-    node, = get(path, group_tree(path, SCOPE)[0] + 32, "Q")
+    (node,) = get(path, group_tree(path, SCOPE)[0] + 32, "Q")
     return put(path, node + 8, "Q", NOWHERE)
 
 
@@ -153,9 +153,9 @@ def fractal_heap_explodes(folder: Path) -> Path:
     heap = find(path, b"FRHP")
     root = get(path, heap + 132, "Q")[0].to_bytes(8, "little")
     at = append(path, bytes(17 + 8 * 240 + 4))
-    append(path, bytes(2**17))      # so that a block read from here does not meet the file's end
+    append(path, bytes(2**17))  # so that a block read from here does not meet the file's end
     block = b"FHIB\0" + heap.to_bytes(8, "little") + bytes(4)
-    direct = path.read_bytes()[int.from_bytes(root, "little") + 17:][:8]
+    direct = path.read_bytes()[int.from_bytes(root, "little") + 17 :][:8]
     put(path, at, f"{17 + 8 * 240}s", block + direct * 36 + at.to_bytes(8, "little") * 204)
     seal(path, at, at + 17 + 8 * 240)
     put(path, heap + 132, "QH", at, 60)
@@ -180,9 +180,11 @@ def new_tree_of_great_depth(folder: Path) -> Path:
 
 def _many_links(path: Path) -> Path:
     """A model of the newest format with a group of 1,500 links, as its heap of links needs."""
+
     def change(file: h5py.File) -> None:
         for index in range(1500):
             file[f"{SCOPE}/{index:04}"] = file[KERNEL]
+
     return h5_model(path, change, libver="latest")
 
 
@@ -196,6 +198,12 @@ def attribute_of_two_to_the_40_strings(folder: Path) -> Path:
     """An attribute is declared as 2**40 strings (row 3, rule 5)."""
     path = h5_model(folder / "model.h5")
     return put(path, find(path, b"weight_names\0") + 16 + 8 + 8, "Q", 2**40)
+
+
+def attribute_of_a_hundred_million_strings(folder: Path) -> Path:
+    """An attribute is declared as so many strings of variable length, for which a parser makes room (row 3, rule 5)."""
+    path = h5_model(folder / "model.h5", lambda file: file[LAYER].attrs.__setitem__("weight_names", NAMES))
+    return put(path, find(path, b"weight_names\0") + 16 + 24 + 8, "Q", 10**8)
 
 
 def attribute_string_longer_than_its_heap(folder: Path) -> Path:
@@ -230,13 +238,14 @@ def attribute_heap_object_of_two_to_the_62(folder: Path) -> Path:
 
 def attribute_alias_bomb(folder: Path) -> Path:
     """4,000 weight names are one variable string of a megabyte: 4 GB of names (rows 3 and 6)."""
+
     def change(file: h5py.File) -> None:
-        file[LAYER].attrs.create("weight_names", ["x" * 2**20] + ["y"] * 3999,
-                                 dtype=h5py.string_dtype())
+        file[LAYER].attrs.create("weight_names", ["x" * 2**20] + ["y"] * 3999, dtype=h5py.string_dtype())
+
     path = h5_model(folder / "model.h5", change)
     body = message(path, LAYER, ATTRIBUTE)
     at = body + 8 + sum(-(-size // 8) * 8 for size in get(path, body + 2, "HHH"))
-    return put(path, at, "64000s", path.read_bytes()[at:at + 16] * 4000)
+    return put(path, at, "64000s", path.read_bytes()[at : at + 16] * 4000)
 
 
 def _string_id(path: Path) -> int:
@@ -245,31 +254,35 @@ def _string_id(path: Path) -> int:
     return find(path, heap, find(path, b"model_config\0"))
 
 
-CASES = table("hdf5", {
-    header_continues_in_itself: "damaged",
-    header_continuations_multiply: "damaged",
-    new_header_continues_in_itself: "damaged",
-    new_header_of_messages_by_the_million: "too large",
-    new_header_checksum_wrong: "overlap",
-    header_continues_beyond_the_file: "damaged",
-    header_of_four_gigabytes: "damaged",
-    message_larger_than_its_header: "damaged",
-    group_tree_explodes: "damaged",
-    group_tree_of_itself: "damaged",
-    group_tree_entries: "damaged",
-    group_of_too_many_symbols: "damaged",
-    group_name_beyond_its_heap: "damaged",
-    group_name_without_end: "damaged",
-    group_heap_of_two_to_the_62: "damaged",
-    fractal_heap_explodes: "damaged",
-    fractal_heap_of_wide_rows: "damaged",
-    new_tree_of_great_depth: "damaged",
-    attribute_string_of_two_gigabytes: "layer_names",
-    attribute_of_two_to_the_40_strings: "weight_names",
-    attribute_string_longer_than_its_heap: "model_config",
-    attribute_heap_beyond_the_file: "damaged",
-    attribute_heap_without_the_string: "model_config",
-    attribute_heap_of_two_to_the_62: "damaged",
-    attribute_heap_object_of_two_to_the_62: "damaged",
-    attribute_alias_bomb: "weight_names",
-})
+CASES = table(
+    "hdf5",
+    {
+        header_continues_in_itself: "damaged",
+        header_continuations_multiply: "too large",
+        new_header_continues_in_itself: "damaged",
+        new_header_of_messages_by_the_million: "too large",
+        new_header_checksum_wrong: "overlap",
+        header_continues_beyond_the_file: "damaged",
+        header_of_four_gigabytes: "damaged",
+        message_larger_than_its_header: "damaged",
+        group_tree_explodes: "damaged",
+        group_tree_of_itself: "damaged",
+        group_tree_entries: "damaged",
+        group_of_too_many_symbols: "damaged",
+        group_name_beyond_its_heap: "damaged",
+        group_name_without_end: "damaged",
+        group_heap_of_two_to_the_62: "damaged",
+        fractal_heap_explodes: "damaged",
+        fractal_heap_of_wide_rows: "damaged",
+        new_tree_of_great_depth: "damaged",
+        attribute_string_of_two_gigabytes: "layer_names",
+        attribute_of_two_to_the_40_strings: "weight_names",
+        attribute_of_a_hundred_million_strings: "too many",
+        attribute_string_longer_than_its_heap: "model_config",
+        attribute_heap_beyond_the_file: "damaged",
+        attribute_heap_without_the_string: "model_config",
+        attribute_heap_of_two_to_the_62: "damaged",
+        attribute_heap_object_of_two_to_the_62: "stored",
+        attribute_alias_bomb: "weight_names",
+    },
+)

@@ -34,7 +34,7 @@ from .patching import (
     put,
 )
 
-KEPT = (20, 90, 97, 600, 2000, 4000, 7000)      # bytes left by the truncations, of about 12,000
+KEPT = (20, 90, 97, 600, 2000, 4000, 7000)  # bytes left by the truncations, of about 12,000
 
 
 def external_link_to_a_weight(folder: Path) -> Path:
@@ -78,13 +78,16 @@ def _linked(folder: Path, name: str, link: h5py.SoftLink | h5py.ExternalLink) ->
     def change(file: h5py.File) -> None:
         del file[name]
         file[name] = link
+
     return h5_model(folder / "model.h5", change)
 
 
 def group_inside_itself(folder: Path) -> Path:
     """A group is its own grandchild by a hard link: a walk never ends (row 6, rule 3)."""
+
     def change(file: h5py.File) -> None:
         file[f"{SCOPE}/up"] = file[LAYER]
+
     return h5_model(folder / "model.h5", change)
 
 
@@ -96,45 +99,55 @@ def root_inside_itself(folder: Path) -> Path:
 
 def groups_5000_deep(folder: Path) -> Path:
     """5,000 groups, each inside the last, below a layer (rule 3: bounded depth)."""
+
     def change(file: h5py.File) -> None:
         group = file[LAYER].id
         for _ in range(5000):
             group = h5py.h5g.create(group, b"g")
+
     return h5_model(folder / "model.h5", change)
 
 
 def alias_bomb(folder: Path) -> Path:
     """3,000 weight names are hard links to one dataset (row 6, rule 3)."""
+
     def change(file: h5py.File) -> None:
         more = [f"lstm/{index}:0" for index in range(3000)]
         for name in more:
             file[f"{LAYER}/{name}"] = file[KERNEL]
         file[LAYER].attrs["weight_names"] = names(*more)
+
     return h5_model(folder / "model.h5", change)
 
 
 def alias_of_a_weight(folder: Path) -> Path:
     """The recurrent kernel is the kernel by a second hard link (row 6, rule 3)."""
+
     def change(file: h5py.File) -> None:
         del file[f"{SCOPE}/recurrent_kernel:0"]
         file[f"{SCOPE}/recurrent_kernel:0"] = file[KERNEL]
+
     return h5_model(folder / "model.h5", change)
 
 
 def alias_of_a_layer(folder: Path) -> Path:
     """Two layers are one group by two hard links (row 6, rule 3)."""
+
     def change(file: h5py.File) -> None:
         file[f"{WEIGHTS}/lstm_1"] = file[LAYER]
         file[WEIGHTS].attrs["layer_names"] = names("lstm", "lstm_1")
+
     return h5_model(folder / "model.h5", change)
 
 
 def layer_is_a_dataset(folder: Path) -> Path:
     """The layer's group is a dataset that has the attributes of one (bad input: groups)."""
+
     def change(file: h5py.File) -> None:
         del file[LAYER]
         file[LAYER] = [1.0, 2.0]
         file[LAYER].attrs["weight_names"] = names(*NAMES)
+
     return h5_model(folder / "model.h5", change)
 
 
@@ -197,17 +210,19 @@ def _relink(path: Path, name: str, address: int) -> Path:
     """Point the hard link of a group that is its parent's only member somewhere else."""
     parent = name.rpartition("/")[0] or "/"
     tree, _ = group_tree(path, parent)
-    node, = get(path, tree + 32, "Q")
+    (node,) = get(path, tree + 32, "Q")
     return put(path, node + 16, "Q", address)
 
 
 def link_name_twice(folder: Path) -> Path:
     """Two links of one group have one name: readers see different kernels (row 6, rule 3)."""
+
     def change(file: h5py.File) -> None:
         file[f"{SCOPE}/kernel:1"] = -values("kernel")
+
     path = h5_model(folder / "model.h5", change)
-    node, = get(path, group_tree(path, SCOPE)[0] + 32, "Q")
-    kernel, other = node + 8 + 40, node + 8 + 80       # after bias:0, by the alphabet
+    (node,) = get(path, group_tree(path, SCOPE)[0] + 32, "Q")
+    kernel, other = node + 8 + 40, node + 8 + 80  # after bias:0, by the alphabet
     return put(path, other, "Q", get(path, kernel, "Q")[0])
 
 
@@ -225,34 +240,38 @@ def truncated_by_one_byte(folder: Path) -> Path:
 
 
 TRUNCATED: dict[str, Callable[[Path], Path]] = {
-    f"truncated_to_{kept}_bytes": partial(truncated, kept=kept) for kept in KEPT}
+    f"truncated_to_{kept}_bytes": partial(truncated, kept=kept) for kept in KEPT
+}
 
 
-CASES = table("hdf5", {
-    external_link_to_a_weight: "external link",
-    external_link_to_a_layer: "external link",
-    external_link_to_nothing: "external link",
-    soft_link_to_a_weight: "soft link",
-    soft_link_to_nothing: "soft link",
-    soft_link_to_itself: "soft link",
-    soft_link_to_a_layer: "soft link",
-    group_inside_itself: "twice",
-    root_inside_itself: "twice",
-    groups_5000_deep: "deep",
-    alias_bomb: "twice",
-    alias_of_a_weight: "twice",
-    alias_of_a_layer: "twice",
-    layer_is_a_dataset: "group",
-    weight_is_a_group: "dataset",
-    weight_is_a_named_type: "dataset",
-    superblock_of_unknown_version: "superblock",
-    superblock_of_wide_addresses: "64-bit",
-    superblock_of_far_base: "superblock",
-    superblock_of_larger_file: "truncated",
-    root_beyond_the_file: "damaged",
-    root_at_the_last_number: "damaged",
-    link_beyond_the_file: "damaged",
-    link_into_weights: "damaged",
-    link_name_twice: "twice",
-    truncated_by_one_byte: "truncated",
-}) | {name: Case(build, "hdf5", "truncated") for name, build in TRUNCATED.items()}
+CASES = table(
+    "hdf5",
+    {
+        external_link_to_a_weight: "external link",
+        external_link_to_a_layer: "external link",
+        external_link_to_nothing: "external link",
+        soft_link_to_a_weight: "soft link",
+        soft_link_to_nothing: "soft link",
+        soft_link_to_itself: "soft link",
+        soft_link_to_a_layer: "soft link",
+        group_inside_itself: "twice",
+        root_inside_itself: "twice",
+        groups_5000_deep: "deep",
+        alias_bomb: "twice",
+        alias_of_a_weight: "twice",
+        alias_of_a_layer: "twice",
+        layer_is_a_dataset: "group",
+        weight_is_a_group: "dataset",
+        weight_is_a_named_type: "dataset",
+        superblock_of_unknown_version: "superblock",
+        superblock_of_wide_addresses: "64-bit",
+        superblock_of_far_base: "superblock",
+        superblock_of_larger_file: "truncated",
+        root_beyond_the_file: "damaged",
+        root_at_the_last_number: "damaged",
+        link_beyond_the_file: "damaged",
+        link_into_weights: "damaged",
+        link_name_twice: "twice",
+        truncated_by_one_byte: "truncated",
+    },
+) | {name: Case(build, "hdf5", "truncated") for name, build in TRUNCATED.items()}

@@ -24,10 +24,12 @@ from .cases import (
 
 def _attribute(folder: Path, where: str, name: str, value: Any, **options: Any) -> Path:
     """A model one attribute of which is replaced; None removes it."""
+
     def change(file: h5py.File) -> None:
         del file[where].attrs[name]
         if value is not None:
             file[where].attrs[name] = value
+
     return h5_model(folder / "model.h5", change, **options)
 
 
@@ -58,17 +60,21 @@ def layer_names_twice(folder: Path) -> Path:
 
 def layer_names_with_a_gap(folder: Path) -> Path:
     """The list is split as Keras does, and its second part is gone (rule 6)."""
+
     def change(file: h5py.File) -> None:
         del file[WEIGHTS].attrs["layer_names"]
         file[WEIGHTS].attrs["layer_names0"] = names("lstm")
         file[WEIGHTS].attrs["layer_names2"] = names("dense")
+
     return h5_model(folder / "model.h5", change)
 
 
 def layer_names_whole_and_split(folder: Path) -> Path:
     """The list stands there whole and split, and the two differ (rule 6)."""
+
     def change(file: h5py.File) -> None:
         file[WEIGHTS].attrs["layer_names0"] = names("dense")
+
     return h5_model(folder / "model.h5", change)
 
 
@@ -80,15 +86,19 @@ def layer_names_by_the_hundred_thousand(folder: Path) -> Path:
 
 def layer_not_listed(folder: Path) -> Path:
     """A layer with weights is in no list: they would be dropped in silence (rule 6)."""
+
     def change(file: h5py.File) -> None:
         file.copy(file[LAYER], f"{WEIGHTS}/lstm_1")
+
     return h5_model(folder / "model.h5", change)
 
 
 def weight_not_listed(folder: Path) -> Path:
     """A weight of the layer is in no list: it would be dropped in silence (row 8, rule 6)."""
+
     def change(file: h5py.File) -> None:
         file[f"{SCOPE}/peephole:0"] = np.ones(5, "<f4")
+
     return h5_model(folder / "model.h5", change)
 
 
@@ -170,67 +180,78 @@ def weight_name_of_20_kilobytes(folder: Path) -> Path:
 def weight_name_twice_in_a_crowd(folder: Path) -> Path:
     """The last of 60,000 weight names stands there already: compare each with each, and hours pass (rule 5)."""
     listed = names(*(f"w{number}" for number in range(60_000)), "w59999")
+
     def change(file: h5py.File) -> None:
         del file[LAYER].attrs["weight_names"]
         for part, start in enumerate(range(0, len(listed), 8000)):
-            file[LAYER].attrs[f"weight_names{part}"] = listed[start:start + 8000]
+            file[LAYER].attrs[f"weight_names{part}"] = listed[start : start + 8000]
+
     return h5_model(folder / "model.h5", change)
 
 
 def weight_name_collides(folder: Path) -> Path:
     """Two layers, `a/b` and `a.b`, have one key in a state_dict (rule 6)."""
+
     def change(file: h5py.File) -> None:
         del file.attrs["model_config"]
         for layer in ("a/b", "a.b"):
             file.copy(file[LAYER], f"{WEIGHTS}/{layer}")
         file[WEIGHTS].attrs["layer_names"] = names("lstm", "a/b", "a.b")
+
     return h5_model(folder / "model.h5", change)
 
 
 def _renamed(folder: Path, name: str) -> Path:
     """A model whose kernel really has this name."""
+
     def change(file: h5py.File) -> None:
         file.move(KERNEL, f"{LAYER}/{name}")
         file[LAYER].attrs["weight_names"] = names(name, *NAMES[1:])
+
     return h5_model(folder / "model.h5", change)
 
 
 def weights_not_of_this_layer(folder: Path) -> Path:
     """A layer called LSTM whose weights are a GRU's (rule 7)."""
+
     def change(file: h5py.File) -> None:
         for name in SHAPES:
             data = values(name)[..., :15]
             del file[f"{SCOPE}/{name}:0"]
             file[f"{SCOPE}/{name}:0"] = data
+
     return h5_model(folder / "model.h5", change)
 
 
-CASES = table("hdf5", {
-    layer_names_missing: "layer_names",
-    layer_names_a_scalar: "layer_names",
-    layer_names_of_missing_group: "no such group",
-    layer_names_twice: "twice",
-    layer_names_with_a_gap: "gap",
-    layer_names_whole_and_split: "layer_names",
-    layer_names_by_the_hundred_thousand: "model_weights",
-    layer_not_listed: "no listed layer",
-    weight_not_listed: "no listed layer",
-    weight_names_missing: "weight_names",
-    weight_names_empty: "no listed layer",
-    weight_names_a_scalar: "weight_names",
-    weight_names_of_integers: "weight_names",
-    weight_names_of_missing_weight: "no such dataset",
-    weight_names_twice: "twice",
-    weight_name_of_a_parent: "name",
-    weight_name_absolute: "name",
-    weight_name_with_dots: "name",
-    weight_name_with_nul: "name",
-    weight_name_with_control_characters: "\\\\x1b",
-    weight_name_with_direction_marks: "\\\\u202e",
-    weight_name_of_bad_utf8: "name",
-    weight_name_empty: "name",
-    weight_name_of_20_kilobytes: "no such dataset",
-    weight_name_twice_in_a_crowd: "twice",
-    weight_name_collides: "a.b",
-    weights_not_of_this_layer: "shape",
-})
+CASES = table(
+    "hdf5",
+    {
+        layer_names_missing: "layer_names",
+        layer_names_a_scalar: "layer_names",
+        layer_names_of_missing_group: "no such group",
+        layer_names_twice: "twice",
+        layer_names_with_a_gap: "gap",
+        layer_names_whole_and_split: "layer_names",
+        layer_names_by_the_hundred_thousand: "model_weights",
+        layer_not_listed: "no listed layer",
+        weight_not_listed: "no listed layer",
+        weight_names_missing: "weight_names",
+        weight_names_empty: "no listed layer",
+        weight_names_a_scalar: "weight_names",
+        weight_names_of_integers: "weight_names",
+        weight_names_of_missing_weight: "no such dataset",
+        weight_names_twice: "twice",
+        weight_name_of_a_parent: "name",
+        weight_name_absolute: "name",
+        weight_name_with_dots: "name",
+        weight_name_with_nul: "name",
+        weight_name_with_control_characters: "\\\\x1b",
+        weight_name_with_direction_marks: "\\\\u202e",
+        weight_name_of_bad_utf8: "name",
+        weight_name_empty: "name",
+        weight_name_of_20_kilobytes: "no such dataset",
+        weight_name_twice_in_a_crowd: "twice",
+        weight_name_collides: "a.b",
+        weights_not_of_this_layer: "shape",
+    },
+)

@@ -62,20 +62,22 @@ def contiguous_over_the_metadata(folder: Path) -> Path:
 def datasets_share_bytes(folder: Path) -> Path:
     """Two datasets, one stored region: two weights from the same bytes (row 6, rule 5)."""
     path = h5_model(folder / "model.h5")
-    address, = get(path, layout_address(path, f"{SCOPE}/recurrent_kernel:0"), "Q")
+    (address,) = get(path, layout_address(path, f"{SCOPE}/recurrent_kernel:0"), "Q")
     return put(path, layout_address(path, KERNEL), "Q", address)
 
 
 def datasets_share_bytes_by_the_thousand(folder: Path) -> Path:
     """A megabyte named by 1,000 datasets of 1,000 headers: a gigabyte of weights (row 6)."""
+
     def change(file: h5py.File) -> None:
         file[f"{SCOPE}/big:0"] = np.ones(2**18, "<f4")
         more = [f"lstm/{index}:0" for index in range(1000)]
         for name in more:
             file.create_dataset(f"{LAYER}/{name}", shape=(2**18,), dtype="<f4")
         file[LAYER].attrs["weight_names"] = names(*more)
+
     path = h5_model(folder / "model.h5", change)
-    address, = get(path, layout_address(path, f"{SCOPE}/big:0"), "Q")
+    (address,) = get(path, layout_address(path, f"{SCOPE}/big:0"), "Q")
     with h5py.File(path) as file:
         headers = [h5py.h5o.get_info(file[f"{SCOPE}/{index}:0"].id).addr for index in range(1000)]
     for at in headers:
@@ -152,12 +154,14 @@ def shape_of_three_gates(folder: Path) -> Path:
 
 def compact_shorter_than_declared(folder: Path) -> Path:
     """A kernel in its own header, whose dimensions were enlarged (rule 3)."""
+
     def change(file: h5py.File) -> None:
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         create.set_layout(h5py.h5d.COMPACT)
         space = h5py.h5s.create_simple(SHAPE)
         kernel = h5py.h5d.create(file.id, KERNEL.encode(), h5py.h5t.IEEE_F32LE, space, create)
         kernel.write(h5py.h5s.ALL, h5py.h5s.ALL, values("kernel"))
+
     path = h5_model(folder / "model.h5", without_kernel(change))
     return set_dims(path, KERNEL, 2 * SHAPE[0], SHAPE[1])
 
@@ -165,14 +169,12 @@ def compact_shorter_than_declared(folder: Path) -> Path:
 def external_storage(folder: Path) -> Path:
     """The kernel's bytes are those of another file beside the model (row 2, rule 3)."""
     (folder / "outside.bin").write_bytes(RAW)
-    return h5_kernel(folder / "model.h5", shape=SHAPE, dtype="<f4",
-                     external=[("outside.bin", 0, len(RAW))])
+    return h5_kernel(folder / "model.h5", shape=SHAPE, dtype="<f4", external=[("outside.bin", 0, len(RAW))])
 
 
 def external_storage_absolute(folder: Path) -> Path:
     """The kernel's bytes are those of /etc/passwd (row 2, rule 3)."""
-    return h5_kernel(folder / "model.h5", shape=SHAPE, dtype="<f4",
-                     external=[("/etc/passwd", 0, len(RAW))])
+    return h5_kernel(folder / "model.h5", shape=SHAPE, dtype="<f4", external=[("/etc/passwd", 0, len(RAW))])
 
 
 def virtual_of_itself(folder: Path) -> Path:
@@ -191,33 +193,37 @@ def _virtual(path: Path, source: str, name: str) -> Path:
         layout = h5py.VirtualLayout(SHAPE, "<f4")
         layout[:] = h5py.VirtualSource(source, name, SHAPE, "<f4")
         file.create_virtual_dataset(KERNEL, layout)
+
     return h5_model(path, without_kernel(change), libver="latest")
 
 
-CASES = table("hdf5", {
-    never_written: "never written",
-    never_written_filled: "never written",
-    contiguous_beyond_the_file: "end of the file",
-    contiguous_far_beyond_the_file: "end of the file",
-    contiguous_size_lies: "stored",
-    contiguous_over_the_metadata: "overlap",
-    datasets_share_bytes: "overlap",
-    datasets_share_bytes_by_the_thousand: "too large",
-    shape_larger_than_the_file: "too large",
-    shape_product_overflows: "shape",
-    shape_of_two_to_the_62: "shape",
-    shape_all_ones: "shape",
-    shape_never_written_and_huge: "too large",
-    rank_32: "shape",
-    rank_255: "damaged",
-    rank_0: "kernel ()",
-    rank_1: "kernel (60,)",
-    shape_zero: "shape",
-    shape_null: "shape",
-    shape_of_three_gates: "shape",
-    compact_shorter_than_declared: "stored",
-    external_storage: "external storage",
-    external_storage_absolute: "external storage",
-    virtual_of_itself: "virtual",
-    virtual_of_another_file: "virtual",
-})
+CASES = table(
+    "hdf5",
+    {
+        never_written: "never written",
+        never_written_filled: "never written",
+        contiguous_beyond_the_file: "end of the file",
+        contiguous_far_beyond_the_file: "end of the file",
+        contiguous_size_lies: "stored",
+        contiguous_over_the_metadata: "overlap",
+        datasets_share_bytes: "overlap",
+        datasets_share_bytes_by_the_thousand: "too large",
+        shape_larger_than_the_file: "too large",
+        shape_product_overflows: "shape",
+        shape_of_two_to_the_62: "shape",
+        shape_all_ones: "shape",
+        shape_never_written_and_huge: "too large",
+        rank_32: "shape",
+        rank_255: "damaged",
+        rank_0: "kernel ()",
+        rank_1: "kernel (60,)",
+        shape_zero: "shape",
+        shape_null: "shape",
+        shape_of_three_gates: "shape",
+        compact_shorter_than_declared: "stored",
+        external_storage: "external storage",
+        external_storage_absolute: "external storage",
+        virtual_of_itself: "virtual",
+        virtual_of_another_file: "virtual",
+    },
+)

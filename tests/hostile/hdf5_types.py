@@ -20,10 +20,12 @@ def integers(folder: Path) -> Path:
 
 def halves_of_two_kinds(folder: Path) -> Path:
     """A bfloat16 kernel beside a float16 bias, which have no common type (rule 7)."""
+
     def change(file: h5py.File) -> None:
         del file[f"{SCOPE}/bias:0"]
         file[f"{SCOPE}/bias:0"] = values("bias").astype("<f2")
         file[KERNEL] = np.ones(SHAPE, "<u2").view("V2")
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -39,9 +41,11 @@ def variable_strings(folder: Path) -> Path:
 
 def variable_arrays(folder: Path) -> Path:
     """A kernel whose elements are arrays of any length (bad input: non-float dtypes)."""
+
     def change(file: h5py.File) -> None:
         kernel = file.create_dataset(KERNEL, shape=SHAPE, dtype=h5py.vlen_dtype("<f4"))
         kernel[0, 0] = np.ones(7, "<f4")
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -58,16 +62,20 @@ def complex_numbers(folder: Path) -> Path:
 
 def object_references(folder: Path) -> Path:
     """A kernel of pointers to objects of the file (bad input: non-float dtypes)."""
+
     def change(file: h5py.File) -> None:
         file.create_dataset(KERNEL, data=np.full(SHAPE, file.ref), dtype=h5py.ref_dtype)
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
 def region_references(folder: Path) -> Path:
     """A kernel of pointers to regions of datasets (bad input: non-float dtypes)."""
+
     def change(file: h5py.File) -> None:
         region = file[f"{SCOPE}/bias:0"].regionref[:3]
         file.create_dataset(KERNEL, data=np.full(SHAPE, region), dtype=h5py.regionref_dtype)
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -78,9 +86,11 @@ def enumeration(folder: Path) -> Path:
 
 def array_elements(folder: Path) -> Path:
     """A kernel whose elements are arrays of four floats (bad input: non-float dtypes)."""
+
     def change(file: h5py.File) -> None:
         kernel = file.create_dataset(KERNEL, shape=(3, 5), dtype=np.dtype(("<f4", (4,))))
         kernel[...] = values("kernel").reshape(3, 5, 4)
+
     return h5_model(folder / "model.h5", without_kernel(change))
 
 
@@ -107,11 +117,13 @@ def bits(folder: Path) -> Path:
 
 def _of_type(path: Path, kind: h5py.h5t.TypeID, size: int) -> Path:
     """A kernel of any type, its bytes all 0x41."""
+
     def change(file: h5py.File) -> None:
         space = h5py.h5s.create_simple(SHAPE)
         kernel = h5py.h5d.create(file.id, KERNEL.encode(), kind, space)
         data = np.full((*SHAPE, size), 0x41, "u1").view(f"V{size}")[..., 0].copy()
         kernel.write(h5py.h5s.ALL, h5py.h5s.ALL, data, mtype=kind)
+
     return h5_model(path, without_kernel(change))
 
 
@@ -167,9 +179,31 @@ def type_shared_with_itself(folder: Path) -> Path:
     return put(path, body, "BBQ", 2, 0, itself)
 
 
-CASES = table("hdf5", dict.fromkeys((
-    strings, variable_strings, variable_arrays, compound, complex_numbers,
-    object_references, region_references, enumeration, array_elements, opaque,
-    opaque_of_python_objects, bits, long_double, float_of_another_format, type_of_no_bytes,
-    type_of_two_gigabytes, type_of_no_class, type_nested_deep, type_shared_with_itself,
-), "dtype") | {integers: "int32", halves_of_two_kinds: "mix"})
+CASES = table(
+    "hdf5",
+    dict.fromkeys(
+        (
+            strings,
+            variable_strings,
+            variable_arrays,
+            compound,
+            complex_numbers,
+            object_references,
+            region_references,
+            enumeration,
+            array_elements,
+            opaque,
+            opaque_of_python_objects,
+            bits,
+            long_double,
+            float_of_another_format,
+            type_of_no_bytes,
+            type_of_two_gigabytes,
+            type_of_no_class,
+            type_nested_deep,
+            type_shared_with_itself,
+        ),
+        "dtype",
+    )
+    | {integers: "int32", halves_of_two_kinds: "mix"},
+)

@@ -48,9 +48,11 @@ def _attribute(folder: Path, where: str, name: str, value: Any, **options: Any) 
 
 def _bfloat16(folder: Path, write: Any) -> Path:
     """A model whose kernel is cut to bfloat16 and written by `write`."""
+
     def change(file: h5py.File) -> None:
         del file[KERNEL]
         write(file, values("kernel").astype(ml_dtypes.bfloat16).view("u2"))
+
     return h5_model(folder / "bfloat16.h5", change)
 
 
@@ -81,8 +83,9 @@ def in_creation_order(folder: Path) -> Path:
 
 def chunks_with_every_filter(folder: Path) -> Path:
     """Chunks that hang over the edge, with shuffle, gzip and fletcher32."""
-    return h5_kernel(folder / "model.h5", data=values("kernel"), chunks=(2, 7), shuffle=True, compression="gzip",
-                     fletcher32=True)
+    return h5_kernel(
+        folder / "model.h5", data=values("kernel"), chunks=(2, 7), shuffle=True, compression="gzip", fletcher32=True
+    )
 
 
 def chunks_without_a_filter(folder: Path) -> Path:
@@ -92,15 +95,18 @@ def chunks_without_a_filter(folder: Path) -> Path:
 
 def chunk_that_skips_its_filter(folder: Path) -> Path:
     """A gzip chunk that is stored plain, as its filter mask says."""
+
     def change(file: h5py.File) -> None:
         del file[KERNEL]
         kernel = file.create_dataset(KERNEL, SHAPE, "<f4", chunks=SHAPE, compression="gzip")
         kernel.id.write_direct_chunk((0, 0), values("kernel").tobytes(), filter_mask=1)
+
     return h5_model(folder / "model.h5", change)
 
 
 def compact(folder: Path) -> Path:
     """A kernel within its own header."""
+
     def change(file: h5py.File) -> None:
         del file[KERNEL]
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -108,6 +114,7 @@ def compact(folder: Path) -> Path:
         space = h5py.h5s.create_simple(SHAPE)
         kernel = h5py.h5d.create(file.id, KERNEL.encode(), h5py.h5t.IEEE_F32LE, space, create)
         kernel.write(h5py.h5s.ALL, h5py.h5s.ALL, values("kernel"))
+
     return h5_model(folder / "model.h5", change)
 
 
@@ -128,12 +135,15 @@ def bfloat16_opaque(folder: Path) -> Path:
 
 def bfloat16_opaque_with_its_name(folder: Path) -> Path:
     """The same with the attribute of Keras 3 that says so."""
-    return _bfloat16(folder, lambda file, bits: file.create_dataset(
-        KERNEL, data=bits.view("V2")).attrs.__setitem__("dtype", "bfloat16"))
+    return _bfloat16(
+        folder,
+        lambda file, bits: file.create_dataset(KERNEL, data=bits.view("V2")).attrs.__setitem__("dtype", "bfloat16"),
+    )
 
 
 def bfloat16_as_a_float(folder: Path) -> Path:
     """bfloat16 as a floating point type of its own."""
+
     def write(file: h5py.File, bits: Any) -> None:
         kind = h5py.h5t.IEEE_F32LE.copy()
         kind.set_fields(15, 7, 8, 0, 7)
@@ -141,6 +151,7 @@ def bfloat16_as_a_float(folder: Path) -> Path:
         kind.set_ebias(127)
         space = h5py.h5s.create_simple(SHAPE)
         h5py.h5d.create(file.id, KERNEL.encode(), kind, space).write(h5py.h5s.ALL, h5py.h5s.ALL, bits, mtype=kind)
+
     return _bfloat16(folder, write)
 
 
@@ -187,18 +198,22 @@ def _remarks(file: h5py.File) -> None:
 
 def names_of_variable_length(folder: Path) -> Path:
     """Lists of names as strings of variable length."""
+
     def change(file: h5py.File) -> None:
         file[LAYER].attrs["weight_names"] = NAMES
         file[WEIGHTS].attrs["layer_names"] = ["lstm"]
+
     return h5_model(folder / "model.h5", change)
 
 
 def names_in_parts(folder: Path) -> Path:
     """The list of weights in parts, as Keras cuts one that is too long."""
+
     def change(file: h5py.File) -> None:
         del file[LAYER].attrs["weight_names"]
         for number, name in enumerate(NAMES):
             file[LAYER].attrs[f"weight_names{number}"] = names(name)
+
     return h5_model(folder / "model.h5", change)
 
 
@@ -228,6 +243,7 @@ def deflated_archive(folder: Path) -> Path:
 
 def streamed_archive(folder: Path) -> Path:
     """A `.keras` archive written to a pipe: sizes stand behind each member."""
+
     class Pipe(BytesIO):
         def seekable(self) -> bool:
             return False
@@ -266,24 +282,55 @@ def config_lambda(folder: Path) -> Path:
     code = marshal.dumps(compile("__import__('os').abort()", "<lambda>", "eval"))
     function = {"class_name": "__lambda__", "config": {"code": base64.b64encode(code).decode(), "defaults": None}}
     config = keras3_config()
-    config["config"]["layers"] = [keras3_layer("LSTM", **lstm_config()),
-                                  keras3_layer("Lambda", name="lambda", function=function)]
+    config["config"]["layers"] = [
+        keras3_layer("LSTM", **lstm_config()),
+        keras3_layer("Lambda", name="lambda", function=function),
+    ]
     return archive(folder / "model.keras", keras3_members() | {"config.json": json.dumps(config).encode()})
 
 
 def scope_of_another_name(folder: Path) -> Path:
     """Arrays in folders of TensorFlow's own making."""
+
     def change(file: h5py.File) -> None:
         file.move(SCOPE, f"{LAYER}/while/lstm_cell_3")
         file[LAYER].attrs["weight_names"] = names(*(f"while/lstm_cell_3/{name}:0" for name in SHAPES))
+
     return h5_model(folder / "model.h5", change)
 
 
 SOUND: tuple[Builder, ...] = (
-    sound_h5, sound_keras, sound_shards, superblock_2, superblock_3, user_block, large_user_block, in_creation_order,
-    chunks_with_every_filter, chunks_without_a_filter, chunk_that_skips_its_filter, compact, big_endian, float64,
-    bfloat16_opaque, bfloat16_opaque_with_its_name, bfloat16_as_a_float, crowded_group, crowded_group_of_the_newest,
-    long_config, long_config_of_the_newest, many_attributes, many_attributes_of_the_newest, names_of_variable_length,
-    names_in_parts, weights_alone, numbered_weights_alone, deflated_archive, streamed_archive,
-    archive_with_zip64_headers, unzipped_archive, config_lambda, scope_of_another_name,
+    sound_h5,
+    sound_keras,
+    sound_shards,
+    superblock_2,
+    superblock_3,
+    user_block,
+    large_user_block,
+    in_creation_order,
+    chunks_with_every_filter,
+    chunks_without_a_filter,
+    chunk_that_skips_its_filter,
+    compact,
+    big_endian,
+    float64,
+    bfloat16_opaque,
+    bfloat16_opaque_with_its_name,
+    bfloat16_as_a_float,
+    crowded_group,
+    crowded_group_of_the_newest,
+    long_config,
+    long_config_of_the_newest,
+    many_attributes,
+    many_attributes_of_the_newest,
+    names_of_variable_length,
+    names_in_parts,
+    weights_alone,
+    numbered_weights_alone,
+    deflated_archive,
+    streamed_archive,
+    archive_with_zip64_headers,
+    unzipped_archive,
+    config_lambda,
+    scope_of_another_name,
 )

@@ -152,8 +152,10 @@ def shard_not_listed(folder: Path) -> Path:
 
 def shards_by_the_ten_thousand(folder: Path) -> Path:
     """The map names 50,000 variables in as many shards that are not there (rule 5)."""
-    return _shards(folder, {VARIABLES: SHARD} | {
-        f"/layers/{index}/vars": f"model_{index:05}.weights.h5" for index in range(1, 50_000)})
+    return _shards(
+        folder,
+        {VARIABLES: SHARD} | {f"/layers/{index}/vars": f"model_{index:05}.weights.h5" for index in range(1, 50_000)},
+    )
 
 
 def shards_of_the_same_weights(folder: Path) -> Path:
@@ -247,8 +249,7 @@ def html_as_keras(folder: Path) -> Path:
 
 def git_lfs_pointer(folder: Path) -> Path:
     """A git-LFS pointer in place of the file it stands for."""
-    return _file(folder, b"version https://git-lfs.github.com/spec/v1\noid sha256:"
-                 + b"0" * 64 + b"\nsize 123456\n")
+    return _file(folder, b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123456\n")
 
 
 def picture(folder: Path) -> Path:
@@ -290,48 +291,54 @@ def link_to_itself(folder: Path) -> Path:
     return folder / "model.h5"
 
 
-CASES = table("shards", {
-    shard_in_parent: "relative path",
-    shard_absolute: "relative path",
-    shard_of_windows: "relative path",
-    shard_with_nul: "relative path",
-    shard_of_a_url: "relative path",
-    shard_linked_out: "link",
-    shard_a_fifo: "regular file",
-    shard_a_folder: "regular file",
-    shard_missing: "model_00001.weights.h5",
-    shard_a_link_to_itself: "no name of a file",
-    shard_a_hard_link: "hard link",
-    shard_of_20_kilobytes: "no name of a file",
-    shard_of_half_a_character: "no name of a file",
-    shard_truncated: "truncated",
-    shard_is_the_map: "HDF5",
-    shard_with_external_link: "external link",
-    shard_not_listed: "weight_map",
-    shards_by_the_ten_thousand: "50000 files",
-    shards_of_the_same_weights: "twice",
-    shard_without_the_weights: "layers/dense",
-    shard_map_a_list: "weight_map",
-    shard_map_of_numbers: "weight_map",
-    shard_map_missing: "weight_map",
-    shard_map_10000_deep: "deep",
-    shard_map_with_keys_twice: "twice",
-}) | table("not a model", {
-    nothing: "no such file",
-    empty: "empty",
-    one_byte: "no model",
-    signature_alone: "truncated",
-    random_bytes: "no model",
-    random_after_signature: "HDF5",
-    zeros: "no model",
-    html: "HTML",
-    html_as_keras: "HTML",
-    git_lfs_pointer: "git-lfs",
-    picture: "no model",
-    pickled: "pickle",
-    gzipped: "gzip",
-    in_ascii_mode: "signature",
-    directory: "folder",
-    fifo: "regular file",
-    link_to_itself: "link",
-})
+CASES = table(
+    "shards",
+    {
+        shard_in_parent: "relative path",
+        shard_absolute: "relative path",
+        shard_of_windows: "relative path",
+        shard_with_nul: "relative path",
+        shard_of_a_url: "relative path",
+        shard_linked_out: "link",
+        shard_a_fifo: "regular file",
+        shard_a_folder: "regular file",
+        shard_missing: "model_00001.weights.h5",
+        shard_a_link_to_itself: "no name of a file",
+        shard_a_hard_link: "hard link",
+        shard_of_20_kilobytes: "no name of a file",
+        shard_of_half_a_character: "no name of a file",
+        shard_truncated: "truncated",
+        shard_is_the_map: "HDF5",
+        shard_with_external_link: "external link",
+        shard_not_listed: "weight_map",
+        shards_by_the_ten_thousand: "50000 files",
+        shards_of_the_same_weights: "twice",
+        shard_without_the_weights: "layers/dense",
+        shard_map_a_list: "weight_map",
+        shard_map_of_numbers: "weight_map",
+        shard_map_missing: "weight_map",
+        shard_map_10000_deep: "deep",
+        shard_map_with_keys_twice: "twice",
+    },
+) | table(
+    "not a model",
+    {
+        nothing: "no such file",
+        empty: "empty",
+        one_byte: "no model",
+        signature_alone: "truncated",
+        random_bytes: "no model",
+        random_after_signature: "HDF5",
+        zeros: "no model",
+        html: "HTML",
+        html_as_keras: "HTML",
+        git_lfs_pointer: "git-lfs",
+        picture: "no model",
+        pickled: "pickle",
+        gzipped: "gzip",
+        in_ascii_mode: "signature",
+        directory: "folder",
+        fifo: "regular file",
+        link_to_itself: "link",
+    },
+)

@@ -11,9 +11,9 @@ import h5py
 
 DATASPACE, DATATYPE, LAYOUT, FILTERS, ATTRIBUTE = 0x01, 0x03, 0x08, 0x0B, 0x0C
 LINK_INFO, CONTINUATION, SYMBOL_TABLE = 0x02, 0x10, 0x11
-ROOT_V0, END_OF_FILE_V0 = 64, 40      # in a version 0 superblock: root entry's header, file's end
-END_OF_FILE_V2, ROOT_V2 = 28, 36      # in a version 2 or 3 superblock
-NOWHERE = 2**40                       # an address far beyond every file here
+ROOT_V0, END_OF_FILE_V0 = 64, 40  # in a version 0 superblock: root entry's header, file's end
+END_OF_FILE_V2, ROOT_V2 = 28, 36  # in a version 2 or 3 superblock
+NOWHERE = 2**40  # an address far beyond every file here
 MASK = 0xFFFFFFFF
 
 
@@ -54,12 +54,12 @@ def header(path: Path, name: str) -> int:
 def messages(path: Path, address: int) -> Iterator[tuple[int, int, int]]:
     """(type, offset of the body, size) of each message in an object header, continuations too."""
     data = path.read_bytes()
-    if new := data[address:address + 4] == b"OHDR":
+    if new := data[address : address + 4] == b"OHDR":
         flags = data[address + 5]
         width = 1 << (flags & 3)
         at = address + 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0) + width
         form, head = "<BH", 6 if flags & 4 else 4
-        blocks = [(at, at + int.from_bytes(data[at - width:at], "little"))]
+        blocks = [(at, at + int.from_bytes(data[at - width : at], "little"))]
     else:
         form, head = "<HH", 8
         blocks = [(address + 16, address + 16 + struct.unpack_from("<I", data, address + 8)[0])]
@@ -112,7 +112,7 @@ def seal(path: Path, start: int, end: int) -> Path:
 
 def seal_header(path: Path, address: int) -> Path:
     """Seal the first block of a version 2 object header after a change."""
-    flags, = get(path, address + 5, "B")
+    (flags,) = get(path, address + 5, "B")
     width = 1 << (flags & 3)
     at = address + 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0)
     return seal(path, address, at + width + get(path, at, "BHIQ"[flags & 3])[0])
@@ -122,7 +122,7 @@ def lookup3(data: bytes) -> int:
     """Bob Jenkins's lookup3, the metadata checksum of HDF5 (of one byte or more)."""
     words = [(0xDEADBEEF + len(data)) & MASK] * 3
     for start in range(0, len(data), 12):
-        added = struct.unpack("<III", data[start:start + 12].ljust(12, b"\0"))
+        added = struct.unpack("<III", data[start : start + 12].ljust(12, b"\0"))
         words = [(word + more) & MASK for word, more in zip(words, added, strict=True)]
         words = _mixed(*words) if start + 12 < len(data) else words
     return _final(*words)
