@@ -57,10 +57,9 @@ MODELS: dict[str, list[Layer]] = {
 """By size: s is 1 MB, m 100 MB, l 1 GB of float32."""
 
 
-def main(size: str, path: str) -> None:
-    """Write one model; the ending of the name says whether as HDF5 or as an archive."""
-    layers = MODELS[size]
-    (_write_archive if path.endswith(".keras") else _write_hdf5)(Path(path), layers)
+def write(path: Path, layers: list[Layer]) -> None:
+    """Write a model; the ending of the name says whether as HDF5 or as an archive."""
+    (_write_archive if path.suffix == ".keras" else _write_hdf5)(path, layers)
 
 
 def _write_hdf5(path: Path, layers: list[Layer]) -> None:
@@ -164,4 +163,4 @@ def _object(class_name: str, **config: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    write(Path(sys.argv[2]), MODELS[sys.argv[1]])

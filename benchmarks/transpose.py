@@ -1,6 +1,6 @@
 """The blocked transposition against `np.ascontiguousarray(k.T)`, into memory that is already mapped, as a ratio.
 
-    python benchmarks/transpose.py [rows columns]
+python benchmarks/transpose.py [rows columns]
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@
 Importing this loads NumPy and nothing heavier.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from converters.api import convert, convert_file, plan, read
 from converters.checkpoint import Checkpoint, Layer
 from converters.planning import Plan
@@ -23,6 +25,13 @@ from layouts.errors import (
     UnsafeCheckpoint,
     VerificationFailed,
 )
+
+if TYPE_CHECKING:
+    from converters import nn
+    from converters.export import export_arrays
+    from converters.gate_views import gates
+    from converters.initialise import initialize
+    from converters.loading import load_into
 
 __all__ = [
     "Checkpoint",
@@ -43,6 +52,34 @@ __all__ = [
     "VerificationFailed",
     "convert",
     "convert_file",
+    "export_arrays",
+    "gates",
+    "initialize",
+    "load_into",
+    "nn",
     "plan",
     "read",
 ]
+
+_LATE = {
+    "export_arrays": "converters.export",
+    "gates": "converters.gate_views",
+    "initialize": "converters.initialise",
+    "load_into": "converters.loading",
+    "nn": "",
+}
+"""What needs torch -> the module that defines it; '' for a module of this package."""
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not _LATE[name]:
+        return import_module(f"{__name__}.{name}")
+    return getattr(import_module(_LATE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -65,9 +65,11 @@ def pair(layer: Layer, name: str, dtype: Dtype) -> list[Module]:
     difference = representability.difference(layer.parts)
     if not difference:
         return [_module(name, (layer,), layer.parts, dtype)]
-    notes = (f"one module for each cell: {difference}",)
+    notes = [f"one module for each cell: {difference}"]
+    if any(part.direction == "backward" for part in layer.parts):
+        notes.append("the backward modules read x.flip(1), and their outputs are flipped back")
     return [
-        _module(_joined(name, label), (layer,), (replace(part, direction="forward", depth=0),), dtype, notes)
+        _module(_joined(name, label), (layer,), (replace(part, direction="forward", depth=0),), dtype, (*notes,))
         for label, part in zip(_labels(layer.parts), layer.parts, strict=True)
     ]
 

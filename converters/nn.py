@@ -95,6 +95,8 @@ class _Recurrent(nn.RNNBase):
         )
         self.activation = _check_activation("activation", activation)
         self.recurrent_activation = _check_activation("recurrent_activation", recurrent_activation)
+        if clip is not None and not clip > 0.0:
+            raise ValueError(f"clip={clip!r}: expected a positive number, or None for no clipping")
         self.clip = 0.0 if clip is None else float(clip)
         self.states = 2 if mode == "LSTM" else 1
         self._weights_each = len(self._all_weights[0])
@@ -172,13 +174,17 @@ class _Recurrent(nn.RNNBase):
             found.append(weight)
         return found
 
-    def _zeros(self, x: Tensor, batch: int) -> List[Tensor]:
+    def _initial(self, given: List[Tensor], x: Tensor, batch: int) -> List[Tensor]:
+        """The states to start from, (layers × directions, batch, …): those given, checked, or zeros."""
         count = self.num_layers * (2 if self.bidirectional else 1)
-        width = self.proj_size if self.proj_size > 0 else self.hidden_size
-        zeros = [torch.zeros(count, batch, width, dtype=x.dtype, device=x.device)]
-        if self.states == 2:
-            zeros.append(torch.zeros(count, batch, self.hidden_size, dtype=x.dtype, device=x.device))
-        return zeros
+        widths = [self.proj_size if self.proj_size > 0 else self.hidden_size, self.hidden_size][: self.states]
+        if len(given) == 0:
+            return [torch.zeros(count, batch, width, dtype=x.dtype, device=x.device) for width in widths]
+        for k in range(len(widths)):
+            if list(given[k].shape) != [count, batch, widths[k]]:
+                shape = list(given[k].shape)
+                raise ValueError(f"initial state {k} of shape {shape}: expected {[count, batch, widths[k]]}")
+        return given
 
     def _dense(self, x: Tensor, initial: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Outputs and states for a tensor of (batch, time, …) or (time, batch, …), or without batch."""
@@ -186,11 +192,13 @@ class _Recurrent(nn.RNNBase):
             raise ValueError(f"input of shape {list(x.shape)}: expected 2 or 3 axes, the last of {self.input_size}")
         batched = x.dim() == 3
         if not batched:
-            x, initial = x.unsqueeze(1), [state.unsqueeze(1) for state in initial]
+            x, initial = x.unsqueeze(1), [state.unsqueeze(-2) for state in initial]
         elif self.batch_first:
             x = x.transpose(0, 1)
         steps, batch = x.size(0), x.size(1)
-        states = initial if len(initial) > 0 else self._zeros(x, batch)
+        if steps == 0:
+            raise ValueError("input of no steps: expected one at least")
+        states = self._initial(initial, x, batch)
         y, final = self._all(x.reshape(steps * batch, x.size(2)), [batch] * steps, states)
         y = y.reshape(steps, batch, y.size(1))
         if not batched:
@@ -200,7 +208,7 @@ class _Recurrent(nn.RNNBase):
     def _packed(self, x: PackedSequence, initial: List[Tensor]) -> Tuple[PackedSequence, List[Tensor]]:
         order, back = x.sorted_indices, x.unsorted_indices
         sizes = [int(size) for size in x.batch_sizes]
-        states = initial or self._zeros(x.data, sizes[0])
+        states = self._initial(initial, x.data, sizes[0])
         if initial and order is not None:
             states = [state.index_select(1, order) for state in states]
         y, final = self._all(x.data, sizes, states)
@@ -263,7 +271,7 @@ class LSTM(_Recurrent):
             names.append(name)
             self.register_parameter(name, nn.Parameter(torch.zeros(3 * self.hidden_size, device=device, dtype=dtype)))
         self._flat_weights_names = [name for names in self._all_weights for name in names]
-        self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
+        self._init_flat_weights()
         self._weights_each = len(self._all_weights[0])
         self.reset_parameters()
 
@@ -274,14 +282,16 @@ class LSTM(_Recurrent):
         return functional.linear(x, w[0], w[2] + w[3] if self.bias else None)
 
     def _step(self, x: Tensor, states: List[Tensor], w: List[Tensor]) -> List[Tensor]:
-        h, c = states[0], states[1]
+        h, c, units, gate = states[0], states[1], self.hidden_size, self.recurrent_activation
         i, f, g, o = (x + functional.linear(h, w[1])).chunk(4, dim=1)
-        pi, pf, po = (w[-1] if self.peepholes else torch.zeros(3, dtype=x.dtype, device=x.device)).chunk(3)
-        gate = self.recurrent_activation
-        i = _activate(self._clipped(i + pi * c), gate)
-        f = 1.0 - i if self.input_forget else _activate(self._clipped(f + pf * c), gate)
+        if self.peepholes:
+            i, f = i + w[-1][:units] * c, f + w[-1][units : 2 * units] * c
+        i = _activate(self._clipped(i), gate)
+        f = 1.0 - i if self.input_forget else _activate(self._clipped(f), gate)
         c = f * c + i * _activate(self._clipped(g), self.activation)
-        h = _activate(self._clipped(o + po * c), gate) * _activate(c, self.activation)
+        if self.peepholes:
+            o = o + w[-1][2 * units :] * c
+        h = _activate(self._clipped(o), gate) * _activate(c, self.activation)
         if self.proj_size > 0:
             h = functional.linear(h, w[4 if self.bias else 2])
         return [h, c]

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from converters.checkpoint import Checkpoint, Layer, Part
+from converters.gate_views import Gates
 from converters.planning import Plan
 from layouts import catalogue
 from layouts.errors import printable
@@ -153,3 +154,13 @@ def print_tables(items: Iterable[Any]) -> None:
         console = Console(highlight=False, width=max(console.width, 120))
     for item in items:
         console.print(item)
+
+
+def gates_table(found: Gates) -> RenderableType:
+    """One row a view: where it stands, its slot and gate, its shape."""
+    table = _table(f"{found.title}: gates", ("layer", "slot", "gate", "shape"))
+    for piece, view in sorted(found.views.items(), key=lambda item: found.name(item[0])):
+        word = found.cell.spoken.get(piece.gate, "")
+        gate = f"{piece.gate} {word}" if piece.gate else "–"
+        _row(table, found.name(piece) or "–", piece.slot, gate, "×".join(map(str, view.shape)))
+    return Group(table, *(Text(f"! {note}", style="yellow") for note in found.notes))

@@ -66,10 +66,16 @@ class Cell:
     """The gates for which input_bias and recurrent_bias are simply added; None where the cell has no such pair."""
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The values of labels other than gate, in neutral order."""
+    spoken: Mapping[str, str] = field(default_factory=dict)
+    """What each gate is called in words: `forget` is spelled `f`."""
 
     @property
     def recurrent(self) -> bool:
         return "recurrent_weight" in self.slots
+
+    def gate(self, word: str) -> str:
+        """The letter of the gate of this name, '' where the cell has none."""
+        return next((letter for letter, name in self.spoken.items() if name == word), "")
 
     def sums(self, gate: str) -> bool:
         """Whether the two biases of this gate may become one. A cell without gates has the one gate ''."""
@@ -84,33 +90,37 @@ def _scale(axes: str) -> Slot:
     return Slot(axes, fill=1.0, optional=True)
 
 
-def _recurrent(name: str, gates: str, summed: str, **extra: Slot) -> Cell:
-    gate = "gate " if gates else ""
+def _recurrent(name: str, spoken: Mapping[str, str], summed: str, **extra: Slot) -> Cell:
+    gate, gates = "gate " if spoken else "", "".join(spoken)
     slots = {
         "input_weight": Slot(f"{gate}unit input"),
         "recurrent_weight": Slot(f"{gate}unit state"),
         "input_bias": _bias(f"{gate}unit"),
         "recurrent_bias": _bias(f"{gate}unit"),
     }
-    return Cell(name, slots | extra, gates, {"state": "unit"}, summed)
+    return Cell(name, slots | extra, gates, {"state": "unit"}, summed, spoken=spoken)
+
+
+_LSTM_GATES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
+_GRU_GATES = {"r": "reset", "z": "update", "n": "candidate"}
 
 
 LSTM = _recurrent(
     "lstm",
-    "ifgo",
+    _LSTM_GATES,
     "ifgo",
     projection=Slot("state unit", optional=True),
     peephole=Slot("gate unit", optional=True),
 )
 """i, f, o = σ(W x + U h + b); g = tanh(…); c' = f c + i g; h' = o tanh(c'), projected to `state` where stored."""
 
-GRU = _recurrent("gru", "rzn", "rz")
+GRU = _recurrent("gru", _GRU_GATES, "rz")
 """Reset after: n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h. The second bias of n stands inside r (…)."""
 
-GRU_RESET_BEFORE = _recurrent("gru_reset_before", "rzn", "rzn")
+GRU_RESET_BEFORE = _recurrent("gru_reset_before", _GRU_GATES, "rzn")
 """Reset before: n = tanh(W x + b + U (r h)); h' = (1 - z) n + z h. No weights of a `GRU` compute this."""
 
-RNN = _recurrent("rnn", "", "")
+RNN = _recurrent("rnn", {}, "")
 """h' = tanh(W x + U h + b)."""
 
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})

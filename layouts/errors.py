@@ -35,7 +35,10 @@ class ConversionError(Exception):
     def line(self) -> str:
         """The message on one line, led by the file where one is known: what the command prints."""
         text = " ".join(str(self).split())
-        return f"{printable(self.path)}: {text}" if self.path and self.path not in text else text
+        if not self.path or self.path in text:
+            return text
+        path = self.path if len(self.path) <= _LONGEST_NAME else f"…{self.path[1 - _LONGEST_NAME :]}"
+        return f"{printable(path)}: {text}"
 
 
 class LayoutError(ConversionError, ValueError):

@@ -16,6 +16,7 @@ GRU_RESET_BEFORE = Layout(
     pytorch.GRU.arrays,
     gates="rzn",
     spell=_SPELL,
+    when={"reset_after": False},
     computes=pytorch.GRU.computes,
     spells="GRU",
 )

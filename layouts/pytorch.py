@@ -72,11 +72,20 @@ CONV_TRANSPOSE3D = Layout(
     {"weight": "in out depth height width -> weight"} | _BIAS,
     spells="ConvTranspose3d",
 )
+_DEPTHWISE = {"depthwise": True}
 DEPTHWISE_CONV1D = Layout(
-    "pytorch", cells.DEPTHWISE_CONV1D, {"weight": "(in multiplier) 1 width -> weight"} | _BIAS, spells="Conv1d"
+    "pytorch",
+    cells.DEPTHWISE_CONV1D,
+    {"weight": "(in multiplier) 1 width -> weight"} | _BIAS,
+    when=_DEPTHWISE,
+    spells="Conv1d",
 )
 DEPTHWISE_CONV2D = Layout(
-    "pytorch", cells.DEPTHWISE_CONV2D, {"weight": "(in multiplier) 1 height width -> weight"} | _BIAS, spells="Conv2d"
+    "pytorch",
+    cells.DEPTHWISE_CONV2D,
+    {"weight": "(in multiplier) 1 height width -> weight"} | _BIAS,
+    when=_DEPTHWISE,
+    spells="Conv2d",
 )
 SEPARABLE_CONV1D = Layout(
     "pytorch",
@@ -164,7 +173,10 @@ LAYERS = {
     "ConvTranspose1d": (CONV_TRANSPOSE1D,),
     "ConvTranspose2d": (CONV_TRANSPOSE2D,),
     "ConvTranspose3d": (CONV_TRANSPOSE3D,),
-    "BatchNorm": (BATCH_NORM,),
+    "BatchNorm1d": (BATCH_NORM,),
+    "BatchNorm2d": (BATCH_NORM,),
+    "BatchNorm3d": (BATCH_NORM,),
+    "SyncBatchNorm": (BATCH_NORM,),
     "GroupNorm": (GROUP_NORM,),
     "LayerNorm": (LAYER_NORM, LAYER_NORM_2D, LAYER_NORM_3D),
     "RMSNorm": (RMS_NORM,),

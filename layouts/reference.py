@@ -68,19 +68,29 @@ class Weights:
         return self.input(gate, x) + self.recurrent(gate, h)
 
 
-def _functions(options: Mapping[str, Any]) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+Function = Callable[[Array], Array]
+
+
+def _functions(options: Mapping[str, Any]) -> tuple[Function, Function]:
+    """The activation of the candidate and that of the gates, each after the clipping of its argument."""
     inner = ACTIVATIONS[options.get("activation", "tanh")]
-    return inner, ACTIVATIONS[options.get("recurrent_activation", "sigmoid")]
+    gate = ACTIVATIONS[options.get("recurrent_activation", "sigmoid")]
+    limit = options.get("clip")
+    return (inner, gate) if limit is None else (_clipped(inner, limit), _clipped(gate, limit))
+
+
+def _clipped(function: Function, limit: float) -> Function:
+    return lambda x: function(np.clip(x, -limit, limit))
 
 
 def _lstm_step(w: Weights, x: Array, states: States, options: Mapping[str, Any]) -> States:
     h, c = states
     inner, gate = _functions(options)
     i = gate(w.both("i", x, h) + w("peephole", "i") * c)
-    f = gate(w.both("f", x, h) + w("peephole", "f") * c)
+    f = 1.0 - i if options.get("input_forget") else gate(w.both("f", x, h) + w("peephole", "f") * c)
     c = f * c + i * inner(w.both("g", x, h))
     o = gate(w.both("o", x, h) + w("peephole", "o") * c)
-    h = o * inner(c)
+    h = o * ACTIVATIONS[options.get("activation", "tanh")](c)
     return (h @ w("projection").T if w.has("projection") else h), c
 
 

@@ -15,9 +15,29 @@ from hypothesis import strategies as st
 PRIMES = st.sampled_from((2, 3, 5, 7, 11))
 BATCH, VOCABULARY = 2, 13
 ODD_NAMES = (  # fmt: skip
-    "lstm_1", "lstm", "gru", "dense", "dense_1", "bidirectional", "functional", "sequential", "layers", "vars", "cell",
-    "forward_layer", "lstm_cell", "two words", "gewürz λ", "a.b", "top", "model_weights", "rnn_2", "0",
-    "optimizer", "metrics", "optimizer_weights",
+    "lstm_1",
+    "lstm",
+    "gru",
+    "dense",
+    "dense_1",
+    "bidirectional",
+    "functional",
+    "sequential",
+    "layers",
+    "vars",
+    "cell",
+    "forward_layer",
+    "lstm_cell",
+    "two words",
+    "gewürz λ",
+    "a.b",
+    "top",
+    "model_weights",
+    "rnn_2",
+    "0",
+    "optimizer",
+    "metrics",
+    "optimizer_weights",
 )
 """Names that belong to another layer, to a folder of the file, or to no identifier."""
 SLASHED = ("x/y", "lstm/lstm_cell")
@@ -59,7 +79,7 @@ Drawn = tuple[Step, Flow]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
-def _pick(draw: Draw, **choices: Any) -> dict[str, Any]:
+def pick(draw: Draw, **choices: Any) -> dict[str, Any]:
     """Arguments, each drawn from its strategy or its tuple of values; the usual value stands first."""
     return {
         key: draw(value if isinstance(value, st.SearchStrategy) else st.sampled_from(value))
@@ -68,21 +88,21 @@ def _pick(draw: Draw, **choices: Any) -> dict[str, Any]:
 
 
 def _cell_options(draw: Draw, kind: str) -> dict[str, Any]:
-    options = _pick(draw, units=PRIMES, use_bias=(True, False), activation=("tanh", "tanh", "relu", "hard_sigmoid"))
+    options = pick(draw, units=PRIMES, use_bias=(True, False), activation=("tanh", "tanh", "relu", "hard_sigmoid"))
     if kind != "SimpleRNN":
-        options |= _pick(draw, recurrent_activation=("sigmoid", "sigmoid", "hard_sigmoid"))
+        options |= pick(draw, recurrent_activation=("sigmoid", "sigmoid", "hard_sigmoid"))
     if kind == "GRU":
-        options |= _pick(draw, reset_after=(True, False))
+        options |= pick(draw, reset_after=(True, False))
     return options
 
 
 def _plain(draw: Draw, sequences: bool) -> Step:
     """LSTM, GRU, SimpleRNN, or RNN around one or several of their cells."""
     kind = draw(st.sampled_from(("LSTM", "GRU", "SimpleRNN", "RNN")))
-    outer = {"return_sequences": sequences} | _pick(draw, go_backwards=(False, False, True))
+    outer = {"return_sequences": sequences} | pick(draw, go_backwards=(False, False, True))
     if kind != "RNN":
-        return Step(kind, _cell_options(draw, kind) | outer | _pick(draw, recurrent_dropout=(0.0, 0.0, 0.3)))
-    outer |= _pick(draw, zero_output_for_mask=(False, True))
+        return Step(kind, _cell_options(draw, kind) | outer | pick(draw, recurrent_dropout=(0.0, 0.0, 0.3)))
+    outer |= pick(draw, zero_output_for_mask=(False, True))
     kinds = draw(st.lists(st.sampled_from(("LSTM", "GRU", "SimpleRNN")), min_size=1, max_size=3))
     same = draw(st.booleans())
     cells = [Step(f"{kind}Cell", _cell_options(draw, kind)) for kind in kinds]
@@ -136,14 +156,14 @@ def between(draw: Draw, flow: Flow) -> Drawn:
     if kind == "Dense":
         inner = _frozen(draw, _dense(draw))
         return inner, replace(flow, shape=(*flow.shape[:-1], inner.options["units"]))
-    options = _pick(draw, center=(True, False), scale=(True, False), epsilon=(1e-3, 1e-2))
+    options = pick(draw, center=(True, False), scale=(True, False), epsilon=(1e-3, 1e-2))
     if kind == "BatchNormalization":
-        options |= _pick(draw, axis=tuple(range(-len(flow.shape), 0)), momentum=(0.99, 0.9))
+        options |= pick(draw, axis=tuple(range(-len(flow.shape), 0)), momentum=(0.99, 0.9))
     return _frozen(draw, Step(kind, options)), flow
 
 
 def _dense(draw: Draw) -> Step:
-    return Step("Dense", _pick(draw, units=PRIMES, use_bias=(True, False), activation=(None, "relu", "tanh")))
+    return Step("Dense", pick(draw, units=PRIMES, use_bias=(True, False), activation=(None, "relu", "tanh")))
 
 
 def chain(draw: Draw, flow: Flow, functional: bool) -> tuple[list[Step], Flow]:
@@ -181,7 +201,7 @@ def recurrent_designs(draw: Any) -> Design:
     shape, functional = (draw(st.sampled_from((5, 7))), draw(PRIMES)), draw(st.booleans())
     branched = functional and draw(st.integers(0, 2)) == 2
     steps, _ = _branched(draw, Flow(shape)) if branched else chain(draw, Flow(shape), functional)
-    return _design(draw, shape, steps, functional)
+    return design(draw, shape, steps, functional)
 
 
 @st.composite
@@ -196,7 +216,7 @@ def masked_designs(draw: Any) -> Design:
     else:
         first, zero, shape = Step("Masking", {"mask_value": 0.0}), True, (time, width)
     steps, _ = chain(draw, Flow((time, width), zero), functional)
-    return replace(_design(draw, shape, [first, *steps], functional), tokens=tokens, padding=padding)
+    return replace(design(draw, shape, [first, *steps], functional), tokens=tokens, padding=padding)
 
 
 @st.composite
@@ -212,7 +232,7 @@ def nested_designs(draw: Any) -> Design:
             break
         more, flow = recurrent(draw, flow, False, functional)
         steps.append(more)
-    return _design(draw, shape, steps, functional)
+    return design(draw, shape, steps, functional)
 
 
 def _nested(draw: Draw, flow: Flow, depth: int, last: bool) -> Drawn:
@@ -231,14 +251,16 @@ def _nested(draw: Draw, flow: Flow, depth: int, last: bool) -> Drawn:
     return Step(kind, {"shape": shape, **trainable}, tuple(inner)), flow
 
 
-def _design(draw: Draw, shape: tuple[int, ...], steps: Sequence[Step], functional: bool) -> Design:
+def design(draw: Draw, shape: tuple[int, ...], steps: Sequence[Step], functional: bool) -> Design:
     floatx = draw(st.sampled_from(("float32", "float32", "float64")))
     return Design(shape, tuple(_named(draw, steps)), functional, floatx=floatx)
 
 
 def _named(draw: Draw, steps: Sequence[Step]) -> list[Step]:
     """Every layer of a model gets an odd name, or none does: a given name must not be one that Keras would count to."""
-    steps = [replace(s, inner=tuple(_named(draw, s.inner))) if s.kind in ("Sequential", "Functional") else s for s in steps]
+    steps = [
+        replace(s, inner=tuple(_named(draw, s.inner))) if s.kind in ("Sequential", "Functional") else s for s in steps
+    ]
     if not draw(st.booleans()):
         return steps
     names = iter(draw(st.permutations(ODD_NAMES + SLASHED)))

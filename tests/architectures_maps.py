@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from architectures import PRIMES, Design, Draw, Flow, Step, _design, _pick, between, recurrent
+from architectures import PRIMES, Design, Draw, Flow, Step, between, design, pick, recurrent
 from hypothesis import strategies as st
 
 Drawn = tuple[Step, Flow]
@@ -13,7 +13,7 @@ Drawn = tuple[Step, Flow]
 def _convolution(draw: Draw, flow: Flow) -> Drawn:
     rank = len(flow.shape) - 1
     paddings = ("valid", "same", "causal") if rank == 1 else ("valid", "same")
-    options = _pick(draw, filters=PRIMES, use_bias=(True, False), activation=(None, "relu"), padding=paddings)
+    options = pick(draw, filters=PRIMES, use_bias=(True, False), activation=(None, "relu"), padding=paddings)
     kernel = tuple(draw(st.sampled_from((1, 2, 3))) for _ in range(rank))
     if draw(st.integers(0, 3)) == 3:
         options["dilation_rate"], steps = 2, 1
@@ -33,7 +33,7 @@ def _length(size: int, reach: int, step: int, padding: str) -> int:
 def _pooling(draw: Draw, flow: Flow) -> Drawn:
     rank = len(flow.shape) - 1
     kind = draw(st.sampled_from(("MaxPooling", "AveragePooling")))
-    options = _pick(draw, padding=("valid", "same"), strides=(None, 1, 2))
+    options = pick(draw, padding=("valid", "same"), strides=(None, 1, 2))
     if min(flow.shape[:-1]) < 2:
         options["padding"] = "same"
     sizes = [_length(n, 2, options["strides"] or 2, options["padding"]) for n in flow.shape[:-1]]
@@ -54,7 +54,7 @@ def _maps(draw: Draw, flow: Flow) -> tuple[list[Step], Flow]:
 
 
 def _normal(draw: Draw, flow: Flow) -> Drawn:
-    return Step("BatchNormalization", _pick(draw, center=(True, False), scale=(True, False))), flow
+    return Step("BatchNormalization", pick(draw, center=(True, False), scale=(True, False))), flow
 
 
 def _dropout(draw: Draw, flow: Flow) -> Drawn:
@@ -70,7 +70,9 @@ def _flat(flow: Flow) -> Flow:
 
 def _end(draw: Draw, flow: Flow, functional: bool) -> list[Step]:
     """Flatten and Dense, a recurrent layer over the rows, or a pooling over everything and Dense."""
-    kinds = ("Flatten", "GlobalAveragePooling", "recurrent") if len(flow.shape) == 2 else ("Flatten", "GlobalMaxPooling")
+    kinds = (
+        ("Flatten", "GlobalAveragePooling", "recurrent") if len(flow.shape) == 2 else ("Flatten", "GlobalMaxPooling")
+    )
     kind = draw(st.sampled_from(kinds))
     if kind == "recurrent":
         return [recurrent(draw, flow, True, functional)[0]]
@@ -101,6 +103,6 @@ def map_designs(draw: Any) -> Design:
     rank = draw(st.integers(1, 2))
     shape = tuple(draw(st.permutations((7, 5, 3)))[:rank]) + (draw(st.sampled_from((2, 3))),)
     if draw(st.integers(0, 3)) == 3:
-        return _design(draw, (5, *shape), _frames(draw, 5, Flow(shape), functional), functional)
+        return design(draw, (5, *shape), _frames(draw, 5, Flow(shape), functional), functional)
     steps, flow = _maps(draw, Flow(shape))
-    return _design(draw, shape, [*steps, *_end(draw, flow, functional)], functional)
+    return design(draw, shape, [*steps, *_end(draw, flow, functional)], functional)

@@ -198,7 +198,7 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def surrounding_output(layer: Layer, built: nn.Module, x: Sequence[Array], theano: bool) -> Array:
     """What a layer that is not recurrent gives for Keras's own input."""
     facts, cell = layer.facts, layer.parts[0].cell.name
-    kind = next((p.dtype for p in built.parameters()), torch.float32)
+    kind = next((t.dtype for t in built.state_dict().values() if t.is_floating_point()), torch.float32)
     inputs = [torch.from_numpy(a).to(kind) if a.dtype.kind == "f" else torch.from_numpy(a).long() for a in x]
     if "TimeDistributed" in facts.get("wrappers", ()):
         first = inputs[0]

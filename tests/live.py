@@ -5,6 +5,8 @@ The framework is a parameter: the `keras` module is Keras 3 or tf_keras.
 
 from __future__ import annotations
 
+import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from architectures import BATCH, VOCABULARY, Design, Step
+from architectures import BATCH, VOCABULARY, Design, Step, masked_designs, nested_designs, recurrent_designs
+from architectures_maps import map_designs
 from equivalence import (
     EXACT,
     Runner,
@@ -26,12 +29,40 @@ from equivalence import (
     surrounding_output,
     torch_runner,
 )
+from hypothesis import HealthCheck, settings
 
 import converters
 from converters.checkpoint import Layer
 from converters.planning import Plan
 
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
 Tensors = dict[str, torch.Tensor]
+
+FAMILIES = {"recurrent": recurrent_designs, "masks": masked_designs, "nested": nested_designs, "maps": map_designs}
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("GATEPORT_LIVE_EXAMPLES", "10")),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+"""The same few architectures of each family in every run; set GATEPORT_LIVE_EXAMPLES for more."""
+
+
+def check(design: Design, keras: Any, forms: Sequence[str], folder: Path) -> dict[str, float]:
+    """Build, record, save, convert and compare one architecture; the worst error of each kind of layer."""
+    model = build(design, keras)
+    randomize(model, seed=len(repr(design)))
+    calls = recorded(model, inputs_for(design, seed=1), keras)
+    place = folder / "model"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    plan, tensors = assert_same_everywhere(saved_forms(model, place, forms))
+    return assert_layers_equal(plan, tensors, calls)
 
 
 @dataclass(frozen=True)
@@ -225,7 +256,9 @@ def _tolerance(expected: np.ndarray) -> float:
 def _recurrent_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
     """The NumPy reference always, and the module or modules that the plan names."""
     if bool(layer.facts.get("masked")) != (call.mask is not None):
-        raise AssertionError(f"{layer.path}: a mask {'came' if call.mask is not None else 'did not come'}: {layer.facts}")
+        raise AssertionError(
+            f"{layer.path}: a mask {'came' if call.mask is not None else 'did not come'}: {layer.facts}"
+        )
     worst = 0.0
     for run in _runners(plan, tensors, layer, getattr(torch, call.inputs[0].dtype.name)):
         outputs, states = recurrent_outputs(run, layer.facts, call.inputs[0], call.mask, call.inputs[1:])
@@ -308,11 +341,11 @@ def _assert_same_weights(plan: Plan, tensors: Tensors, other: Plan, its: Tensors
 
 
 def _recurrent_bits(plan: Plan, tensors: Tensors) -> list[tuple[str, tuple[int, ...], bytes]]:
-    """The tensors of recurrent modules; of those that read a flattened map, only what is not permuted."""
+    """Tensors of recurrent modules as sorted bytes, for a flattened map is permuted; without biases that stand in as 0."""
     own = {
         key: value
         for module in plan.modules
         for key, value in bits(tensors).items()
         if any(layer.recurrent for layer in module.layers) and key.startswith(f"{module.name}.")
     }
-    return sorted((dtype, shape, bytes(sorted(data))) for dtype, shape, data in own.values())
+    return sorted((dtype, shape, bytes(sorted(data))) for dtype, shape, data in own.values() if any(data))

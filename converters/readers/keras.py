@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from converters.checkpoint import Checkpoint, Layer
+from converters.checkpoint import Checkpoint, Layer, Part
 from converters.readers import keras_inference, keras_legacy, keras_numbered
 from converters.readers.archive import Archive
 from converters.readers.hdf5 import Group, read_tree
@@ -17,6 +17,7 @@ from converters.readers.keras_config import Container, check_object, is_model, r
 from converters.readers.keras_graph import GraphFacts, graph_facts
 from converters.readers.keras_semantics import KERAS1, Version, activation, parse_version
 from converters.readers.source import Source, open_beside
+from layouts import catalogue
 from layouts.errors import (
     ConversionError,
     CoverageError,
@@ -197,8 +198,9 @@ def _checkpoint(
     assume: Assume,
 ) -> Checkpoint:
     facts = graph_facts(model) if model else {}
+    layers = tuple(layers)
+    _check_assumptions(layers, assume)
     known = tuple(_in_graph(_stated(layer, assume, version), facts.get(layer.path)) for layer in layers)
-    _check_assumptions(known, assume)
     return Checkpoint(path, "keras", version.text, container, known, _code(model, known))
 
 
@@ -219,8 +221,15 @@ def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:
             values[option] = value == "true" if option == "reset_after" else _stated_activation(value, version)
     if not values:
         return layer
-    parts = tuple(replace(part, options={**part.options, **values}) for part in layer.parts)
+    parts = tuple(_with_options(part, values) for part in layer.parts)
     return replace(layer, parts=parts, assumed={k: v for k, v in layer.assumed.items() if k not in values})
+
+
+def _with_options(part: Part, values: Mapping[str, Any]) -> Part:
+    """The same arrays with other options; whether a GRU resets before or after makes it another cell."""
+    options = {**part.options, **values}
+    layout = catalogue.choose("keras", "GRU", options, part.shapes) if "reset_after" in values else part.layout
+    return replace(part, layout=layout, options=options)
 
 
 def _stated_activation(value: str, version: Version) -> str:
@@ -232,20 +241,23 @@ def _stated_activation(value: str, version: Version) -> str:
     return activation(value, version)
 
 
-def _check_assumptions(layers: Iterable[Layer], assume: Assume) -> None:
+def _check_assumptions(layers: Sequence[Layer], assume: Assume) -> None:
     """Every statement of the user is about something that the file does not tell."""
-    layers = tuple(layers)
     for key in assume:
         owner, _, option = key.rpartition(".")
         owners = [layer for layer in layers if owner in ("", layer.path, layer.path.replace("/", "."))]
         if not owners:
             listed = ", ".join(printable(layer.path) for layer in layers)
             raise UnknownLayer(f"--assume {printable(key)}: no layer {printable(owner)!r}; there are: {listed}")
-        if option not in (*_ASSUMABLE, "class") or not any(layer.inferred or layer.unknown for layer in owners):
+        if not any(option in layer.assumed or (option == "class" and _inferred(layer)) for layer in owners):
             raise ConversionError(
                 f"--assume {printable(key)}: the file itself tells this. What can be stated, for a layer of a "
                 f"weights-only file: class, {', '.join(_ASSUMABLE)}"
             )
+
+
+def _inferred(layer: Layer) -> bool:
+    return bool(layer.inferred or layer.unknown)
 
 
 _ASSUMABLE = ("activation", "recurrent_activation", "reset_after")

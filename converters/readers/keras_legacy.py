@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
 from converters.arrays import LazyArray
 from converters.checkpoint import Layer
@@ -122,6 +123,17 @@ def _held_elsewhere(leaf: Leaf, leaves: Sequence[Leaf], shares: Mapping[str, Wei
 
 def _assign(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, Weights]:
     """Which leaf of a nested model each array belongs to: by name, then by order of what is left."""
+    shares, left = _named_shares(group, leaves, weights)
+    if left and shares:
+        more, left = _named_shares(group, [leaf for leaf in leaves if leaf.path not in shares], left)
+        shares |= more
+    if left:
+        shares |= _by_order(group, [leaf for leaf in leaves if leaf.path not in shares], left)
+    return shares
+
+
+def _named_shares(group: str, leaves: Sequence[Leaf], weights: Weights) -> tuple[dict[str, Weights], Weights]:
+    """The arrays whose names tell their leaf, and the others."""
     shares: dict[str, Weights] = {}
     left: Weights = []
     named = _by_name(group, leaves)
@@ -131,9 +143,7 @@ def _assign(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, W
             left.append((weight, array))
         else:
             shares.setdefault(owner.path, []).append((weight, array))
-    if left:
-        shares |= _by_order(group, [leaf for leaf in leaves if leaf.path not in shares], left)
-    return shares
+    return shares, left
 
 
 def _by_name(group: str, leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
@@ -150,17 +160,25 @@ def _by_name(group: str, leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
 
 
 def _owner(weight: str, named: Mapping[str, Sequence[Leaf]]) -> Leaf | None:
-    """The one leaf whose name this array's name carries, the longest name and the deepest path winning."""
+    """The one leaf whose name this array's name carries: its own name before that of a cell in it, with the most of its
+    path before it, the outermost, the longest."""
     folders = weight.removesuffix(":0").split("/")
     words = folders[0].split("_") if len(folders) == 1 else []
-    carried = folders[:-1] or ["_".join(words[:end]) for end in range(1, len(words))]
-    scores: dict[Leaf, tuple[int, int]] = {}
-    for name in sorted(set(carried), key=len):
+    carried = [*enumerate(folders[:-1]), *((0, "_".join(words[:end])) for end in range(1, len(words)))]
+    scores: dict[Leaf, tuple[bool, int, int, int]] = {}
+    for place, name in carried:
         for leaf in named.get(name, ()):
             if name_of(weight, array_names(leaf.cells[0].class_name)) is not None:
-                scores[leaf] = (len(name), sum(part in folders for part in leaf.path.split("/")))
+                score = (name == leaf.name, _shared(folders[:place], leaf.path.split("/")[:-1]), -place, len(name))
+                scores[leaf] = max(score, scores.get(leaf, score))
     best = [leaf for leaf, score in scores.items() if score == max(scores.values())]
     return best[0] if len(best) == 1 else None
+
+
+def _shared(folders: Sequence[str], models: Sequence[str]) -> int:
+    """How many of the models around a leaf stand before its name in the name of an array."""
+    pairs = zip(reversed(folders), reversed(models), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _own_names(leaf: Leaf) -> set[str]:

@@ -1,0 +1,65 @@
+"""The benchmarks run on a tiny model, and what they compare is the same conversion; no time is asserted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from converters import convert_file
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def _run(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(BENCHMARKS / name), *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+
+
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+@pytest.mark.parametrize("size", ["tiny", "s"])
+def test_the_script_and_gateport_write_the_same_bits(tmp_path: Path, size: str, ending: str) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    source = tmp_path / f"model.{ending}"
+    _run("models.py", size, source)
+    _run("script.py", size, source, tmp_path / "script.safetensors", "sync")
+    convert_file(source, tmp_path / "gateport.safetensors")
+    one, other = (safetensors.load_file(tmp_path / f"{name}.safetensors") for name in ("script", "gateport"))
+    assert one.keys() == other.keys()
+    for key in one:
+        assert one[key].shape == other[key].shape
+        assert one[key].tobytes() == other[key].tobytes(), key
+
+
+def test_the_models_have_their_sizes() -> None:
+    import models
+
+    for size, megabytes in {"s": 1, "m": 100, "l": 1000}.items():
+        stored = 4 * sum(_product(shape) for layer in models.MODELS[size] for shape in models._shapes(layer).values())
+        assert stored / 1e6 == pytest.approx(megabytes, rel=0.1)
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    return shape[0] * _product(shape[1:]) if shape else 1
+
+
+def test_the_comparison_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    import convert
+
+    convert.main(["--sizes", "tiny", "--formats", "h5", "--runs", "1", "--no-loaders"])
+    lines = capsys.readouterr().out.splitlines()
+    ways = ["gateport convert", convert.SCRIPT, "script by hand, synced"]
+    assert [line.split(" | ")[1] for line in lines[2:]] == ways
+
+
+def test_the_transposition_is_compared() -> None:
+    assert "np.ascontiguousarray(k.T)" in _run("transpose.py", 257, 1031)
