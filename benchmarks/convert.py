@@ -3,8 +3,8 @@
     make bench
     python benchmarks/convert.py --sizes s m l --write
 
-Whole cold processes with a warm page cache, one after the other in turns (A B C A B C …), each writing a file of a new
-name; medians. Peak memory is the kernel's own count for the process (RSS, which includes mapped pages of files), and,
+Whole cold processes with a warm page cache, one after the other in turns, each writing a file of a new name; medians. The
+order within a turn is drawn, since a process pays for what the one before it left to the system. Peak memory is the kernel's own count for the process (RSS, which includes mapped pages of files), and,
 from one more run that is watched, the peak of anonymous memory, which is what a machine can run out of.
 
 gateport syncs its output to disk before it appears under its name; the script does not. So the script also runs with a
@@ -18,6 +18,7 @@ import argparse
 import importlib.util
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.md"
-RUNS = {"tiny": 2, "s": 15, "m": 7, "l": 3}
+RUNS = {"tiny": 2, "s": 15, "m": 11, "l": 3}
 SLOW_RUNS = 3
 SIZES = {"tiny": "26 kB", "s": "S, 1 MB", "m": "M, 100 MB", "l": "L, 1 GB"}
 SCRIPT = "script by hand"
@@ -92,8 +93,9 @@ def compare(folder: Path, size: str, ending: str, runs: int | None, loaders: boo
     for way in ways:  # fills the page cache and writes the bytecode
         _run(way, source)
     times: dict[str, list[Run]] = {way.name: [] for way in ways}
+    order = random.Random(7)
     for turn in range(runs or RUNS[size]):
-        for way in ways:
+        for way in order.sample(ways, len(ways)):
             if runs or not way.runs or turn < way.runs:
                 times[way.name].append(_run(way, source))
     median = {name: statistics.median(run.seconds for run in found) for name, found in times.items()}
@@ -149,6 +151,7 @@ def _finish(way: Way, process: subprocess.Popen[bytes], output: Path) -> None:
     if process.returncode or not output.exists():
         raise SystemExit(f"{way.name} failed: {message.strip()}")
     output.unlink()
+    os.sync()  # else the next process waits for what this one left to write
 
 
 def _anonymous(way: Way, source: Path) -> float:
@@ -181,7 +184,7 @@ def _line(row: Row) -> str:
 
 def _preamble() -> str:
     names = ("gateport", "numpy", "h5py", "safetensors", "keras", "tensorflow-cpu", "torch")
-    found = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
+    found = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in metadata.distributions()}
     versions = ", ".join(f"{name} {found[name]}" for name in names if name in found)
     return (
         "# Whole conversions to safetensors\n\n"

@@ -179,6 +179,8 @@ def _recurrent_notes(layer: Layer, facts: Facts) -> Iterator[str]:
             )
             + " (a mask with gaps cannot be packed: run the valid steps alone)"
         )
+    if facts.get("masked") and facts.get("zero_output_for_mask") and facts.get("return_sequences") is False:
+        yield "zero_output_for_mask: the output is 0 where the last step that is read is masked, and h_n is not"
     if facts.get("stateful"):
         yield "stateful: pass the h_n (and c_n) of one batch as the initial state of the next"
     if facts.get("return_state"):

@@ -86,10 +86,10 @@ def describe_module(module: nn.Module, layout: Layout | None = None) -> Describe
     directions = DIRECTIONS if getattr(module, "bidirectional", False) else DIRECTIONS[:1]
     layers = int(getattr(module, "num_layers", 1))
     held = _held(module)
+    _check_stored(module, held)
     names = {entry.name for entry in layout.entries(directions, layers)}
     tensors = {name: tensor.detach() for name, tensor in held.items() if name in names}
     extra = tuple(name for name in held if name not in names and name not in layout.passed_over)
-    _check_stored(module, held)
     return Described(module, layout, directions, layers, _sizes(module), tensors, extra)
 
 
@@ -120,8 +120,8 @@ def refuse_opaque(module: nn.Module, path: str = "") -> None:
     if is_parametrized(module):
         names = list(cast(Mapping[str, Any], module.parametrizations))
         raise NotRepresentable(
-            f"{what}: {', '.join(names)} is parametrised, computed anew from other tensors at every use, so that a write "
-            "into it would be lost. Write before parametrising, or undo it first: "
+            f"{what}: {', '.join(names)} is parametrised, computed anew from other tensors at every use, so that a "
+            "write into it would be lost. Write before parametrising, or undo it first: "
             f"torch.nn.utils.parametrize.remove_parametrizations(module, {names[0]!r})",
             layer=path,
         )

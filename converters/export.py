@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from converters.arrays import Array, bfloat16
-from converters.described import Described, describe_module, layout_of
+from converters.described import Described, describe_module, layout_of, refuse_opaque
 from converters.gate_views import place
 from converters.report import announce
 from layouts import catalogue
@@ -42,6 +42,7 @@ def export_arrays(
     constant taken off. Raises `NotRepresentable` where the framework has no place for a weight, `UnknownLayer` for a
     module that no layout describes or a kind that the framework does not have.
     """
+    refuse_opaque(module)
     own = layout_of(module)
     if own is None:
         raise UnknownLayer(f"{type(module).__name__} has no layout: export its parts, one by one")

@@ -221,7 +221,8 @@ def _started(
     arrays = {}
     for target in targets(layout, dummies, sizes):
         tensor = torch.zeros(target.shape)
-        _KERAS_STARTS[target.name.rpartition("/")[2]](tensor)
+        short = target.name.rpartition("/")[2]
+        _KERAS_STARTS.get(target.name, _KERAS_STARTS[short])(tensor)
         arrays[target.name] = tensor.numpy()
     pieces = unpack(layout, arrays, sizes=sizes)
     for piece, start in pieces.items():
@@ -238,12 +239,24 @@ def glorot_uniform(tensor: torch.Tensor) -> None:
     tensor.uniform_(-limit, limit)
 
 
+def _to_heads(tensor: torch.Tensor) -> None:
+    glorot_uniform(tensor.view(len(tensor), -1))
+
+
+def _from_heads(tensor: torch.Tensor) -> None:
+    glorot_uniform(tensor.view(-1, tensor.shape[-1]))
+
+
 def _embeddings(tensor: torch.Tensor) -> None:
     tensor.uniform_(-0.05, 0.05)
 
 
 _KERAS_STARTS: Mapping[str, Function] = {
     "kernel": glorot_uniform,
+    "query/kernel": _to_heads,
+    "key/kernel": _to_heads,
+    "value/kernel": _to_heads,
+    "attention_output/kernel": _from_heads,
     "depthwise_kernel": glorot_uniform,
     "recurrent_kernel": nn.init.orthogonal_,
     "bias": nn.init.zeros_,
@@ -258,7 +271,11 @@ _KERAS_STARTS: Mapping[str, Function] = {
     "moving_variance": nn.init.ones_,
     "alpha": nn.init.zeros_,
 }
-"""Array of a Keras layer -> how the layer starts it by default, in Keras 2 and 3."""
+"""Array of a Keras layer -> how the layer starts it by default.
+
+The same in Keras 2 and 3, but for attention: there, Keras counted an axis of heads as one of a convolution's window
+before it counted, as here and in Keras 3.15, all heads of a projection as its units.
+"""
 
 _SCHEMES: Mapping[str, Callable[[Described, Mapping[Piece, torch.Tensor]], str]] = {
     "keras": _by_keras,

@@ -15,36 +15,12 @@ from torch import nn
 from converters import modules, representability
 from converters import nn as drop_in
 from converters.checkpoint import Checkpoint, Layer
+from converters.described import modules_of, refuse_opaque
 from converters.modules import Module
 from converters.names import Rename
-from layouts.errors import CoverageError, NotRepresentable, ShapeError, printable
-
-TYPES: Mapping[str, tuple[type, ...]] = {
-    "lstm": (nn.LSTM, drop_in.LSTM),
-    "gru": (nn.GRU, drop_in.GRU),
-    "gru_reset_before": (drop_in.GRU,),
-    "rnn": (nn.RNN, drop_in.RNN),
-    "linear": (nn.Linear,),
-    "embedding": (nn.Embedding,),
-    "conv1d": (nn.Conv1d,),
-    "conv2d": (nn.Conv2d,),
-    "conv3d": (nn.Conv3d,),
-    "conv_transpose1d": (nn.ConvTranspose1d,),
-    "conv_transpose2d": (nn.ConvTranspose2d,),
-    "conv_transpose3d": (nn.ConvTranspose3d,),
-    "depthwise_conv1d": (nn.Conv1d,),
-    "depthwise_conv2d": (nn.Conv2d,),
-    "batch_norm": (nn.modules.batchnorm._BatchNorm,),
-    "layer_norm": (nn.LayerNorm,),
-    "layer_norm_2d": (nn.LayerNorm,),
-    "layer_norm_3d": (nn.LayerNorm,),
-    "group_norm": (nn.GroupNorm,),
-    "rms_norm": (nn.RMSNorm,) if hasattr(nn, "RMSNorm") else (),
-    "prelu": (nn.PReLU,),
-    "attention": (nn.MultiheadAttention,),
-    "attention_of_widths": (nn.MultiheadAttention,),
-}
-"""Cell -> the module types that compute it; a cell that is absent (a separable convolution) fits any container."""
+from layouts import cells
+from layouts.errors import CoverageError, ShapeError, printable
+from layouts.layout import Layout
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -55,6 +31,7 @@ class Target:
 
     name: str
     module: nn.Module
+    layout: Layout | None
     shapes: Shapes
 
     @property
@@ -92,33 +69,22 @@ def match(module: nn.Module, checkpoint: Checkpoint, rename: Mapping[str, str] |
 
 
 def find_targets(module: nn.Module) -> Iterator[Target]:
-    """Every module that holds parameters of its own, or is a pair of convolutions, in order of declaration."""
-    for name, child in module.named_modules():
-        _refuse_opaque(name, child)
-        own = dict(child.named_parameters(recurse=False)) | dict(child.named_buffers(recurse=False))
-        whole = isinstance(child, nn.MultiheadAttention) or _is_separable(child)
-        if (own and not name.endswith(("out_proj", "depthwise", "pointwise"))) or whole:
-            yield Target(name, child, {key: tuple(value.shape) for key, value in child.state_dict().items()})
+    """Every module with tensors of its own, in order of declaration; a pair of separable convolutions is one.
+
+    Raises `NotRepresentable` for parametrised and quantised modules, whose weights cannot be written.
+    """
+    pairs = [name for name, child in module.named_modules() if {"depthwise", "pointwise"} <= set(child._modules)]
+    for name in pairs:
+        yield _target(name, module.get_submodule(name), None)
+    for name, child, layout in modules_of(module):
+        if name.rpartition(".")[0] not in pairs or "." not in name:
+            yield _target(name, child, layout)
 
 
-def _is_separable(module: nn.Module) -> bool:
-    return {"depthwise", "pointwise"} <= set(dict(module.named_children()))
-
-
-def _refuse_opaque(name: str, module: nn.Module) -> None:
-    """Parameters that are computed from others cannot be written; the message says what to undo."""
-    if hasattr(module, "parametrizations"):
-        raise NotRepresentable(
-            f"{printable(name) or 'the module'} is parametrized: load into it before that, or undo it first with "
-            "torch.nn.utils.parametrize.remove_parametrizations",
-            layer=name,
-        )
-    if type(module).__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized")):
-        raise NotRepresentable(
-            f"{printable(name) or 'the module'} is quantised, and its weights are packed: load into the float module, "
-            "then quantise that",
-            layer=name,
-        )
+def _target(name: str, module: nn.Module, layout: Layout | None) -> Target:
+    for path, child in module.named_modules():
+        refuse_opaque(child, f"{name}.{path}".strip("."))
+    return Target(name, module, layout, {key: tuple(value.shape) for key, value in module.state_dict().items()})
 
 
 def _depth(target: Target) -> int:
@@ -131,8 +97,7 @@ def _fits(source: Module, target: Target) -> bool:
 
 def _misfit(source: Module, target: Target) -> str:
     """Why a planned module does not go into a target; '' when it does."""
-    types = TYPES.get(source.parts[0].cell.name, (nn.Module,)) if source.parts else ()
-    if not isinstance(target.module, types):
+    if not _same_type(source, target):
         return f"a {source.layers[0].kind} is no {type(target.module).__name__}"
     prefix = f"{source.name}." if source.name else ""
     shapes = {tensor.key.removeprefix(prefix): tensor.shape for tensor in source.tensors}
@@ -143,6 +108,18 @@ def _misfit(source: Module, target: Target) -> str:
             return f"its {key} would be {shape}, and that of {target.said} is {target.shapes[key]}"
     missing = [key for key in target.shapes if key not in shapes and key not in _zeros(source, target)]
     return f"it has no {missing[0]}, which {target.said} needs" if missing else ""
+
+
+def _same_type(source: Module, target: Target) -> bool:
+    """Whether the target's class is the one for this cell; a drop-in GRU is set to either of its two."""
+    if not source.parts:
+        return False
+    cell, layout = source.parts[0].cell, target.layout
+    if layout is None:
+        return cell.name.startswith("separable")
+    stacks = ("{layer}" in "".join(layout.arrays)) == cell.recurrent
+    gru = isinstance(target.module, drop_in.GRU) and cell in (cells.GRU, cells.GRU_RESET_BEFORE)
+    return stacks and (cell is layout.cell or gru)
 
 
 def _zeros(source: Module, target: Target) -> tuple[str, ...]:
@@ -233,9 +210,7 @@ def _nearest(layer: Layer, targets: Sequence[Target]) -> str:
     if layer.unknown is not None:
         return f": {' '.join(str(layer.unknown).split())}"
     planned = _planned(layer)
-    same = [
-        t for t in targets if planned[0].parts and isinstance(t.module, TYPES.get(planned[0].parts[0].cell.name, ()))
-    ]
+    same = [target for target in targets if _same_type(planned[0], target)]
     return f": {_misfit(planned[0], same[0])}" if len(same) == 1 and len(planned) == 1 else ""
 
 

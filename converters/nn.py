@@ -149,6 +149,7 @@ class _Recurrent(nn.RNNBase):
 
     def _all(self, x: Tensor, sizes: List[int], initial: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Every layer and direction; `initial` and the result hold (layers × directions, batch, …)."""
+        self._update_flat_weights()  # a parametrised weight is another tensor at every call
         directions = 2 if self.bidirectional else 1
         finals: List[List[Tensor]] = [[] for _ in initial]
         for layer in range(self.num_layers):

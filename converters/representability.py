@@ -62,6 +62,9 @@ def difference(parts: Sequence[Part]) -> str:
         return f"their units differ ({', '.join(str(size.get('unit')) for size in sizes)})"
     if any(part.flattened for part in parts) and any(part.depth for part in parts):
         return "the first of them reads a flattened map"
+    ways = [{part.direction for part in parts if part.depth == depth} for depth in {part.depth for part in parts}]
+    if any(way != ways[0] for way in ways):
+        return "some run in one direction and some in both"
     directions = len({part.direction for part in parts})
     for part, size in zip(parts, sizes, strict=True):
         wanted = size["unit"] * directions if part.depth else sizes[0].get("input")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from string import Formatter
 from typing import Any, NamedTuple, Protocol
@@ -47,9 +47,10 @@ class Entry(NamedTuple):
     custom: Custom | None
 
 
-def _words(template: str) -> list[str]:
+@cache
+def _words(template: str) -> tuple[str, ...]:
     """The labels in the name of an array."""
-    return [word for _, word, _, _ in Formatter().parse(template) if word]
+    return tuple(word for _, word, _, _ in Formatter().parse(template) if word)
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ def map_designs(draw: Any) -> Design:
     """Conv1D or Conv2D on a map, or on every frame of a sequence of maps."""
     functional = draw(st.booleans())
     rank = draw(st.integers(1, 2))
-    shape = tuple(draw(st.permutations((7, 5, 3)))[:rank]) + (draw(st.sampled_from((2, 3))),)
+    shape = (*draw(st.permutations((7, 5, 3)))[:rank], draw(st.sampled_from((2, 3))))
     if draw(st.integers(0, 3)) == 3:
         return design(draw, (5, *shape), _frames(draw, 5, Flow(shape), functional), functional)
     steps, flow = _maps(draw, Flow(shape))

@@ -106,7 +106,7 @@ def reference_runner(layer: Layer) -> Runner:
 
 
 def cells_runner(layer: Layer, built: Sequence[nn.Module]) -> Runner:
-    """Runs a layer that became one module for each cell: each direction in its own order, each cell on the one below."""
+    """Runs a layer that became one module for each cell: each direction by itself, each cell on the one below."""
 
     def run(x: Array, _: Sequence[Array]) -> Run:
         ways: dict[str, Run] = {}
@@ -174,10 +174,13 @@ def recurrent_outputs(
         x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
     ran = masked(run, mask, bool(facts.get("zero_output_for_mask")))(x, initial)
     sequences = facts.get("return_sequences")
+    last = [states[0] for states in ran.states]
+    if facts.get("zero_output_for_mask"):
+        last = [y[:, step] for y, step in zip(ran.outputs, (-1, 0), strict=False)]
     if not bidirectional:
-        outputs = [ran.outputs[0] if sequences else ran.states[0][0]]
+        outputs = [ran.outputs[0] if sequences else last[0]]
     else:
-        pair = ran.outputs if sequences else [states[0] for states in ran.states]
+        pair = ran.outputs if sequences else last
         merge = _MERGE.get(facts["merge_mode"])
         outputs = [merge(*pair)] if merge else list(pair)
     states = [state for way in ran.states for state in way] if facts.get("return_state") else []

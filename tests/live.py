@@ -1,4 +1,4 @@
-"""Builds a drawn architecture with an installed Keras, records every layer, saves it in every form, and compares.
+"""Records every layer of a drawn architecture, saves the model in every form, converts each, and compares.
 
 The framework is a parameter: the `keras` module is Keras 3 or tf_keras.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from architectures import BATCH, VOCABULARY, Design, Step, masked_designs, nested_designs, recurrent_designs
+from architectures import Design, masked_designs, nested_designs, recurrent_designs
 from architectures_maps import map_designs
 from equivalence import (
     EXACT,
@@ -29,7 +29,8 @@ from equivalence import (
     surrounding_output,
     torch_runner,
 )
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from live_models import build, inputs_for, randomize
 
 import converters
 from converters.checkpoint import Layer
@@ -48,9 +49,11 @@ EXAMPLES = settings(
     derandomize=True,
     database=None,
     deadline=None,
+    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-"""The same few architectures of each family in every run; set GATEPORT_LIVE_EXAMPLES for more."""
+"""The same few architectures of each family in every run, and no shrinking, which would take minutes here; set
+GATEPORT_LIVE_EXAMPLES for more."""
 
 
 def check(design: Design, keras: Any, forms: Sequence[str], folder: Path) -> dict[str, float]:
@@ -72,108 +75,6 @@ class Call:
     inputs: list[np.ndarray]
     outputs: list[np.ndarray]
     mask: np.ndarray | None
-
-
-def build(design: Design, keras: Any) -> Any:
-    """The model, with the automatic names of a new session."""
-    keras.backend.clear_session()
-    keras.backend.set_floatx(design.floatx)
-    try:
-        entry = keras.layers.Input(design.shape, dtype="int32" if design.tokens else design.floatx)
-        if design.functional:
-            return keras.Model(entry, _chained(design.steps, entry, keras))
-        return keras.Sequential([entry, *(_layer(step, keras) for step in design.steps)])
-    finally:
-        keras.backend.set_floatx("float32")
-
-
-def as_keras(design: Design) -> Design:
-    """The same architecture as Keras 3 allows it: no '/' in a name, no Bidirectional with two layers going backwards."""
-    return replace(design, steps=tuple(_mapped(step, _for_keras) for step in design.steps))
-
-
-def as_tf_keras(design: Design) -> Design:
-    """The same architecture as tf_keras allows it: names are scopes of TensorFlow."""
-    return replace(design, steps=tuple(_mapped(step, _for_tf_keras) for step in design.steps))
-
-
-def _mapped(step: Any, change: Callable[[Step], Step]) -> Any:
-    if isinstance(step, tuple):
-        return tuple(_mapped(each, change) for each in step)
-    return change(replace(step, inner=tuple(_mapped(each, change) for each in step.inner)))
-
-
-def _for_keras(step: Step) -> Step:
-    inner = step.inner
-    if step.kind == "Bidirectional" and len(inner) == 1:
-        inner = (replace(inner[0], options={**inner[0].options, "go_backwards": False}),)
-    return replace(step, name=step.name.replace("/", "-"), inner=inner)
-
-
-def _for_tf_keras(step: Step) -> Step:
-    return replace(step, name=step.name.replace(" ", ".").replace("ü", "u").replace("λ", "l"))
-
-
-def _chained(steps: Sequence[Step], value: Any, keras: Any) -> Any:
-    for step in steps:
-        if step.kind == "Concatenate":
-            branches = [_chained(branch, value, keras) for branch in step.inner]
-            value = keras.layers.Concatenate(**_named(step))(branches)
-        else:
-            value = _layer(step, keras)(value)
-        value = value[0] if isinstance(value, list | tuple) else value
-    return value
-
-
-def _layer(step: Step, keras: Any) -> Any:
-    if step.kind in ("Sequential", "Functional"):
-        return _model(step, keras)
-    inner: list[Any] = [_layer(each, keras) for each in step.inner]
-    options = dict(step.options)
-    if step.kind == "Bidirectional" and len(inner) == 2:
-        options["backward_layer"] = inner.pop()
-    if len(inner) > 1:
-        inner = [inner]
-    return getattr(keras.layers, step.kind)(*inner, **options, **_named(step))
-
-
-def _named(step: Step) -> dict[str, str]:
-    return {"name": step.name} if step.name else {}
-
-
-def _model(step: Step, keras: Any) -> Any:
-    entry = keras.layers.Input(step.options["shape"])
-    if step.kind == "Sequential":
-        model = keras.Sequential([entry, *(_layer(each, keras) for each in step.inner)], **_named(step))
-    else:
-        model = keras.Model(entry, _chained(step.inner, entry, keras), **_named(step))
-    model.trainable = step.options.get("trainable", True)
-    return model
-
-
-def randomize(model: Any, seed: int) -> None:
-    """Every weight at random: variances in 0.5 to 2, all else normal with deviation 0.4; never exactly zero."""
-    generator = np.random.default_rng(seed)
-    for weight in model.weights:
-        shape = tuple(weight.shape)
-        positive = "variance" in weight.name
-        values = generator.uniform(0.5, 2.0, shape) if positive else generator.normal(0.0, 0.4, shape)
-        weight.assign(np.where(values == 0.0, 0.4, values))
-
-
-def inputs_for(design: Design, seed: int) -> np.ndarray:
-    """Numbers or tokens; where steps are masked, one row ends early or has a gap."""
-    generator = np.random.default_rng(seed)
-    time = design.shape[0]
-    valid = np.ones((BATCH, time), bool)
-    if design.padding:
-        valid[1, time - 2 :] = False
-    if design.padding == "gaps":
-        valid[0, 1], valid[1, 0] = False, False
-    if design.tokens:
-        return np.where(valid, generator.integers(1, VOCABULARY, valid.shape), 0).astype("int32")
-    values = generator.normal(size=(BATCH, *design.shape)).astype(design.floatx)
-    return values * valid[..., None].astype(design.floatx) if design.padding else values
 
 
 def recorded(model: Any, x: np.ndarray, keras: Any) -> dict[str, Call]:
@@ -249,8 +150,10 @@ def assert_layers_equal(plan: Plan, tensors: Tensors, calls: Mapping[str, Call])
     return worst
 
 
-def _tolerance(expected: np.ndarray) -> float:
-    return EXACT * max(1.0, float(np.abs(expected).max(initial=0.0)))
+def _error(found: np.ndarray, expected: np.ndarray, what: str) -> float:
+    """The largest error, in units of the largest number where that is above 1; float64 is held to its own."""
+    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    return assert_close(found, expected, scale * (EXACT if expected.dtype == np.float32 else 1e-12), what) / scale
 
 
 def _recurrent_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
@@ -263,7 +166,7 @@ def _recurrent_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> 
     for run in _runners(plan, tensors, layer, getattr(torch, call.inputs[0].dtype.name)):
         outputs, states = recurrent_outputs(run, layer.facts, call.inputs[0], call.mask, call.inputs[1:])
         for found, expected in zip([*outputs, *states], call.outputs, strict=True):
-            worst = max(worst, assert_close(found, expected, _tolerance(expected), f"{layer.path} ({layer.kind})"))
+            worst = max(worst, _error(found, expected, f"{layer.path} ({layer.kind})"))
     return worst
 
 
@@ -284,7 +187,7 @@ def _surrounding_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -
     (expected,) = call.outputs
     built = load(module, tensors, getattr(torch, expected.dtype.name))
     found = surrounding_output(layer, built, call.inputs, theano=False)
-    return assert_close(found, expected, _tolerance(expected), f"{layer.path} ({layer.kind})")
+    return _error(found, expected, f"{layer.path} ({layer.kind})")
 
 
 def saved_forms(model: Any, folder: Path, forms: Sequence[str]) -> dict[str, Any]:
@@ -341,11 +244,8 @@ def _assert_same_weights(plan: Plan, tensors: Tensors, other: Plan, its: Tensors
 
 
 def _recurrent_bits(plan: Plan, tensors: Tensors) -> list[tuple[str, tuple[int, ...], bytes]]:
-    """Tensors of recurrent modules as sorted bytes, for a flattened map is permuted; without biases that stand in as 0."""
-    own = {
-        key: value
-        for module in plan.modules
-        for key, value in bits(tensors).items()
-        if any(layer.recurrent for layer in module.layers) and key.startswith(f"{module.name}.")
-    }
+    """Tensors of recurrent modules as sorted bytes, for a flattened map is permuted; without biases filled with 0."""
+    modules = [module for module in plan.modules if any(layer.recurrent for layer in module.layers)]
+    keys = {tensor.key for module in modules for tensor in module.tensors}
+    own = {key: value for key, value in bits(tensors).items() if key in keys}
     return sorted((dtype, shape, bytes(sorted(data))) for dtype, shape, data in own.values() if any(data))

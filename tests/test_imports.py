@@ -24,10 +24,32 @@ def loaded_after(code: str) -> list[str]:
         pytest.param("import layouts", id="layouts"),
         pytest.param("from layouts import catalogue; assert [*catalogue.every_layout()]", id="every-layout"),
         pytest.param("import converters, layouts", id="converters-and-layouts"),
+        pytest.param("import converters; assert {'gates', 'nn', 'load_into'} <= {*dir(converters)}", id="late-names"),
+        pytest.param(
+            "import numpy; from converters import gates; gates({'kernel': numpy.zeros((3, 20)), 'recurrent_kernel': "
+            "numpy.zeros((5, 20)), 'bias': numpy.zeros(20)}, framework='keras')['l0'].input_bias['f'][...] = 1",
+            id="gates-of-arrays",
+        ),
     ],
 )
 def test_an_import_loads_nothing_heavy(code: str) -> None:
     assert loaded_after(code) == []
+
+
+LATE = ("export_arrays", "gates", "initialize", "load_into")
+
+
+@pytest.mark.parametrize("first", ["converters.tables", "converters.export", "converters.initialise", "converters.nn"])
+def test_late_names_are_what_they_say_whatever_is_imported_first(first: str) -> None:
+    """A module of the same name would stand in the place of its function."""
+    loaded_after(
+        f"import {first}, converters\nassert all(callable(getattr(converters, name)) for name in {LATE})\n"
+        "from converters import *\nassert nn.LSTM is converters.nn.LSTM and callable(gates)"
+    )
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    loaded_after("import converters\nassert not hasattr(converters, 'gats')")
 
 
 def test_a_heavy_module_would_be_seen() -> None:

@@ -1,4 +1,4 @@
-"""Architectures that Hypothesis draws, against the installed tf_keras: every layer, in every form a model is saved in."""
+"""Architectures that Hypothesis draws, against the installed tf_keras: every layer, in every form of a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from architectures import Design
 from hypothesis import given
-from live import EXAMPLES, FAMILIES, as_tf_keras, check
+from live import EXAMPLES, FAMILIES, check
+from live_models import as_tf_keras
 
 FORMS = ("model.keras", "model.h5", "model.weights.h5", "weights.h5")
 

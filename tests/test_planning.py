@@ -73,8 +73,8 @@ UNSTACKABLE = [
     pytest.param(
         bidirectional("LSTM", "a", 3, 5, merge_mode="sum"), bidirectional("LSTM", "b", 5, 5), "by sum", id="merge-mode"
     ),
-    pytest.param(_lstm("a", 3, 5), bidirectional("LSTM", "b", 5, 5), "", id="one-direction-under-two"),
-    pytest.param(bidirectional("LSTM", "a", 3, 5), _lstm("b", 10, 5), "", id="two-directions-under-one"),
+    pytest.param(_lstm("a", 3, 5), bidirectional("LSTM", "b", 5, 5), "some in both", id="one-direction-under-two"),
+    pytest.param(bidirectional("LSTM", "a", 3, 5), _lstm("b", 10, 5), "some in both", id="two-directions-under-one"),
 ]
 
 
@@ -206,7 +206,9 @@ REFUSED = [
     pytest.param(_lstm("x", 3, 5, activation="relu"), NotRepresentable, "weight_ih_l0", id="relu-lstm"),
     pytest.param(recurrent("GRU", "x", 3, 5, reset_after=False), NotRepresentable, "weight_hh_l0", id="reset-before"),
     pytest.param(other("Strange", "x", {"spell": numbers(3, 2)}), UnknownLayer, "spell", id="unknown-class"),
-    pytest.param(other("Dense", "x", {"kernel": numbers(3, 2), "odd": numbers(2)}), UnknownLayer, "odd", id="odd-array"),
+    pytest.param(
+        other("Dense", "x", {"kernel": numbers(3, 2), "odd": numbers(2)}), UnknownLayer, "odd", id="odd-array"
+    ),
 ]
 
 
@@ -228,7 +230,9 @@ def test_an_unknown_layer_passes_bit_by_bit(tmp_path: Path) -> None:
 
 
 def test_all_problems_are_raised_at_once(tmp_path: Path) -> None:
-    file = write(tmp_path / "m.h5", _lstm("one", 3, 5, **HARD), dense("fine", 5, 5), other("Odd", "two", {"w": numbers(2)}))
+    file = write(
+        tmp_path / "m.h5", _lstm("one", 3, 5, **HARD), dense("fine", 5, 5), other("Odd", "two", {"w": numbers(2)})
+    )
     plan = converters.plan(file)
     assert [problem.layer for problem in plan.problems] == ["one", "two"]
     with pytest.raises(NotRepresentable, match=r"(?s)one: .*\n.*two \(Odd\)") as caught:
