@@ -3,9 +3,10 @@
     make bench
     python benchmarks/convert.py --sizes s m l --write
 
-Whole cold processes with a warm page cache, one after the other in turns, each writing a file of a new name; medians. The
-order within a turn is drawn, since a process pays for what the one before it left to the system. Peak memory is the kernel's own count for the process (RSS, which includes mapped pages of files), and,
-from one more run that is watched, the peak of anonymous memory, which is what a machine can run out of.
+Whole cold processes with a warm page cache, one after the other in turns, each writing a file of a new name; medians.
+The order within a turn is drawn, since a process pays for what the one before it left to the system. Peak memory is the
+kernel's own count for the process (RSS, which includes mapped pages of files), and, from one more run that is watched,
+the peak of anonymous memory, which is what a machine can run out of.
 
 gateport syncs its output to disk before it appears under its name; the script does not. So the script also runs with a
 sync at the end. A process counts the memory of the one that started it, so this one imports nothing large and lets
@@ -190,7 +191,7 @@ def _preamble() -> str:
         "# Whole conversions to safetensors\n\n"
         f"Written by `python benchmarks/convert.py --write`. {os.cpu_count()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, {versions}.\n\n"
-        "Whole cold processes, warm page cache, in turns, medians. gateport syncs its output to disk.\n"
+        "Whole cold processes, warm page cache, in turns of drawn order, medians. gateport syncs its output to disk.\n"
         "Machines differ: read the ratios.\n\n"
     )
 

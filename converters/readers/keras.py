@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.checkpoint import Checkpoint, Layer, Part
-from converters.readers import keras_inference, keras_legacy, keras_numbered
+from converters.readers import keras_legacy, keras_numbered, keras_unconfigured
 from converters.readers.archive import Archive
 from converters.readers.hdf5 import Group, read_tree
 from converters.readers.json_data import parse_json
@@ -144,7 +144,7 @@ def _numbered(
         layers = list(keras_numbered.read_layers(stored, model, version))
         return _checkpoint(path, container, version, layers, model, assume)
     names = {folder: name for root in roots for folder, name in keras_numbered.layer_names(root).items()}
-    layers = list(keras_inference.from_folders(stored, names, version, _stated_classes(assume)))
+    layers = list(keras_unconfigured.from_folders(stored, names, version, _stated_classes(assume)))
     return _checkpoint(path, f"{container}, no configuration of its layers", version, layers, None, assume)
 
 
@@ -164,7 +164,7 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
         model = read_model(config, path)
         layers = list(keras_legacy.read_layers(dict(stored), model, version, theano))
         return _checkpoint(path, "whole model (HDF5)", version, layers, model, assume)
-    layers = list(keras_inference.from_groups(stored, version, theano, _stated_classes(assume)))
+    layers = list(keras_unconfigured.from_groups(stored, version, theano, _stated_classes(assume)))
     return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume)
 
 
