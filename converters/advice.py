@@ -127,7 +127,8 @@ def _norm(name: str, sizes: Sizes, facts: Facts, stored: set[str]) -> str:
     if name == "batch_norm":
         momentum = facts.get("momentum")
         kept = round(1 - momentum, 12) if isinstance(momentum, int | float) else None
-        return call("nn.BatchNorm1d", sizes["channel"], eps=epsilon, momentum=kept, affine=plain)
+        kind = {4: "nn.BatchNorm2d", 5: "nn.BatchNorm3d"}.get(facts.get("rank", 2), "nn.BatchNorm1d")
+        return call(kind, sizes["channel"], eps=epsilon, momentum=kept, affine=plain)
     if name == "group_norm":
         return call("nn.GroupNorm", facts.get("groups", 32), sizes["channel"], eps=epsilon, affine=plain)
     if name == "prelu":
@@ -146,19 +147,25 @@ def notes(layer: Layer) -> Iterator[str]:
     if activation not in (None, "linear"):
         yield f"apply {activation} to the output: it is fused into the Keras layer"
     yield from _map_notes(layer, facts)
-    axis = facts.get("axis")
-    last = axis in (None, -1) or (isinstance(axis, list | tuple) and list(axis) == [-1])
-    if not last and not layer.recurrent:
-        move = _AXIS_NOTE.get(layer.parts[0].cell.name, _MOVE_LAST)
-        yield f"axis={axis} of the Keras input (batch is axis 0): {move}"
+    yield from _axis_notes(layer, facts)
     if "TimeDistributed" in facts.get("wrappers", ()):
         yield "TimeDistributed: runs on every time step; merge batch and time before it where the module needs that"
     if facts.get("mask_zero"):
         yield "mask_zero: index 0 is padding; build the mask from the indices (padding_idx would only block gradients)"
 
 
-_MOVE_LAST = "move these axes to the end before the module and back after it, unless they are the last"
-_AXIS_NOTE = {"batch_norm": "move it to axis 1, where PyTorch has the channels"}
+def _axis_notes(layer: Layer, facts: Facts) -> Iterator[str]:
+    """Where a norm works along other axes in Keras than its module does in PyTorch."""
+    name, rank = layer.parts[0].cell.name, facts.get("rank", 2)
+    axis = facts.get("axis", -1)
+    axes = [axis] if isinstance(axis, int) else list(axis) if isinstance(axis, list | tuple) else []
+    counted = sorted(n + rank if n < 0 else n for n in axes if isinstance(n, int))
+    if name in ("batch_norm", "group_norm") and counted and counted != [1]:
+        yield f"the channels are axis {counted[0]} of the Keras input: move them to axis 1, where PyTorch has them"
+    elif name.startswith("layer_norm") and "rank" in facts and counted != list(range(rank - len(counted), rank)):
+        yield f"normalises axes {counted} of the Keras input: move them to the end before the module, and back after it"
+    elif name.startswith("layer_norm") and "rank" not in facts and any(n >= 0 for n in axes):
+        yield f"normalises axes {axes} of the Keras input: unless these are the last, move them to the end and back"
 
 
 def _recurrent_notes(layer: Layer, facts: Facts) -> Iterator[str]:

@@ -82,7 +82,7 @@ def _options(layer: Layer) -> Iterable[str]:
         return
     options = dict(layer.parts[0].options)
     for key, value in (options | dict(layer.facts)).items():
-        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by"):
+        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by", "rank"):
             yield f"{key}={printable(value)}" + (" (assumed)" if key in layer.assumed else "")
     if layer.inferred:
         yield f"inferred: {layer.inferred}"

@@ -228,9 +228,7 @@ def _surrounding(
     if cell == "batch_norm":
         axis = facts.get("axis", -1)
         axis = axis[0] if isinstance(axis, list | tuple) else axis
-        return (
-            built(x.movedim(axis, -1).reshape(-1, x.shape[axis])).reshape(x.movedim(axis, -1).shape).movedim(-1, axis)
-        )
+        return built(x.movedim(axis, 1)).movedim(1, axis)
     if cell.startswith("layer_norm") and isinstance(facts.get("axis"), list | tuple):
         axes, last = list(facts["axis"]), list(range(-len(facts["axis"]), 0))
         return built(x.movedim(axes, last)).movedim(last, axes)

@@ -66,8 +66,8 @@ NOTES = [
     pytest.param(_both(merge_mode="ave"), _both(), "(forward + backward) / 2", id="merge-ave"),
     pytest.param(_both(merge_mode=None), _both(), "the pair (forward, backward)", id="merge-none"),
     pytest.param(_both(return_sequences=False), _both(), "forward, backward = h_n[-2], h_n[-1]", id="merge-last"),
-    pytest.param(_batch_norm(axis=1), _batch_norm(axis=-1), "axis=1 of the Keras input", id="axis"),
-    pytest.param(_layer_norm([1]), _layer_norm([-1]), "move these axes to the end", id="layer-norm-axis"),
+    pytest.param(_batch_norm(axis=2), _batch_norm(axis=-1), "the channels are axis 2", id="axis"),
+    pytest.param(_layer_norm([1]), _layer_norm([-1]), "move them to the end", id="layer-norm-axis"),
     pytest.param(_embedding(mask_zero=True), _embedding(mask_zero=False), "index 0 is padding", id="mask-zero"),
 ]
 

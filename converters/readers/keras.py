@@ -268,6 +268,8 @@ def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
     if facts is None:
         return layer
     found = {**layer.facts, "fed_by": facts.fed_by}
+    if facts.rank is not None:
+        found["rank"] = facts.rank
     if facts.masked:
         found["masked"] = True
     if facts.reshaped:

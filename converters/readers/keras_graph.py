@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converters.readers.keras_config import Config, Container, Leaf
-from converters.readers.keras_maps import Shape, Value, after
+from converters.readers.keras_maps import RECURRENT_LAYERS, Shape, Value, after, returns_sequences
 
 _PASS_MASK = {
     "Activation",
@@ -39,7 +39,6 @@ _PASS_MASK = {
     "Lambda",
     "RMSNormalization",
 }
-_RECURRENT = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
 
 
 @dataclass
@@ -55,13 +54,15 @@ class Node:
 class GraphFacts:
     """For one layer: whether its input is masked, the map that was flattened before it, or that one was lost.
 
-    `fed_by`: the layers it reads from, past those that do nothing at inference, such as Dropout.
+    `fed_by`: the layers it reads from, past those that do nothing at inference, such as Dropout. `rank`: the number of
+    axes of its input, batch included, where that is certain.
     """
 
     masked: bool = False
     flattened: tuple[int, ...] | None = None
     reshaped: bool = False
     fed_by: tuple[str, ...] = ()
+    rank: int | None = None
 
 
 _TRANSPARENT = {"Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
@@ -82,9 +83,15 @@ def graph_facts(model: Container) -> dict[str, GraphFacts]:
         masked = any(value.mask for value in inputs) or _explicit_mask(node.item.get("inbound_nodes"))
         fed_by = tuple(dict.fromkeys(source for feed in node.feeds for source in sources.get(feed, (feed,))))
         sources[path] = fed_by if node.leaf.class_name in _TRANSPARENT else (path,)
-        found[path] = GraphFacts(masked, first.flattened, any(value.lost for value in inputs), fed_by)
+        lost = any(value.lost for value in inputs)
+        found[path] = GraphFacts(masked, first.flattened, lost, fed_by, _rank(node, first.shape or _declared(node)))
         values[path] = _output(node, inputs, masked)
     return found
+
+
+def _rank(node: Node, shape: Shape | None) -> int | None:
+    """Axes of the input as the layer inside a TimeDistributed sees it."""
+    return len(shape) - ("TimeDistributed" in node.leaf.wrappers) if shape else None
 
 
 def _connect(container: Container, inputs: Sequence[str], nodes: dict[str, Node]) -> list[str]:
@@ -157,7 +164,10 @@ def _output(node: Node, inputs: Sequence[Value], masked: bool) -> Value:
     mask = (
         leaf.class_name == "Masking"
         or (leaf.class_name == "Embedding" and config.get("mask_zero") is True)
-        or (masked and (leaf.class_name in _PASS_MASK or (leaf.class_name in _RECURRENT and _sequences(leaf))))
+        or (
+            masked
+            and (leaf.class_name in _PASS_MASK or (leaf.class_name in RECURRENT_LAYERS and returns_sequences(leaf)))
+        )
     )
     first = inputs[0] if inputs else Value()
     shape = first.shape or _declared(node)
@@ -169,17 +179,16 @@ def _output(node: Node, inputs: Sequence[Value], masked: bool) -> Value:
     return Value(value.shape, mask, value.spatial, value.flattened, value.lost)
 
 
-def _sequences(leaf: Leaf) -> bool:
-    return any(cell.config.get("return_sequences") for cell in leaf.cells) or bool(leaf.config.get("return_sequences"))
+_SHAPES = ("batch_shape", "batch_input_shape")
 
 
 def _declared(node: Node) -> Shape | None:
     """The input shape that the configuration writes down: of an input, or by `build_config` of Keras 3."""
-    config = node.leaf.config
+    inner, outer = node.leaf.config, node.item["config"]
+    config = {**inner, **{key: outer[key] for key in _SHAPES if isinstance(outer, dict) and key in outer}}
     built = node.item.get("build_config")
     places = (
-        config.get("batch_shape"),
-        config.get("batch_input_shape"),
+        *(config.get(key) for key in _SHAPES),
         built.get("input_shape") if isinstance(built, dict) else None,
     )
     for shape in places:

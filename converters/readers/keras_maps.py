@@ -40,8 +40,19 @@ _SAME_SHAPE = {
 }
 _ELEMENTWISE = {"Activation", "Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
 _CONVOLUTIONS = {"Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "SeparableConv1D", "SeparableConv2D"}
+_SAME_RANK = {"AtrousConvolution1D", "AtrousConvolution2D", "Convolution3D", "Concatenate", "Add", "Multiply"}
+"""Other layers whose output has as many axes as their input."""
+_TRANSPOSED = {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Deconvolution2D"}
 _DEPTHWISE = {"DepthwiseConv1D", "DepthwiseConv2D"}
 _POOLING = {f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)}
+
+
+RECURRENT_LAYERS = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
+
+
+def returns_sequences(leaf: Leaf) -> bool:
+    """Whether a recurrent layer gives its output at every step."""
+    return any(cell.config.get("return_sequences") for cell in leaf.cells) or bool(leaf.config.get("return_sequences"))
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,8 @@ def after(leaf: Leaf, value: Value, inputs: Sequence[Value]) -> Value:
     """What a layer makes of its (first) input."""
     kind, config, shape = leaf.class_name, leaf.config, value.shape
     if config.get("data_format") == "channels_first" or config.get("dim_ordering") == "th":
-        return Value()
+        keeps = kind in _SAME_SHAPE | _CONVOLUTIONS | _DEPTHWISE | _POOLING | _TRANSPOSED
+        return Value((None,) * len(shape) if shape and keeps else None)
     if kind == "Flatten":
         return _flatten(value)
     if kind in _ELEMENTWISE or (kind in _SAME_SHAPE and value.flattened is None):
@@ -79,7 +91,23 @@ def after(leaf: Leaf, value: Value, inputs: Sequence[Value]) -> Value:
         return Value((shape[0], *sizes, shape[-1]), spatial=True)
     if kind in ("Add", "Multiply", "Average", "Maximum") and all(v.spatial for v in inputs):
         return value
-    return Value(lost=(value.spatial or value.flattened is not None or value.lost) and kind in _REORDERS)
+    lost = (value.spatial or value.flattened is not None or value.lost) and kind in _REORDERS
+    return Value(_features(leaf, shape), lost=lost)
+
+
+def _features(leaf: Leaf, shape: Shape | None) -> Shape | None:
+    """The shape behind a layer that makes features out of the last axis; their number does not matter here."""
+    if shape is None:
+        return None
+    if leaf.class_name == "Embedding":
+        return (*shape, None)
+    if leaf.class_name in ("Dense", "TimeDistributedDense"):
+        return (*shape[:-1], None)
+    if leaf.class_name in _TRANSPOSED | _SAME_RANK:
+        return (None,) * len(shape)
+    if leaf.class_name in RECURRENT_LAYERS and len(shape) == 3:
+        return (shape[0], shape[1], None) if returns_sequences(leaf) else (shape[0], None)
+    return None
 
 
 _REORDERS = {"Reshape", "Concatenate", "Merge", "BatchNormalization", "LayerNormalization", "Permute"}
