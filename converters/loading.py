@@ -79,7 +79,7 @@ def load_into(
 
 def _said(found: Match) -> str:
     zeros = f"; {', '.join(found.zeros)} zero, for it has no bias" if found.zeros else ""
-    return f"{printable(found.source.path)} → {found.target.said}, {found.how}{zeros}"
+    return f"{printable(found.source.path) or 'the arrays'} → {found.target.said}, {found.how}{zeros}"
 
 
 def _load_named(module: nn.Module, arrays: Mapping[str, Any], rename: Mapping[str, str], strict: bool) -> LoadReport:
