@@ -311,7 +311,22 @@ class LSTM(_Recurrent):
         return y, (final[0], final[1])
 
 
-class GRU(_Recurrent):
+class _OneState(_Recurrent):
+    """GRU and RNN: one state, h."""
+
+    def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        """As the namesake in torch.nn: (outputs, h_n); `input` may be a PackedSequence, and then the outputs are."""
+        initial: List[Tensor] = []
+        if hx is not None:
+            initial = [hx]
+        if not is_scripting() and isinstance(input, PackedSequence):
+            packed, final = self._packed(input, initial)
+            return packed, final[0]
+        y, final = self._dense(input, initial)
+        return y, final[0]
+
+
+class GRU(_OneState):
     """`torch.nn.GRU` with a choice of activations, and the reset gate before or after the matrix product.
 
     Arguments of `torch.nn.GRU`, then `activation`, `recurrent_activation`, `clip` as for `LSTM`; `reset_after=False` is
@@ -368,19 +383,8 @@ class GRU(_Recurrent):
         n = _activate(self._clipped(x[:, 2 * units :] + inner), self.activation)
         return [(1.0 - z) * n + z * h]
 
-    def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        """As `torch.nn.GRU`: (outputs, h_n); `input` may be a PackedSequence, and then the outputs are."""
-        initial: List[Tensor] = []
-        if hx is not None:
-            initial = [hx]
-        if not is_scripting() and isinstance(input, PackedSequence):
-            packed, final = self._packed(input, initial)
-            return packed, final[0]
-        y, final = self._dense(input, initial)
-        return y, final[0]
 
-
-class RNN(_Recurrent):
+class RNN(_OneState):
     """`torch.nn.RNN` with any activation: h' = activation(W x + U h + b)."""
 
     def __init__(
@@ -420,14 +424,3 @@ class RNN(_Recurrent):
 
     def _step(self, x: Tensor, states: List[Tensor], w: List[Tensor]) -> List[Tensor]:
         return [_activate(self._clipped(x + functional.linear(states[0], w[1])), self.activation)]
-
-    def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        """As `torch.nn.RNN`: (outputs, h_n); `input` may be a PackedSequence, and then the outputs are."""
-        initial: List[Tensor] = []
-        if hx is not None:
-            initial = [hx]
-        if not is_scripting() and isinstance(input, PackedSequence):
-            packed, final = self._packed(input, initial)
-            return packed, final[0]
-        y, final = self._dense(input, initial)
-        return y, final[0]

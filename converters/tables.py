@@ -15,7 +15,7 @@ from converters.checkpoint import Checkpoint, Layer, Part
 from converters.gate_views import Gates
 from converters.planning import Plan
 from layouts import catalogue
-from layouts.errors import printable
+from layouts.errors import UnknownLayer, printable
 from layouts.layout import Layout
 
 
@@ -28,11 +28,16 @@ def render(*items: RenderableType) -> str:
     return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+def _table(columns: Sequence[str]) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, style="bold" if number == 0 else None, overflow="fold")
     return table
+
+
+def _titled(title: str, table: Table) -> RenderableType:
+    """The table under its title, which is not cut to the table's width."""
+    return Group(Text(title, style="bold"), table)
 
 
 def _row(table: Table, *cells: str, style: str | None = None) -> None:
@@ -43,7 +48,7 @@ def checkpoint_table(checkpoint: Checkpoint) -> RenderableType:
     """One row a layer: what it is, its sizes, its options, what needs care."""
     version = f" {checkpoint.version}" if checkpoint.version else ", version not in the file"
     title = f"{printable(checkpoint.path)}: {checkpoint.framework}{version}, {checkpoint.container}"
-    table = _table(title, ("layer", "class", "sizes", "arrays", "options"))
+    table = _table(("layer", "class", "sizes", "arrays", "options"))
     for layer in checkpoint.layers:
         _row(
             table,
@@ -54,7 +59,7 @@ def checkpoint_table(checkpoint: Checkpoint) -> RenderableType:
             "\n".join(_options(layer)),
             style="red" if layer.unknown else None,
         )
-    return Group(table, *(Text(f"! {text}", style="yellow") for text in _code(checkpoint)))
+    return Group(_titled(title, table), *(Text(f"! {text}", style="yellow") for text in _code(checkpoint)))
 
 
 def _code(checkpoint: Checkpoint) -> Iterable[str]:
@@ -90,7 +95,7 @@ def _options(layer: Layer) -> Iterable[str]:
 
 def plan_tables(plan: Plan) -> list[RenderableType]:
     """One row a module with its constructor and parameters; then problems, warnings and notes."""
-    table = _table(f"{printable(plan.checkpoint.path)} → PyTorch", ("module", "from", "constructor", "parameters"))
+    table = _table(("module", "from", "constructor", "parameters"))
     for module in plan.modules:
         parameters = [f"{printable(t.key)} {tuple(t.shape)} {t.dtype}" for t in module.tensors]
         origin = f"{printable(module.path)} ({' + '.join(printable(layer.kind) for layer in module.layers)})"
@@ -107,7 +112,7 @@ def plan_tables(plan: Plan) -> list[RenderableType]:
     lines += [Text(f"! {warning}", style="yellow") for warning in plan.warnings]
     lines += [Text(f"! {text}", style="yellow") for text in _code(plan.checkpoint)]
     lines += [Text(f"· {printable(m.name or m.path)}: {note}") for m in plan.modules for note in m.notes]
-    return [table, *lines]
+    return [_titled(f"{printable(plan.checkpoint.path)} → PyTorch", table), *lines]
 
 
 def layout_tables(framework: str | None, class_name: str | None) -> list[RenderableType]:
@@ -121,30 +126,31 @@ def layout_tables(framework: str | None, class_name: str | None) -> list[Rendera
         if class_name is None or name.lower().startswith(class_name.lower())
         for layout in layouts
     }
+    if not chosen:
+        known = ", ".join(dict.fromkeys(found))
+        raise UnknownLayer(f"{framework} has no layer {printable(class_name)!r}; there are: {known}")
     return [_layout_table(layout) for layout in chosen]
 
 
-def _overview() -> Table:
-    table = _table(
-        "layouts: the order of gates in every framework", ("framework", "layer", "cell", "gates", "adds at run time")
-    )
+def _overview() -> RenderableType:
+    table = _table(("framework", "layer", "cell", "gates", "adds at run time"))
     for layout in catalogue.every_layout():
         if layout.cell.recurrent:
             added = ", ".join(f"{option} to {gate}" for gate, option in layout.added.items())
             _row(table, layout.framework, layout.spells, layout.cell.name, " ".join(layout.gates) or "–", added)
-    return table
+    return _titled("layouts: the order of gates in every framework", table)
 
 
-def _layout_table(layout: Layout) -> Table:
+def _layout_table(layout: Layout) -> RenderableType:
     conditions = ", ".join(f"{key}={value}" for key, value in layout.when.items())
     gates = f", gates {' '.join(layout.gates)}" if layout.gates else ""
     title = f"{layout.name}: {layout.cell.name}{gates}{f', when {conditions}' if conditions else ''}"
-    table = _table(title, ("array", "axes", "holds"))
+    table = _table(("array", "axes", "holds"))
     for name, text in layout.arrays.items():
         left, _, right = (text if isinstance(text, str) else text.pattern).partition("->")
         note = "" if isinstance(text, str) else "  (blocks kept as reshaped buffers)"
         _row(table, name, left.strip() + note, right.strip())
-    return table
+    return _titled(title, table)
 
 
 def print_tables(items: Iterable[Any]) -> None:
@@ -158,9 +164,10 @@ def print_tables(items: Iterable[Any]) -> None:
 
 def gates_table(found: Gates) -> RenderableType:
     """One row a view: where it stands, its slot and gate, its shape."""
-    table = _table(f"{found.title}: gates", ("layer", "slot", "gate", "shape"))
+    table = _table(("layer", "slot", "gate", "shape"))
     for piece, view in sorted(found.views.items(), key=lambda item: found.name(item[0])):
         word = found.cell.spoken.get(piece.gate, "")
         gate = f"{piece.gate} {word}" if piece.gate else "–"
         _row(table, found.name(piece) or "–", piece.slot, gate, "×".join(map(str, view.shape)))
-    return Group(table, *(Text(f"! {note}", style="yellow") for note in found.notes))
+    title = f"{found.title}: gates"
+    return Group(_titled(title, table), *(Text(f"! {note}", style="yellow") for note in found.notes))

@@ -87,7 +87,7 @@ def _weights(folder: Path, content: bytes) -> Path:
 
 def member_absolute(folder: Path) -> Path:
     """A member is named from the root of the file system (rule 4)."""
-    return _with(folder, member("/tmp/escaped.txt", b"x"))
+    return _with(folder, member("/absolute/escaped.txt", b"x"))
 
 
 def member_in_parent(folder: Path) -> Path:
