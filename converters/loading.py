@@ -191,6 +191,10 @@ def _differences(found: Match) -> Iterator[Change]:
     wanted: dict[str, Any] = {}
     if "epsilon" in layer.facts:
         wanted["eps"] = layer.facts["epsilon"]
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and "momentum" in layer.facts:
+        wanted["momentum"] = round(1.0 - layer.facts["momentum"], 12)
+    if isinstance(module, nn.Embedding):
+        wanted["padding_idx"] = None
     if isinstance(module, nn.RNNBase):
         wanted["batch_first"] = True
         wanted |= _activations(module, options)

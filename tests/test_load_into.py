@@ -223,6 +223,16 @@ def test_epsilon_of_a_norm_is_compared() -> None:
         load_into(nn.ModuleDict({planned.name: nn.BatchNorm2d(width)}), path, strict=False)
 
 
+def test_padding_idx_is_told_and_adjusted() -> None:
+    rng = np.random.default_rng(5)
+    module = nn.Embedding(11, 3, padding_idx=0)
+    arrays = {"embedding": {"embeddings": rng.normal(size=(11, 3)).astype("f4")}}
+    with pytest.warns(converters.ConversionWarning, match="padding_idx is 0, and the source has None"):
+        keras(module, arrays)
+    keras(module, arrays, adjust=True)
+    assert module.padding_idx is None
+
+
 def test_parametrized_and_quantised_modules_say_what_to_do() -> None:
     module = torch.nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))
     with pytest.raises(converters.NotRepresentable, match="remove_parametrizations"):
