@@ -24,7 +24,7 @@ def reasons(layer: Layer, parts: Sequence[Part], target: Layout) -> Iterator[str
         yield "a GRU with reset_after=False resets the state before the matrix product, and nn.GRU after it"
     if any(piece.slot == "peephole" for piece in first.pieces()):
         yield "it has peepholes, and nn.LSTM has none"
-    if layer.facts.get("go_backwards") and any(part.direction == "backward" for part in parts):
+    if _starts_backwards(layer):
         yield "its forward layer goes backwards, so both directions come out in another order"
     if layer.facts.get("rms_scaling"):
         yield "rms_scaling=True is another equation than nn.LayerNorm's"
@@ -47,8 +47,12 @@ def _explained(value: Any) -> str:
 def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
     known = all(parts[0].options.get(key, "tanh") in ACTIVATIONS for key in ("activation", "recurrent_activation"))
-    both = any(part.direction == "backward" for part in parts)
-    return known and not (both and layer.facts.get("go_backwards"))
+    return known and not _starts_backwards(layer)
+
+
+def _starts_backwards(layer: Layer) -> bool:
+    """Whether the forward layer of a bidirectional one goes backwards, which no module says."""
+    return bool(layer.facts.get("go_backwards")) and any(part.direction == "backward" for part in layer.parts)
 
 
 def difference(parts: Sequence[Part]) -> str:

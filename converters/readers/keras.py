@@ -36,15 +36,14 @@ _MOST_CONFIG = 40 << 20
 def read_hdf5(source: Source, assume: Assume) -> Checkpoint:
     """Any HDF5 file of Keras, by its content."""
     root = read_tree(source)
-    with _located(source.path):
-        if root.group("model_weights") or root.strings("layer_names") is not None:
-            return _legacy(source.path, root, assume)
-        if keras_numbered.is_numbered(root):
-            return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
-        raise UnreadableCheckpoint(
-            "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
-            f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays][:6])) or 'nothing'})"
-        )
+    if root.group("model_weights") or root.strings("layer_names") is not None:
+        return _legacy(source.path, root, assume)
+    if keras_numbered.is_numbered(root):
+        return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
+    raise UnreadableCheckpoint(
+        "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
+        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays][:6])) or 'nothing'})"
+    )
 
 
 def read_archive(source: Source, assume: Assume) -> Checkpoint:
@@ -90,26 +89,11 @@ def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
     if len(files) > 10_000:
         raise UnsafeCheckpoint(f"the index names {len(files)} files", path=source.path)
     roots = [read_tree(open_beside(source.path, name)) for name in files]
-    with _located(source.path):
-        stored = keras_numbered.folders(*roots)
-        for folder in map(str, weight_map):
-            if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
-                raise CoverageError(f"the index lists {printable(folder)}, and no shard stores its arrays")
-        return _numbered(source.path, f"weights in {len(roots)} shards", roots, None, parse_version(""), assume)
-
-
-class _located:
-    """Errors raised inside name the file they are about."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
-        if isinstance(error, ConversionError) and error.path is None:
-            error.path = self._path
+    stored = keras_numbered.folders(*roots)
+    for folder in map(str, weight_map):
+        if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
+            raise CoverageError(f"the index lists {printable(folder)}, and no shard stores its arrays")
+    return _numbered(source.path, f"weights in {len(roots)} shards", roots, None, parse_version(""), assume)
 
 
 def _what_archive(archive: Archive) -> str:
@@ -129,10 +113,9 @@ def _parts(
     facts = parse_json(metadata.view, "metadata.json", path) if metadata else {}
     version = parse_version(facts.get("keras_version") if isinstance(facts, dict) else "")
     root = read_tree(weights, "model.weights.h5")
-    with _located(path):
-        if root.strings("layer_names") is not None:
-            return _legacy(path, root, assume, described, version)
-        return _numbered(path, container, [root], described, version, assume)
+    if root.strings("layer_names") is not None:
+        return _legacy(path, root, assume, described, version)
+    return _numbered(path, container, [root], described, version, assume)
 
 
 def _numbered(
@@ -172,11 +155,10 @@ def from_memory(
     config: str, stored: dict[str, keras_legacy.Weights], version: Version, name: str, assume: Assume
 ) -> Checkpoint:
     """A model in memory: its own JSON, and the arrays of every layer under the names of its file."""
-    with _located(name):
-        described = parse_json(config, "the configuration", name)
-        model = read_model(described, name)
-        layers = list(keras_legacy.read_layers(stored, model, version, False))
-        return _checkpoint(name, "model in memory", version, layers, model, assume)
+    described = parse_json(config, "the configuration", name)
+    model = read_model(described, name)
+    layers = list(keras_legacy.read_layers(stored, model, version, False))
+    return _checkpoint(name, "model in memory", version, layers, model, assume)
 
 
 def _keras1_names(stored: Iterable[tuple[str, keras_legacy.Weights]]) -> bool:

@@ -36,7 +36,11 @@ def read_model(model: Any, assume: Mapping[str, str]) -> Checkpoint:
     package = sys.modules.get(type(model).__module__.partition(".")[0])
     version = parse_version(getattr(package, "__version__", ""))
     stored = {layer.name: _weights(layer) for layer in model.layers}
-    return keras.from_memory(text, stored, version, f"{name} in memory", assume)
+    try:
+        return keras.from_memory(text, stored, version, f"{name} in memory", assume)
+    except ConversionError as error:
+        error.path = error.path or f"{name} in memory"
+        raise
 
 
 def _weights(layer: Any) -> keras_legacy.Weights:
