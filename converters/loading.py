@@ -196,8 +196,9 @@ def _differences(found: Match) -> Iterator[Change]:
     if isinstance(module, nn.Embedding):
         wanted["padding_idx"] = None
     if isinstance(module, nn.RNNBase):
-        wanted["batch_first"] = True
         wanted |= _activations(module, options)
+        if "gives" not in layer.facts:  # in a graph the transpositions around a node are the caller's
+            wanted["batch_first"] = not layer.facts.get("time_major")
     if isinstance(module, drop_in.GRU):
         wanted["reset_after"] = found.source.parts[0].cell.name != "gru_reset_before"
     if isinstance(module, nn.GroupNorm) and layer.facts.get("groups", 0) > 0:
@@ -214,7 +215,11 @@ def _differences(found: Match) -> Iterator[Change]:
 def _activations(module: nn.RNNBase, options: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(module, drop_in.LSTM | drop_in.GRU | drop_in.RNN):
         names = ("activation",) if isinstance(module, drop_in.RNN) else ("activation", "recurrent_activation")
-        return {name: options[name] for name in names if name in options}
+        wanted = {name: options[name] for name in names if name in options} | {"clip": options.get("clip") or 0.0}
+        if isinstance(module, drop_in.LSTM):
+            wanted["output_activation"] = options.get("output_activation", options.get("activation", "tanh"))
+            wanted["input_forget"] = bool(options.get("input_forget"))
+        return wanted
     if isinstance(module, nn.RNN):
         return {"nonlinearity": options.get("activation", "tanh")}
     return {}

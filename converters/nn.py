@@ -36,6 +36,8 @@ def _activate(x: Tensor, kind: str) -> Tensor:
         return functional.hardsigmoid(x)
     if kind == "relu":
         return torch.relu(x)
+    if kind == "leaky_relu_0.01":
+        return functional.leaky_relu(x, 0.01)
     if kind == "elu":
         return functional.elu(x)
     if kind == "selu":
@@ -104,6 +106,7 @@ class _Recurrent(nn.RNNBase):
     def extra_repr(self) -> str:
         """The arguments of torch.nn's layer, and those that differ from its equation."""
         extras = [f"activation={self.activation!r}", f"recurrent_activation={self.recurrent_activation!r}"]
+        extras += [f"clip={self.clip!r}"] if self.clip > 0.0 else []
         return ", ".join([super().extra_repr(), *extras])
 
     def _clipped(self, gates: Tensor) -> Tensor:
@@ -221,9 +224,10 @@ class _Recurrent(nn.RNNBase):
 class LSTM(_Recurrent):
     """`torch.nn.LSTM` with a choice of activations, peepholes, clipped gates and a coupled forget gate.
 
-    Arguments of `torch.nn.LSTM`, then: `activation` of the candidate and of the cell's output, `recurrent_activation`
-    of the gates (names in `ACTIVATIONS`); `peepholes=True` adds `weight_p_l{k}` (3 × hidden_size: i, f, o); `clip`
-    limits every gate before its activation to [-clip, clip]; `input_forget=True` makes f = 1 - i.
+    Arguments of `torch.nn.LSTM`, then: `activation` of the candidate, `recurrent_activation` of the gates and
+    `output_activation` of the cell's output, None for that of the candidate (names in `ACTIVATIONS`); `peepholes=True`
+    adds `weight_p_l{k}` (3 × hidden_size: i, f, o); `clip` limits gates and candidate before their activations to
+    [-clip, clip]; `input_forget=True` makes f = 1 - i.
     """
 
     def __init__(
@@ -244,6 +248,7 @@ class LSTM(_Recurrent):
         peepholes: bool = False,
         clip: Optional[float] = None,
         input_forget: bool = False,
+        output_activation: Optional[str] = None,
     ) -> None:
         super().__init__(
             "LSTM",
@@ -262,8 +267,15 @@ class LSTM(_Recurrent):
             dtype=dtype,
         )
         self.peepholes, self.input_forget = peepholes, input_forget
+        self.output_activation = _check_activation("output_activation", output_activation or activation)
         if peepholes:
             self._add_peepholes(device, dtype)
+
+    def extra_repr(self) -> str:
+        """The arguments of torch.nn's layer, and those that differ from its equation."""
+        extras = [f"output_activation={self.output_activation!r}"] if self.output_activation != self.activation else []
+        extras += [f"{name}=True" for name in ("peepholes", "input_forget") if getattr(self, name)]
+        return ", ".join([super().extra_repr(), *extras])
 
     def _add_peepholes(self, device: Any, dtype: Any) -> None:
         """One more parameter for every layer and direction, after those of torch.nn."""
@@ -292,7 +304,7 @@ class LSTM(_Recurrent):
         c = f * c + i * _activate(self._clipped(g), self.activation)
         if self.peepholes:
             o = o + w[-1][2 * units :] * c
-        h = _activate(self._clipped(o), gate) * _activate(c, self.activation)
+        h = _activate(self._clipped(o), gate) * _activate(c, self.output_activation)
         if self.proj_size > 0:
             h = functional.linear(h, w[4 if self.bias else 2])
         return [h, c]

@@ -14,6 +14,7 @@ from rich.text import Text
 from converters.checkpoint import Checkpoint, Layer, Part
 from converters.gate_views import Gates
 from converters.planning import Plan
+from converters.representability import bidirectional, ways
 from layouts import catalogue
 from layouts.errors import UnknownLayer, printable
 from layouts.layout import Layout
@@ -70,8 +71,9 @@ def _code(checkpoint: Checkpoint) -> Iterable[str]:
 def _sizes(part: Part) -> str:
     sizes = part.solved()
     if part.cell.recurrent:
-        backward = ", backward" if part.direction == "backward" else ""
-        return f"{sizes['input']} → {sizes['unit']}{backward}"
+        both = len(ways(part)) > 1
+        direction = ", both directions" if both else ", backward" if bidirectional([part]) else ""
+        return f"{sizes['input']} → {sizes['unit']}{direction}"
     return ", ".join(f"{word} {size}" for word, size in sizes.items())
 
 
@@ -87,7 +89,7 @@ def _options(layer: Layer) -> Iterable[str]:
         return
     options = dict(layer.parts[0].options)
     for key, value in (options | dict(layer.facts)).items():
-        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by", "rank"):
+        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by", "rank", "reads", "gives"):
             yield f"{key}={printable(value)}" + (" (assumed)" if key in layer.assumed else "")
     if layer.inferred:
         yield f"inferred: {layer.inferred}"

@@ -138,6 +138,16 @@ CONV_TRANSPOSE1D = _convolution("conv_transpose1d", "in out width")
 CONV_TRANSPOSE2D = _convolution("conv_transpose2d", "in out height width")
 CONV_TRANSPOSE3D = _convolution("conv_transpose3d", "in out depth height width")
 
+
+def _grouped(name: str, axes: str) -> Cell:
+    """A transposed convolution in groups: `out` of each stand in the weight, and those of all in the bias."""
+    return Cell(name, {"weight": Slot(axes), "bias": _bias("group out")})
+
+
+CONV_TRANSPOSE1D_GROUPED = _grouped("conv_transpose1d_grouped", "in out width")
+CONV_TRANSPOSE2D_GROUPED = _grouped("conv_transpose2d_grouped", "in out height width")
+CONV_TRANSPOSE3D_GROUPED = _grouped("conv_transpose3d_grouped", "in out depth height width")
+
 DEPTHWISE_CONV1D = Cell("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")})
 DEPTHWISE_CONV2D = Cell("depthwise_conv2d", {"weight": Slot("in multiplier height width"), "bias": _bias("out")})
 SEPARABLE_CONV1D = Cell(

@@ -14,12 +14,9 @@ from layouts import cells
 from layouts.layout import Layout
 
 _SPELL = {"direction": {"forward": "", "backward": "_reverse"}}
-_GATED = {
-    "activation": ("tanh",),
-    "recurrent_activation": ("sigmoid",),
-    "clip": (None,),
-    "input_forget": (False,),
-}
+_GRU = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "clip": (None,)}
+_LSTM = _GRU | {"output_activation": ("tanh",), "input_forget": (False,)}
+_RNN = {"activation": ("tanh", "relu"), "clip": (None,)}
 _STACK = {
     "weight_ih_l{layer}{direction}": "(gate unit) input -> input_weight",
     "weight_hh_l{layer}{direction}": "(gate unit) state -> recurrent_weight",
@@ -46,12 +43,12 @@ _RNN_CELL = {
 }
 _PROJECTION = {"weight_hr_l{layer}{direction}": "state unit -> projection"}
 
-LSTM = Layout("pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spell=_SPELL, computes=_GATED, spells="LSTM")
-GRU = Layout("pytorch", cells.GRU, _STACK, gates="rzn", spell=_SPELL, computes=_GATED, spells="GRU")
-RNN = Layout("pytorch", cells.RNN, _RNN_STACK, spell=_SPELL, computes={"activation": ("tanh", "relu")}, spells="RNN")
-LSTM_CELL = Layout("pytorch", cells.LSTM, _CELL, gates="ifgo", computes=_GATED, spells="LSTMCell")
-GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GATED, spells="GRUCell")
-RNN_CELL = Layout("pytorch", cells.RNN, _RNN_CELL, computes={"activation": ("tanh", "relu")}, spells="RNNCell")
+LSTM = Layout("pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spell=_SPELL, computes=_LSTM, spells="LSTM")
+GRU = Layout("pytorch", cells.GRU, _STACK, gates="rzn", spell=_SPELL, computes=_GRU, spells="GRU")
+RNN = Layout("pytorch", cells.RNN, _RNN_STACK, spell=_SPELL, computes=_RNN, spells="RNN")
+LSTM_CELL = Layout("pytorch", cells.LSTM, _CELL, gates="ifgo", computes=_LSTM, spells="LSTMCell")
+GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GRU, spells="GRUCell")
+RNN_CELL = Layout("pytorch", cells.RNN, _RNN_CELL, computes=_RNN, spells="RNNCell")
 
 LINEAR = Layout("pytorch", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, spells="Linear")
 EMBEDDING = Layout("pytorch", cells.EMBEDDING, {"weight": "index feature -> weight"}, spells="Embedding")
@@ -70,6 +67,29 @@ CONV_TRANSPOSE3D = Layout(
     "pytorch",
     cells.CONV_TRANSPOSE3D,
     {"weight": "in out depth height width -> weight"} | _BIAS,
+    spells="ConvTranspose3d",
+)
+_GROUPED = {"grouped": True}
+_ALL = {"bias": "(group out) -> bias"}
+CONV_TRANSPOSE1D_GROUPED = Layout(
+    "pytorch",
+    cells.CONV_TRANSPOSE1D_GROUPED,
+    {"weight": "in out width -> weight"} | _ALL,
+    when=_GROUPED,
+    spells="ConvTranspose1d",
+)
+CONV_TRANSPOSE2D_GROUPED = Layout(
+    "pytorch",
+    cells.CONV_TRANSPOSE2D_GROUPED,
+    {"weight": "in out height width -> weight"} | _ALL,
+    when=_GROUPED,
+    spells="ConvTranspose2d",
+)
+CONV_TRANSPOSE3D_GROUPED = Layout(
+    "pytorch",
+    cells.CONV_TRANSPOSE3D_GROUPED,
+    {"weight": "in out depth height width -> weight"} | _ALL,
+    when=_GROUPED,
     spells="ConvTranspose3d",
 )
 _DEPTHWISE = {"depthwise": True}
@@ -170,9 +190,9 @@ LAYERS = {
     "Conv1d": (CONV1D, DEPTHWISE_CONV1D, SEPARABLE_CONV1D),
     "Conv2d": (CONV2D, DEPTHWISE_CONV2D, SEPARABLE_CONV2D),
     "Conv3d": (CONV3D,),
-    "ConvTranspose1d": (CONV_TRANSPOSE1D,),
-    "ConvTranspose2d": (CONV_TRANSPOSE2D,),
-    "ConvTranspose3d": (CONV_TRANSPOSE3D,),
+    "ConvTranspose1d": (CONV_TRANSPOSE1D, CONV_TRANSPOSE1D_GROUPED),
+    "ConvTranspose2d": (CONV_TRANSPOSE2D, CONV_TRANSPOSE2D_GROUPED),
+    "ConvTranspose3d": (CONV_TRANSPOSE3D, CONV_TRANSPOSE3D_GROUPED),
     "BatchNorm1d": (BATCH_NORM,),
     "BatchNorm2d": (BATCH_NORM,),
     "BatchNorm3d": (BATCH_NORM,),

@@ -29,6 +29,7 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "sigmoid": sigmoid,
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0.0),
+    "leaky_relu_0.01": lambda x: np.where(x > 0.0, x, 0.01 * x),
     "hard_sigmoid_0.2": lambda x: np.clip(0.2 * x + 0.5, 0.0, 1.0),
     "hard_sigmoid_1/6": lambda x: np.clip(x / 6.0 + 0.5, 0.0, 1.0),
     "softsign": lambda x: x / (1.0 + np.abs(x)),
@@ -39,7 +40,11 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "exponential": np.exp,
     "gelu": lambda x: 0.5 * x * (1.0 + np.vectorize(math.erf)(x / math.sqrt(2.0))),
 }
-"""By distinct names: the two functions that Keras calls hard_sigmoid are two entries."""
+"""By distinct names: the two functions that Keras calls hard_sigmoid are two entries.
+
+An LSTM's options are `activation` of the candidate, `recurrent_activation` of the gates, and `output_activation` of the
+cell where that is not the candidate's; `clip` limits what goes into the first two; `input_forget` makes f = 1 - i.
+"""
 
 
 class Weights:
@@ -79,6 +84,11 @@ def _functions(options: Mapping[str, Any]) -> tuple[Function, Function]:
     return (inner, gate) if limit is None else (_clipped(inner, limit), _clipped(gate, limit))
 
 
+def _output_function(options: Mapping[str, Any]) -> Function:
+    """What an LSTM applies to its cell, unclipped: the activation of the candidate unless another is told."""
+    return ACTIVATIONS[options.get("output_activation") or options.get("activation", "tanh")]
+
+
 def _clipped(function: Function, limit: float) -> Function:
     return lambda x: function(np.clip(x, -limit, limit))
 
@@ -90,7 +100,7 @@ def _lstm_step(w: Weights, x: Array, states: States, options: Mapping[str, Any])
     f = 1.0 - i if options.get("input_forget") else gate(w.both("f", x, h) + w("peephole", "f") * c)
     c = f * c + i * inner(w.both("g", x, h))
     o = gate(w.both("o", x, h) + w("peephole", "o") * c)
-    h = o * ACTIVATIONS[options.get("activation", "tanh")](c)
+    h = o * _output_function(options)(c)
     return (h @ w("projection").T if w.has("projection") else h), c
 
 

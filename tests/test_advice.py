@@ -91,6 +91,7 @@ def test_notes_are_printed_with_the_plan(note: str, tmp_path: Path) -> None:
 
 CALLS = [
     pytest.param(_lstm(), "nn.LSTM(3, 5, batch_first=True)", id="lstm"),
+    pytest.param(_lstm(time_major=True), "nn.LSTM(3, 5)", id="time-major"),
     pytest.param(_lstm(use_bias=False), "nn.LSTM(3, 5, bias=False, batch_first=True)", id="no-bias"),
     pytest.param(
         recurrent("SimpleRNN", "x", 3, 5, activation="relu"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from layout_samples import OPTIONS, expect_close, normal, sequence, shapes_of
 
-from layouts import Layout, catalogue, chainer, equinox, flax, haiku, lasagne, unpack
+from layouts import Layout, catalogue, chainer, equinox, flax, haiku, lasagne, onnx, unpack
 from layouts import tensorflow as tf1
 from layouts.axes import Array
 from layouts.reference import forward
@@ -276,6 +276,47 @@ def equinox_gru(w: Arrays, x: Array, state: State) -> State:
     return (new + inp * (hidden - new),)
 
 
+# --- ONNX: the equations in the texts of the operators LSTM, GRU and RNN, with one direction
+
+
+def onnx_lstm(w: Arrays, x: Array, state: State) -> State:
+    hidden, cell = state
+    (wi, wo, wf, wc), (ri, ro, rf, rc) = np.split(w["W"][0], 4), np.split(w["R"][0], 4)
+    wbi, wbo, wbf, wbc, rbi, rbo, rbf, rbc = np.split(w["B"][0], 8)
+    pi, po, pf = np.split(w["P"][0], 3)
+    it = sigmoid(x @ wi.T + hidden @ ri.T + pi * cell + wbi + rbi)
+    ft = sigmoid(x @ wf.T + hidden @ rf.T + pf * cell + wbf + rbf)
+    ct = np.tanh(x @ wc.T + hidden @ rc.T + wbc + rbc)
+    new = ft * cell + it * ct
+    ot = sigmoid(x @ wo.T + hidden @ ro.T + po * new + wbo + rbo)
+    return ot * np.tanh(new), new
+
+
+def onnx_gates(w: Arrays, x: Array, hidden: Array) -> tuple[Array, Array]:
+    (wz, wr, _), (rz, rr, _) = np.split(w["W"][0], 3), np.split(w["R"][0], 3)
+    wbz, wbr, _, rbz, rbr, _ = np.split(w["B"][0], 6)
+    return sigmoid(x @ wz.T + hidden @ rz.T + wbz + rbz), sigmoid(x @ wr.T + hidden @ rr.T + wbr + rbr)
+
+
+def onnx_gru(w: Arrays, x: Array, state: State) -> State:
+    (hidden,), (zt, rt) = state, onnx_gates(w, x, *state)
+    wh, rh, wbh, rbh = w["W"][0, 10:], w["R"][0, 10:], w["B"][0, 10:15], w["B"][0, 25:]
+    ht = np.tanh(x @ wh.T + (rt * (hidden @ rh.T + rbh)) + wbh)
+    return ((1 - zt) * ht + zt * hidden,)
+
+
+def onnx_gru_before(w: Arrays, x: Array, state: State) -> State:
+    (hidden,), (zt, rt) = state, onnx_gates(w, x, *state)
+    wh, rh, wbh, rbh = w["W"][0, 10:], w["R"][0, 10:], w["B"][0, 10:15], w["B"][0, 25:]
+    ht = np.tanh(x @ wh.T + (rt * hidden) @ rh.T + rbh + wbh)
+    return ((1 - zt) * ht + zt * hidden,)
+
+
+def onnx_rnn(w: Arrays, x: Array, state: State) -> State:
+    wbi, rbi = np.split(w["B"][0], 2)
+    return (np.tanh(x @ w["W"][0].T + state[0] @ w["R"][0].T + wbi + rbi),)
+
+
 EQUATIONS: dict[Layout, Step] = {
     tf1.BASIC_LSTM: tf1_basic_lstm,
     tf1.LSTM: tf1_lstm,
@@ -305,6 +346,10 @@ EQUATIONS: dict[Layout, Step] = {
     chainer.GRU: chainer_stateless_gru,
     equinox.LSTM: equinox_lstm,
     equinox.GRU: equinox_gru,
+    onnx.LSTM: onnx_lstm,
+    onnx.GRU: onnx_gru,
+    onnx.GRU_BEFORE: onnx_gru_before,
+    onnx.RNN: onnx_rnn,
 }
 
 
@@ -326,7 +371,7 @@ def test_the_framework_computes_what_its_layout_says(layout: Layout, step: Step)
     expect_close(found, run(step, arrays, x, tuple(np.zeros_like(state) for state in states)))
 
 
-@pytest.mark.parametrize("framework", ["tensorflow", "flax", "haiku", "lasagne", "chainer", "equinox"])
+@pytest.mark.parametrize("framework", ["tensorflow", "flax", "haiku", "lasagne", "chainer", "equinox", "onnx"])
 def test_every_recurrent_layout_has_its_equation_here(framework: str) -> None:
     found = {layout for candidates in catalogue.layers(framework).values() for layout in candidates}
     assert [layout.name for layout in found if layout.cell.recurrent and layout not in EQUATIONS] == []

@@ -43,9 +43,10 @@ def bare(layout: Layout) -> Layout:
 
 
 def extent(layout: Layout) -> tuple[tuple[str, ...], int]:
-    """Two directions and two layers where the names tell them apart."""
+    """Two directions and two layers where names or an axis tell them apart."""
     names = "".join(layout.arrays)
-    return BOTH if "{direction}" in names else BOTH[:1], 2 if "{layer}" in names else 1
+    axes = {word for entry in layout.entries() for axis in entry.pattern.axes for word in axis.text.split()}
+    return BOTH if "{direction}" in names or "direction" in axes else BOTH[:1], 2 if "{layer}" in names else 1
 
 
 def stated(layout: Layout) -> dict[str, int]:

@@ -128,6 +128,7 @@ def variations() -> Iterator[Any]:
             yield identified(kind, {"activation": name})
         for kind in ("LSTM", "GRU"):
             yield identified(kind, {"recurrent_activation": name})
+        yield identified("LSTM", {"output_activation": name})
     for kind in KINDS:
         yield identified(kind, {"clip": 0.3})
         yield identified(kind, {"clip": 0.3, "bias": False})
@@ -138,6 +139,7 @@ def variations() -> Iterator[Any]:
     yield identified("LSTM", {"input_forget": True})
     together = {"peepholes": True, "input_forget": True, "clip": 0.3, "recurrent_activation": "hard_sigmoid_1/6"}
     yield identified("LSTM", together | {"activation": "softsign", "proj_size": PROJECTION})
+    yield identified("LSTM", together | {"activation": "softsign", "output_activation": "elu"})
 
 
 VARIED = list(variations())
@@ -152,7 +154,7 @@ def by_reference(module: Any, x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, 
     """Outputs (batch, time, …) and final h of every layer and direction, by the NumPy definition of the cell."""
     found = describe_module(module)
     pieces = {piece: view.numpy() for piece, view in found.views().items()}
-    names = ("activation", "recurrent_activation", "input_forget")
+    names = ("activation", "recurrent_activation", "output_activation", "input_forget")
     options = {name: getattr(module, name) for name in names if hasattr(module, name)} | {"clip": module.clip or None}
     finals = []
     for layer in range(found.layers):
@@ -204,7 +206,9 @@ def test_there_are_no_two_activations_alike() -> None:
     assert all((one - two).abs().max() > 1e-2 for k, one in enumerate(values) for two in values[:k])
 
 
-SMOOTH = [param for param in VARIED if not {"relu", "exponential"} & {*map(str, param.values[1].values())}]
+SMOOTH = [
+    param for param in VARIED if not {"relu", "leaky_relu_0.01", "exponential"} & {*map(str, param.values[1].values())}
+]
 
 
 @pytest.mark.parametrize(("kind", "options"), SMOOTH)
@@ -224,7 +228,7 @@ def test_gradients_are_right(kind: str, options: Mapping[str, Any]) -> None:
 COMPILED = [
     identified("LSTM", {}),
     identified("LSTM", {"peepholes": True, "clip": 2.0, "recurrent_activation": "hard_sigmoid_0.2", "proj_size": 2}),
-    identified("LSTM", {"input_forget": True, "bias": False}),
+    identified("LSTM", {"input_forget": True, "bias": False, "output_activation": "relu"}),
     identified("GRU", {}),
     identified("GRU", {"reset_after": False, "bias": False}),
     identified("RNN", {"activation": "elu"}),
@@ -399,6 +403,9 @@ def test_a_layer_learns() -> None:
             id="which-hard-sigmoid",
         ),
         pytest.param(lambda: drop_in.RNN(3, 5, nonlinearity="cosine"), "cosine", id="nonlinearity"),
+        pytest.param(
+            lambda: drop_in.LSTM(3, 5, output_activation="sine"), "output_activation='sine' is not known", id="output"
+        ),
         pytest.param(lambda: drop_in.LSTM(3, 5, clip=-1.0), "clip=-1.0: expected a positive number", id="clip"),
         pytest.param(lambda: drop_in.LSTM(3, 5, proj_size=5), "proj_size", id="projection"),
     ],
@@ -438,3 +445,10 @@ def test_a_wrong_state_of_packed_sequences_is_told() -> None:
 def test_the_layer_prints_what_it_computes(kind: str) -> None:
     text = repr(getattr(drop_in, kind)(3, 5, activation="softsign"))
     assert "softsign" in text and "3, 5" in text
+
+
+def test_an_lstm_prints_what_torch_nn_has_not() -> None:
+    text = repr(drop_in.LSTM(3, 5, output_activation="relu", peepholes=True, clip=0.5, input_forget=True))
+    for part in ("output_activation='relu'", "peepholes=True", "clip=0.5", "input_forget=True"):
+        assert part in text
+    assert all(name not in repr(drop_in.LSTM(3, 5)) for name in ("output_activation", "clip", "peepholes"))

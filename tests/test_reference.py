@@ -79,6 +79,31 @@ def test_lstm_with_peepholes() -> None:
     assert outputs(cells.LSTM, pieces, TWO_STEPS, options=LINEAR) == [12.0, -13673.0]
 
 
+def test_lstm_with_another_function_of_its_cell() -> None:
+    # As without peepholes, but h = o softsign(c): c = 4, h = 4·(4/5) = 3.2
+    # x = 2, h = 3.2, c = 4:  i = 2 + 1.6 = 3.6    f = 5    g = 6 + 3.2 + 1 = 10.2    o = 8 - 3.2 = 4.8
+    #                         c = 5·4 + 3.6·10.2 = 56.72    h = 4.8·56.72/57.72
+    found = outputs(
+        cells.LSTM, one_unit(cells.LSTM, LSTM), TWO_STEPS, options=LINEAR | {"output_activation": "softsign"}
+    )
+    expect_close(np.array(found), np.array([3.2, 4.8 * 56.72 / 57.72]), 1e-14)
+
+
+def test_clipping_leaves_the_function_of_the_cell_alone() -> None:
+    # Everything that goes into a gate or the candidate is cut to 3; c is not.
+    # x = 1, h = c = 0:    i = 1    f = 3    g = 3    o = 3    c = 3    h = 3·3 = 9
+    # x = 2, h = 9, c = 3: i = 6.5 → 3    f = 5 → 3    g = 16 → 3    o = 8 - 9 = -1    c = 3·3 + 3·3 = 18    h = -18
+    found = outputs(cells.LSTM, one_unit(cells.LSTM, LSTM), TWO_STEPS, options=LINEAR | {"clip": 3.0})
+    assert found == [9.0, -18.0]
+
+
+def test_a_coupled_forget_gate_is_one_minus_the_input_gate() -> None:
+    # Its weights and peephole have no effect.  x = 1, h = c = 0:  i = 1    f = 0    g = 4    o = 4    c = 4    h = 16
+    # x = 2, h = 16, c = 4:  i = 10 + 0.5·4 = 12    f = -11    g = 23    o = -8    c = -11·4 + 12·23 = 232    h = -1856
+    pieces = one_unit(cells.LSTM, LSTM | {"peephole": {"i": 0.5, "f": 1.0, "o": 0.0}})
+    assert outputs(cells.LSTM, pieces, TWO_STEPS, options=LINEAR | {"input_forget": True}) == [16.0, -1856.0]
+
+
 def test_lstm_with_projection() -> None:
     # Twice o c is what the next step sees; c itself is not projected.
     # x = 1, h = c = 0:      as without: c = 4, o = 4    h = 2·16 = 32
@@ -181,6 +206,7 @@ def test_a_mask_keeps_the_cell_of_an_lstm() -> None:
         ("hard_sigmoid_0.2", [0.0, 0.3, 0.5, 0.7, 1.0]),  # 0.2·(-1) + 0.5 = 0.3
         ("hard_sigmoid_1/6", [0.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 1.0]),  # -1/6 + 1/2 = 1/3
         ("relu", [0.0, 0.0, 0.0, 1.0, 4.0]),
+        ("leaky_relu_0.01", [-0.04, -0.01, 0.0, 1.0, 4.0]),
         ("linear", [-4.0, -1.0, 0.0, 1.0, 4.0]),
         ("softsign", [-0.8, -0.5, 0.0, 0.5, 0.8]),  # x / (1 + |x|)
         ("elu", [math.exp(-4.0) - 1.0, math.exp(-1.0) - 1.0, 0.0, 1.0, 4.0]),

@@ -22,7 +22,7 @@ NOTICED = 1e-3
 
 
 def recurrent_layouts() -> Iterator[Layout]:
-    for framework in ("pytorch", "keras"):
+    for framework in ("pytorch", "keras", "onnx"):
         found = (layout for candidates in catalogue.layers(framework).values() for layout in candidates)
         yield from dict.fromkeys(layout for layout in found if layout.cell.recurrent)
 

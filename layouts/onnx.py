@@ -1,0 +1,136 @@
+"""ONNX: its LSTM, GRU and RNN nodes, and the nodes around them that hold weights.
+
+Sources: the operators' schemas and their texts, opset 1 to 28; outputs compared with onnxruntime 1.31 in the tests.
+
+1. An array is known by the input of the node that it feeds, by the schema's newest name: the names in a file are free.
+2. Matrices are (direction, gates × units, input): outputs first as in PyTorch, with an axis for one or two directions.
+3. LSTM blocks are i, o, f, g (ONNX: c), and peepholes P are i, o, f; GRU blocks are z, r, n (ONNX: h).
+4. Both biases stand on one axis of B, that of the input first; without B they are zero.
+5. linear_before_reset = 1 is PyTorch's GRU; 0, the default, is reset before, with the second bias outside the reset.
+6. Activations, clip and input_forget are free. `clip` limits what goes into f and g, peepholes and biases included, and
+   never what goes into an LSTM's h; input_forget makes f = 1 - i, and the weights of f have no effect.
+7. Directions "reverse" and "bidirectional" give outputs in the order of the input, as PyTorch does.
+8. Gemm's B is (out, in) with transB = 1 and (in, out) without; a MatMul's is (in, out), and its bias belongs to the
+   Add that follows: here it is called `bias`.
+9. BatchNormalization called its statistics `mean` and `var` before opset 14. GroupNormalization of opset 18 has one
+   scale and bias a group, not a channel. InstanceNormalization is a GroupNorm with one channel a group.
+10. A slope of PRelu is aligned with the last axes of its input: "channel 1 1" is axis 1 of (batch, channel, …, …).
+11. A ConvTranspose with groups has out / groups on the second axis of W, as PyTorch, and all of out in B.
+"""
+
+from layouts import cells
+from layouts.layout import Layout
+
+_GATED = {
+    "W": "direction (gate unit) input -> input_weight",
+    "R": "direction (gate unit) state -> recurrent_weight",
+    "B": "direction (side gate unit) -> {side}_bias",
+}
+_PEEPHOLES = {"P": "direction (gate:iof unit) -> peephole"}
+_PLAIN = {
+    "W": "direction unit input -> input_weight",
+    "R": "direction unit state -> recurrent_weight",
+    "B": "direction (side unit) -> {side}_bias",
+}
+_AFTER = {"linear_before_reset": 1}
+_BEFORE = {"linear_before_reset": 0}
+
+LSTM = Layout("onnx", cells.LSTM, _GATED | _PEEPHOLES, gates="iofg", spells="LSTM")
+GRU = Layout("onnx", cells.GRU, _GATED, gates="zrn", when=_AFTER, spells="GRU (reset after)")
+GRU_BEFORE = Layout("onnx", cells.GRU_RESET_BEFORE, _GATED, gates="zrn", when=_BEFORE, spells="GRU (reset before)")
+RNN = Layout("onnx", cells.RNN, _PLAIN, spells="RNN")
+
+_OUT_IN = {"B": "out in -> weight"}
+_IN_OUT = {"B": "in out -> weight"}
+_C = {"C": "out -> bias"}
+_ROW = {"C": "1 out -> bias"}
+_TRANSPOSED = {"transB": 1}
+_AS_IT_IS = {"transB": 0}
+GEMM = (
+    Layout("onnx", cells.LINEAR, _OUT_IN | _C, when=_TRANSPOSED, spells="Gemm"),
+    Layout("onnx", cells.LINEAR, _OUT_IN | _ROW, when=_TRANSPOSED, spells="Gemm"),
+    Layout("onnx", cells.LINEAR, _IN_OUT | _C, when=_AS_IT_IS, spells="Gemm"),
+    Layout("onnx", cells.LINEAR, _IN_OUT | _ROW, when=_AS_IT_IS, spells="Gemm"),
+)
+MATMUL = Layout("onnx", cells.LINEAR, _IN_OUT | {"bias": "out -> bias"}, spells="MatMul")
+GATHER = Layout("onnx", cells.EMBEDDING, {"data": "index feature -> weight"}, spells="Gather")
+
+_B = {"B": "out -> bias"}
+CONV = (
+    Layout("onnx", cells.CONV1D, {"W": "out in width -> weight"} | _B, spells="Conv"),
+    Layout("onnx", cells.CONV2D, {"W": "out in height width -> weight"} | _B, spells="Conv"),
+    Layout("onnx", cells.CONV3D, {"W": "out in depth height width -> weight"} | _B, spells="Conv"),
+)
+_GROUPED = {"grouped": True}
+_ALL = {"B": "(group out) -> bias"}
+CONV_TRANSPOSE = (
+    Layout("onnx", cells.CONV_TRANSPOSE1D, {"W": "in out width -> weight"} | _B, spells="ConvTranspose"),
+    Layout("onnx", cells.CONV_TRANSPOSE2D, {"W": "in out height width -> weight"} | _B, spells="ConvTranspose"),
+    Layout("onnx", cells.CONV_TRANSPOSE3D, {"W": "in out depth height width -> weight"} | _B, spells="ConvTranspose"),
+    Layout(
+        "onnx",
+        cells.CONV_TRANSPOSE1D_GROUPED,
+        {"W": "in out width -> weight"} | _ALL,
+        when=_GROUPED,
+        spells="ConvTranspose",
+    ),
+    Layout(
+        "onnx",
+        cells.CONV_TRANSPOSE2D_GROUPED,
+        {"W": "in out height width -> weight"} | _ALL,
+        when=_GROUPED,
+        spells="ConvTranspose",
+    ),
+    Layout(
+        "onnx",
+        cells.CONV_TRANSPOSE3D_GROUPED,
+        {"W": "in out depth height width -> weight"} | _ALL,
+        when=_GROUPED,
+        spells="ConvTranspose",
+    ),
+)
+
+_AFFINE = {"scale": "channel -> weight", "B": "channel -> bias"}
+_STATISTICS = {"input_mean": "channel -> running_mean", "input_var": "channel -> running_var"}
+BATCH_NORM = Layout("onnx", cells.BATCH_NORM, _AFFINE | _STATISTICS, spells="BatchNormalization")
+INSTANCE_NORM = Layout("onnx", cells.GROUP_NORM, _AFFINE, spells="InstanceNormalization")
+GROUP_NORM = Layout(
+    "onnx", cells.GROUP_NORM, {"scale": "channel -> weight", "bias": "channel -> bias"}, spells="GroupNormalization"
+)
+_LAYER_NORM = "LayerNormalization"
+LAYER_NORM = (
+    Layout("onnx", cells.LAYER_NORM, {"Scale": "feature -> weight", "B": "feature -> bias"}, spells=_LAYER_NORM),
+    Layout(
+        "onnx", cells.LAYER_NORM_2D, {"Scale": "row feature -> weight", "B": "row feature -> bias"}, spells=_LAYER_NORM
+    ),
+    Layout(
+        "onnx",
+        cells.LAYER_NORM_3D,
+        {"Scale": "plane row feature -> weight", "B": "plane row feature -> bias"},
+        spells=_LAYER_NORM,
+    ),
+)
+RMS_NORM = Layout("onnx", cells.RMS_NORM, {"scale": "feature -> weight"}, spells="RMSNormalization")
+PRELU = (
+    Layout("onnx", cells.PRELU, {"slope": "channel -> weight"}, spells="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel 1 -> weight"}, spells="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel 1 1 -> weight"}, spells="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel 1 1 1 -> weight"}, spells="PRelu"),
+)
+
+LAYERS = {
+    "LSTM": (LSTM,),
+    "GRU": (GRU, GRU_BEFORE),
+    "RNN": (RNN,),
+    "Gemm": GEMM,
+    "MatMul": (MATMUL,),
+    "Gather": (GATHER,),
+    "Conv": CONV,
+    "ConvTranspose": CONV_TRANSPOSE,
+    "BatchNormalization": (BATCH_NORM,),
+    "InstanceNormalization": (INSTANCE_NORM,),
+    "GroupNormalization": (GROUP_NORM,),
+    "LayerNormalization": LAYER_NORM,
+    "RMSNormalization": (RMS_NORM,),
+    "PRelu": PRELU,
+}
