@@ -19,17 +19,24 @@ if TYPE_CHECKING:
     import torch
 
 Source = Any
-"""A path, an in-memory Keras model, or a mapping of arrays with `framework=`."""
+"""A path, a Keras model or ONNX ModelProto in memory, or a mapping of arrays with `framework=`."""
 Progress = Callable[[int, int], None]
 """Called with the bytes just written and the bytes there are in all."""
 
 
-def read(source: Source, *, framework: str | None = None, assume: Mapping[str, str] | None = None) -> Checkpoint:
-    """What is in a source: layers, cells, shapes, options, and what needs care; `print` it. No data is read.
+def read(
+    source: Source,
+    *,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
+) -> Checkpoint:
+    """What is in a source: layers, cells, shapes, options, and what needs care; `print` it. No data is converted.
 
-    `source`: a file or folder that Keras wrote (any version, told apart by content), a Keras model in memory, or with
-    `framework=` a mapping of arrays in that framework's layout. `assume` states what a weights-only file cannot tell:
-    ``{"lstm.recurrent_activation": "hard_sigmoid"}``.
+    `source`: a file or folder that Keras wrote (any version) or an ONNX file, told apart by content; a Keras model or
+    an ONNX ModelProto in memory; or with `framework=` a mapping of arrays in that framework's layout. `assume` states
+    what a weights-only file cannot tell: ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for
+    inputs of an ONNX graph that hold weights: ``{"W": array, "R": array}``.
 
     Raises `CheckpointError` and its kinds.
     """
@@ -38,11 +45,15 @@ def read(source: Source, *, framework: str | None = None, assume: Mapping[str, s
     if isinstance(source, str | os.PathLike):
         from converters.readers import open_checkpoint
 
-        return open_checkpoint(source, assume)
+        return open_checkpoint(source, assume or {}, weights or {})
     if isinstance(source, Mapping):
         from converters.readers.mapping import read_mapping
 
         return read_mapping(source, framework, assume or {})
+    if type(source).__name__ == "ModelProto":
+        from converters.readers import onnx
+
+        return onnx.read_model(source, weights or {})
     from converters.readers.keras_memory import read_model
 
     return read_model(source, assume or {})
@@ -58,12 +69,13 @@ def plan(
     strict: bool = True,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> Plan:
     """What a conversion would do, and why; `print` it. Nothing is written and no data is read.
 
     The arguments are those of `convert`. Problems are gathered in `Plan.problems`; `Plan.check()` raises them.
     """
-    checkpoint = read(source, framework=framework, assume=assume)
+    checkpoint = read(source, framework=framework, assume=assume, weights=weights)
     return make_plan(checkpoint, layer=layer, stack=stack, rename=rename, dtype=_numpy_dtype(dtype), strict=strict)
 
 
@@ -80,7 +92,7 @@ def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
     dtype: "float32", "float16", "bfloat16", "float64" or a torch dtype; default the stored one.
     strict: False gives the weights of layers that torch.nn cannot compute, and passes unknown layers through under
         their own names, each with a `ConversionWarning`.
-    framework, assume: see `read`.
+    framework, assume, weights: see `read`.
 
     Raises `NotRepresentable` for a layer that the PyTorch module cannot compute, `UnknownLayer`, `CoverageError`,
     `ShapeError`, `UnreadableCheckpoint`, `UnsafeCheckpoint`; all are `ConversionError`.

@@ -122,6 +122,8 @@ class Checkpoint:
     layers: tuple[Layer, ...]
     code: tuple[str, ...] = ()
     """Layers without weights that hold code, or are of somebody's own class: what they compute is not known."""
+    unused: tuple[str, ...] = ()
+    """Stored arrays that nothing in the model reads: they are left out, and named in a warning."""
 
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""

@@ -60,14 +60,15 @@ class Module:
 
 def pair(layer: Layer, name: str, dtype: Dtype) -> list[Module]:
     """One module for a layer, or one for each cell where its cells differ too much for one."""
-    if layer.unknown is not None:
+    if not layer.parts:
         return [_passed_through(layer, layer.unknown, name, dtype)]
     difference = representability.difference(layer.parts)
     if not difference:
         return [_module(name, (layer,), layer.parts, dtype)]
     notes = [f"one module for each cell: {difference}"]
-    if any(part.direction == "backward" for part in layer.parts):
-        notes.append("the backward modules read x.flip(1), and their outputs are flipped back")
+    if representability.bidirectional(layer.parts):
+        axis = 0 if layer.facts.get("time_major") else 1
+        notes.append(f"the backward modules read x.flip({axis}), and their outputs are flipped back")
     return [
         _module(_joined(name, label), (layer,), (replace(part, direction="forward", depth=0),), dtype, (*notes,))
         for label, part in zip(_labels(layer.parts), layer.parts, strict=True)
@@ -108,13 +109,16 @@ def _module(
 ) -> Module:
     first, dummies = layers[0], _dummies(parts, dtype)
     target = _target(parts[0].cell, {piece.slot for piece in dummies})
+    if target and first.facts.get("single_step") and target.framework == "pytorch":
+        target = catalogue.layers("pytorch")[f"{target.spells}Cell"][0]
     if target is None:
         reason = NotRepresentable(f"torch.nn has no module for {parts[0].cell.name.replace('_', ' ')}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, dtype)
     reasons = list(representability.reasons(first, parts, target))
     constructor = _constructor(first, parts, exact=not reasons)
-    problems = (_refusal(first, reasons, target, constructor),) if reasons else ()
+    refusals = [_refusal(first, reasons, target, constructor)] if reasons else []
+    problems = (*refusals, *_stored_states(layers))
     if parts[0].flattened:
         target = channels_first(target, len(parts[0].flattened))
     tensors = tuple(_tensors(name, target, dummies))
@@ -139,8 +143,10 @@ def _constructor(layer: Layer, parts: Sequence[Part], *, exact: bool) -> str:
     if not parts[0].cell.recurrent:
         return advice.constructor(parts[0], layer.facts)
     if exact:
-        return advice.recurrent_constructor("nn", parts)
-    return advice.recurrent_constructor("converters.nn", parts) if representability.drop_in(layer, parts) else ""
+        return advice.recurrent_constructor("nn", parts, layer.facts)
+    if representability.drop_in(layer, parts):
+        return advice.recurrent_constructor("converters.nn", parts, layer.facts)
+    return ""
 
 
 def _refusal(layer: Layer, reasons: Sequence[str], target: Layout, constructor: str) -> NotRepresentable:
@@ -149,6 +155,18 @@ def _refusal(layer: Layer, reasons: Sequence[str], target: Layout, constructor: 
         way_out = f". {constructor} computes it, and convert(…, strict=False) (--no-strict) gives the weights it loads"
     text = f"{printable(layer.path)}: {'; '.join(reasons)}{way_out}"
     return NotRepresentable(text, layer=layer.path, layout=target.name)
+
+
+def _stored_states(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
+    """Initial states that the source stores: an argument of the module's call, for which a state_dict has no place."""
+    for layer in layers:
+        stored = [name for name in ("initial_h", "initial_c") if layer.facts.get(name) == "stored"]
+        if stored:
+            yield NotRepresentable(
+                f"{printable(layer.path)}: {' and '.join(stored)} are stored and not zero, and a state_dict has no "
+                "place for states: strict=False (--no-strict) gives the weights; pass the states in the call",
+                layer=layer.path,
+            )
 
 
 def _dummies(parts: Sequence[Part], dtype: Dtype) -> dict[Piece, Any]:
@@ -168,15 +186,17 @@ def _tensors(name: str, target: Layout, dummies: Mapping[Piece, Any]) -> Iterato
         yield Tensor(_joined(name, constant), (), np.dtype(np.int64))
 
 
-def _passed_through(layer: Layer, reason: ConversionError, name: str, dtype: Dtype) -> Module:
-    """A layer that no layout describes: its arrays under their own names, behind a problem."""
-    known = isinstance(reason, NotRepresentable | UnknownLayer | CoverageError | ShapeError)
-    problem = (type(reason) if known else UnknownLayer)(
-        f"{printable(layer.path)} ({printable(layer.kind)}): {reason}", layer=layer.path, array=reason.array
-    )
+def _passed_through(layer: Layer, reason: ConversionError | None, name: str, dtype: Dtype) -> Module:
+    """Arrays under their own names: PyTorch's parameters, or with a problem those of a layer that is not known."""
     tensors = tuple(
         Tensor(_joined(name, short), array.shape, dtype or array.dtype.newbyteorder("="))
         for short, array in own_names(layer).items()
     )
+    if reason is None:
+        return Module(name, (layer,), (), None, tensors, notes=("PyTorch's own parameters, under their own names",))
+    known = isinstance(reason, NotRepresentable | UnknownLayer | CoverageError | ShapeError)
+    problem = (type(reason) if known else UnknownLayer)(
+        f"{printable(layer.path)} ({printable(layer.kind)}): {reason}", layer=layer.path, array=reason.array
+    )
     notes = ("no layout describes it: its arrays pass through under their own names",)
-    return Module(name, (layer,), (), None, tensors, "", notes, (problem,))
+    return Module(name, (layer,), (), None, tensors, notes=notes, problems=(problem,))

@@ -71,7 +71,7 @@ def make_plan(
     else:
         chosen = list(checkpoint.layers)
         found = list(_all_modules(checkpoint, _stacks(checkpoint, stack or {}), rename or {}, dtype))
-    plan = Plan(checkpoint, tuple(found), dtype, strict, tuple(_warnings(chosen)))
+    plan = Plan(checkpoint, tuple(found), dtype, strict, (*_warnings(chosen), *_unused(checkpoint)))
     _check_keys(plan)
     return plan
 
@@ -130,3 +130,8 @@ def _warnings(layers: Sequence[Layer]) -> Iterator[str]:
                 f"{printable(layer.path) or 'the arrays'}: not told by the source, so assumed: {values}. "
                 f"State what is true with assume={{'{example}': …}} (--assume {example}=…)"
             )
+
+
+def _unused(checkpoint: Checkpoint) -> Iterator[str]:
+    for name in checkpoint.unused:
+        yield f"{printable(name)} is stored, and nothing in the model reads it: it is left out"

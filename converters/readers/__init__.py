@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from converters.checkpoint import Checkpoint
 from converters.readers import archive, hdf5
@@ -18,23 +19,22 @@ _STRANGERS = {
     b"\x80\x02": "a pickle, which is never loaded here",
     b"\x80\x04": "a pickle, which is never loaded here",
     b"\x80\x05": "a pickle, which is never loaded here",
-    b"\x08": "a protobuf file, perhaps ONNX, which this version does not read",
     b"\x1f\x8b": "a gzip archive: unpack it first",
     b"PK\x05\x06": "an empty zip archive",
     b"\x89HDF": "an HDF5 file with a damaged signature: was it transferred as text?",
 }
 
 
-def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str] | None = None) -> Checkpoint:
+def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
     """Read what is in a model file, without its data. Raises `CheckpointError` and its kinds."""
     try:
-        return _opened(path, assume or {})
+        return _opened(path, assume, weights)
     except ConversionError as error:
         error.path = error.path or os.fspath(path)
         raise
 
 
-def _opened(path: str | os.PathLike[str], assume: Mapping[str, str]) -> Checkpoint:
+def _opened(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
     from converters.readers import keras
 
     if os.path.isdir(path):
@@ -50,7 +50,15 @@ def _opened(path: str | os.PathLike[str], assume: Mapping[str, str]) -> Checkpoi
         if isinstance(index, dict) and "class_name" in index:
             raise UnreadableCheckpoint("this is a model's configuration alone: it holds no weights", path=source.path)
         return keras.read_shards(source, index, assume)
+    from converters.readers import onnx
+
+    if not _is_stranger(head) and onnx.is_model(source.view):
+        return onnx.read_file(source, weights)
     raise UnreadableCheckpoint(_stranger(head, source), path=source.path)
+
+
+def _is_stranger(head: bytes) -> bool:
+    return head.startswith(tuple(_STRANGERS))
 
 
 def _stranger(head: bytes, source: Source) -> str:

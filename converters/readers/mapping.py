@@ -80,7 +80,7 @@ def _layer(path: str, arrays: Arrays, framework: str, assume: Mapping[str, str])
     if len(cells) != 1:
         listed = ", ".join(f"{printable(name)} {shape}" for name, shape in shapes.items())
         what = (
-            f"fit several layers ({', '.join(sorted(layout.spells for layout, _, _ in fits))}): state reset_after"
+            f"fit several layers ({', '.join(sorted({layout.spells for layout, _, _ in fits}))}): state reset_after"
             if fits
             else "fit no layer"
         )
@@ -110,9 +110,10 @@ def _fitting(
 ) -> Iterator[tuple[Layout, tuple[str, ...], int]]:
     """Every layout whose arrays these are, with the directions and the number of layers that fit."""
     for layout in _layouts(framework):
-        if any(
-            option in stated and stated[option].lower() != str(value).lower() for option, value in layout.when.items()
-        ):
+        conditions = {
+            key: value for key, value in {**layout.implies, **layout.when}.items() if isinstance(value, bool | int)
+        }
+        if any(stated.get(option, str(value)).lower() != str(value).lower() for option, value in conditions.items()):
             continue
         for directions in (DIRECTIONS[:1], DIRECTIONS):
             for depth in range(1, _MOST_LAYERS + 1):

@@ -1,0 +1,63 @@
+"""ONNX: recurrent nodes and the layers around them, out of any exporter's graph.
+
+`model_file` bounds and parses, `graph` knows who makes and reads each value and what is constant, `folding` computes
+constants that exporters left to be computed, `recurrent`, `surroundings` and `loops` read layers, `chains` tells which
+feeds which, `layers` puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from converters.arrays import in_memory
+from converters.checkpoint import Checkpoint
+from converters.readers.onnx.functions import without_functions
+from converters.readers.onnx.graph import Scope
+from converters.readers.onnx.layers import read_graph
+from converters.readers.onnx.model_file import IN_MEMORY, Model, from_memory, open_model
+from converters.readers.onnx.wire import BYTES, fields
+from converters.readers.source import Source
+from layouts.errors import ConversionError, UnreadableCheckpoint, printable
+
+__all__ = ["is_model", "read_file", "read_model"]
+
+_VERSION, _GRAPH = 8, 7
+"""The first byte that exporters write, the tag of `ir_version`; and the number of a ModelProto's field `graph`."""
+
+
+def read_file(source: Source, weights: Mapping[str, Any]) -> Checkpoint:
+    """The layers of a model file; external data may stand beside it. `weights`: arrays for inputs of the graph."""
+    return _checkpoint(open_model(source), weights, source.path)
+
+
+def read_model(model: Any, weights: Mapping[str, Any]) -> Checkpoint:
+    """The layers of a ModelProto in memory."""
+    return _checkpoint(from_memory(model), weights, IN_MEMORY)
+
+
+def is_model(view: memoryview) -> bool:
+    """Whether bytes begin as exporters write a ModelProto, or are a protobuf message with a graph in its place."""
+    try:
+        known = ((number, wire) for number, wire, *_ in fields(view, 0, len(view)))
+        return view[0] == _VERSION or (_GRAPH, BYTES) in known
+    except UnreadableCheckpoint:
+        return False
+
+
+def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoint:
+    model = replace(model, proto=without_functions(model.proto))
+    root = Scope(model.proto.graph, model)
+
+    unknown = [name for name in weights if name not in root.inputs]
+    if unknown:
+        listed = ", ".join(map(printable, root.inputs)) or "none"
+        raise ConversionError(f"weights: the graph has no input {printable(unknown[0])!r}; its inputs: {listed}")
+    root.link({name: in_memory(name, np.asarray(array)) for name, array in weights.items()})
+    graph = read_graph(root)
+    producer = " ".join(filter(None, (model.proto.producer_name.strip(), model.proto.producer_version.strip())))
+    container = f"a graph written by {printable(producer)}" if producer else "a graph"
+    return Checkpoint(path, "onnx", f"opset {root.opset}", container, graph.layers, unused=graph.unused)

@@ -1,0 +1,299 @@
+"""The search for one step of a recurrent cell among the nodes of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from converters.arrays import Array, LazyArray
+from converters.readers.onnx.graph import Node, Scope
+from converters.readers.onnx.loop_body import origin, small
+from converters.readers.onnx.loop_cells import (
+    AGREES,
+    Assignment,
+    assignments,
+    difference,
+    functions,
+    options_of,
+    pieces_of,
+    random_weight,
+    states_of,
+)
+from converters.readers.onnx.loop_run import ELEMENTWISE, OVERHEAD, PRODUCTS, Machine, Unfit, Values
+from converters.readers.onnx.recurrent import is_zero
+from layouts import keras
+from layouts.cells import LSTM, Piece
+from layouts.reference import forward
+
+CUTS = ("Cast", "Gather", "Identity", "Slice", "Split", "Squeeze")
+"""Operators that take a step out of a sequence, or a value out of several."""
+_SHAPED = (*CUTS, "Reshape", "Transpose", "Unsqueeze")
+_ARITHMETIC = frozenset((*ELEMENTWISE, *PRODUCTS, "Slice", "Split", "Squeeze"))
+"""What a step consists of; anything else joins steps, or is another layer."""
+_MOST_NODES, _MOST_TRIED, _MOST_OTHERS, _DEEPEST = 80, 4, 5, 8
+_SAMPLES, _BATCH = 4, 2
+_BUDGET = 1 << 32
+"""Elements times the number of times that they are used: about five seconds."""
+
+
+class Use(NamedTuple):
+    """One product of a stored matrix with a value."""
+
+    node: Node
+    value: str
+    stored: str
+
+
+class CellStep(NamedTuple):
+    """One step that was proven: the cell, the names of what goes in and comes out, and its nodes."""
+
+    assignment: Assignment
+    options: Mapping[str, Any]
+    reads: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    nodes: tuple[Node, ...]
+
+
+class Stage:
+    """A graph, the products in it, and the random numbers that stand for its weights while they are looked at."""
+
+    def __init__(self, scope: Scope, covered: Set[Node]) -> None:
+        self.scope = scope
+        self.place = {node: number for number, node in enumerate(scope.nodes)}
+        self.uses = {use.node: use for use in _uses(scope, covered)}
+        self.random = np.random.default_rng(len(scope.nodes))
+        self._stand_ins: dict[str, Array] = {}
+        self._left = _BUDGET
+
+    def stand_in(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The random numbers for a stored array, the same every time."""
+        if name not in self._stand_ins:
+            self._stand_ins[name] = random_weight(self.random, shape)
+        return self._stand_ins[name]
+
+    def pay(self, effort: int) -> None:
+        """Take from what a graph may cost. Raises `Unfit` when it is used up."""
+        self._left -= effort
+        if self._left < 0:
+            raise Unfit("the graph has more that could be a recurrent step than can be looked at")
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a stored array; () where it is none."""
+        array = self.scope.constant(name)
+        return () if array is None else array.shape
+
+
+def _uses(scope: Scope, covered: Set[Node]) -> Iterator[Use]:
+    for node in scope.nodes:
+        if node.op in PRODUCTS and not node.domain and node not in covered and len(node.inputs) > 1:
+            value, matrix = node.inputs[:2]
+            if value and matrix and scope.is_constant(matrix):
+                yield Use(node, value, origin(scope, matrix).stored)
+
+
+def find_step(stage: Stage, recurrent: str, h: str, like: CellStep | None) -> CellStep | None:
+    """The step in which this matrix is multiplied with the state h; of the cell of another step, where one is given."""
+    _, lacking = _computable(stage, {h}, {recurrent})
+    products = dict.fromkeys(use for name in lacking if (use := _behind(stage, name)) is not None)
+    for use in list(products)[:_MOST_TRIED]:
+        if use.stored == recurrent:
+            continue
+        known, matrices = {h, use.value}, {recurrent, use.stored}
+        nodes, lacking = _computable(stage, known, matrices)
+        for cell in ("", *lacking[:_MOST_TRIED]):
+            full = _computable(stage, known | {cell}, matrices)[0] if cell else nodes
+            step = _proven(stage, full, (recurrent, use.stored), (h, use.value, cell), like)
+            if step is not None:
+                return step
+    return None
+
+
+def _computable(stage: Stage, known: Set[str], matrices: Set[str]) -> tuple[list[Node], list[str]]:
+    """The arithmetic that can be done with some values and constants, and the values that come next to it."""
+    scope, have = stage.scope, set(known)
+    found: set[Node] = set()
+    lacking: dict[str, None] = {}
+    waiting = [reader for name in known for reader in scope.readers(name)]
+    while waiting and len(found) < _MOST_NODES:
+        node = waiting.pop(0)
+        if node in found or node not in stage.place or not _is_arithmetic(stage, node, matrices):
+            continue
+        missing = [name for name in node.inputs if name and name not in have and not scope.is_constant(name)]
+        lacking.update(dict.fromkeys(missing))
+        if not missing:
+            found.add(node)
+            have.update(filter(None, node.outputs))
+            waiting += [reader for name in node.outputs if name for reader in scope.readers(name)]
+    return sorted(found, key=lambda node: stage.place[node]), [name for name in lacking if name not in have]
+
+
+def _is_arithmetic(stage: Stage, node: Node, matrices: Set[str]) -> bool:
+    """Whether a node can belong to a step with these matrices."""
+    if node.domain or node.op not in _ARITHMETIC:
+        return False
+    if node.op not in PRODUCTS:
+        return True
+    use = stage.uses.get(node)
+    return use is not None and (use.stored in matrices or any(_is_rest(stage, one, use.stored) for one in matrices))
+
+
+def _is_rest(stage: Stage, recurrent: str, stored: str) -> bool:
+    """Whether a matrix has the columns that a recurrent matrix of two gates lacks."""
+    shape = stage.shape(recurrent)
+    return len(shape) == 2 and shape[1] == 2 * shape[0] and stage.shape(stored) == (shape[0], shape[0])
+
+
+def _behind(stage: Stage, name: str) -> Use | None:
+    """The product that a value is, or is cut out of, or that only constants were added to."""
+    for _ in range(_DEEPEST):
+        node = stage.scope.producer(name)
+        if node is None or node.domain or node in stage.uses:
+            return stage.uses.get(node) if node is not None else None
+        lacking = [one for one in node.inputs if one and not stage.scope.is_constant(one)]
+        if node.op not in (*CUTS, "Add") or len(lacking) != 1:
+            return None
+        (name,) = lacking
+    return None
+
+
+def _proven(
+    stage: Stage, nodes: list[Node], matrices: tuple[str, str], names: tuple[str, str, str], like: CellStep | None
+) -> CellStep | None:
+    """The cell that gives the same as these nodes, with the names that hold its new states."""
+    (recurrent, kernel), (h, x, cell) = matrices, names
+    constants = Constants(stage, nodes, set(names))
+    if recurrent not in constants.shapes or kernel not in constants.shapes:
+        return None
+    tried = list(_assigned(constants.shapes, kernel, recurrent, like))
+    tried = [one for one in tried if not (cell and states_of(one) == 1)]
+    samples = _samples(stage, nodes, constants, names, (constants.shapes[kernel][0], constants.shapes[recurrent][0]))
+    for one in tried:
+        before = (h, cell or h)[: states_of(one)]
+        pieces = pieces_of(one, constants.stand_ins)
+        for options in options_of(one.layout, functions(nodes)) if like is None else [like.options]:
+            stage.pay(sum(array.size for array in pieces.values()) + OVERHEAD)
+            after = _after(one, pieces, options, samples, x, before, nodes)
+            if after:
+                return CellStep(one, options, x, before, after, tuple(nodes))
+    return None
+
+
+def _samples(
+    stage: Stage, nodes: list[Node], constants: Constants, names: tuple[str, str, str], sizes: tuple[int, int]
+) -> list[Values]:
+    """What the nodes make of random inputs and states, several times."""
+    (h, x, cell), (inputs, units) = names, sizes
+    size = sum(array.size for array in constants.values.values())
+    machine = Machine(nodes, size)
+    samples: list[Values] = []
+    for _ in range(_SAMPLES):
+        stage.pay(size + OVERHEAD * len(nodes))
+        known = {name: stage.random.standard_normal((_BATCH, units)) for name in filter(None, (h, cell))}
+        samples.append(machine.run(constants.values | known | {x: stage.random.standard_normal((_BATCH, inputs))}))
+    return samples
+
+
+class Constants:
+    """The constants that nodes read: arrays that can be weights, with random numbers in their places, and the rest."""
+
+    def __init__(self, stage: Stage, nodes: Sequence[Node], known: Set[str]) -> None:
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.stand_ins: dict[str, Array] = {}
+        self.values: Values = {}
+        read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in known)
+        for name in read:
+            constant = stage.scope.constant(name)
+            if constant is not None and (not constant.is_floating or constant.size == 1):
+                self.values[name] = small(constant)
+            elif constant is not None:
+                self._weight(stage, name, constant)
+
+    def _weight(self, stage: Stage, name: str, constant: LazyArray) -> None:
+        part = origin(stage.scope, name)
+        whole = stage.scope.constant(part.stored) or constant
+        self.shapes[part.stored] = whole.shape
+        self.stand_ins[part.stored] = stage.stand_in(part.stored, whole.shape)
+        self.values[name] = part.of(self.stand_ins[part.stored])
+
+
+def _assigned(
+    shapes: Mapping[str, tuple[int, ...]], kernel: str, recurrent: str, like: CellStep | None
+) -> Iterator[Assignment]:
+    """The layouts that two matrices and some of the other arrays make; that of another step, where one is given."""
+    if like is not None:
+        if all(name in shapes for names in like.assignment.roles.values() for name in names):
+            yield like.assignment
+        return
+    others = [name for name in shapes if name not in (kernel, recurrent)][:_MOST_OTHERS]
+    units, width = shapes[recurrent]
+    if width == 2 * units:
+        yield from _in_two(shapes, kernel, recurrent, others)
+    for count in range(min(len(others), 2), -1, -1):
+        for some in combinations(others, count):
+            for one in assignments({name: shapes[name] for name in (kernel, recurrent, *some)}):
+                if one.roles["kernel"] == (kernel,) and one.roles["recurrent_kernel"] == (recurrent,):
+                    yield one
+
+
+def _in_two(
+    shapes: Mapping[str, tuple[int, ...]], kernel: str, recurrent: str, others: Sequence[str]
+) -> Iterator[Assignment]:
+    """A GRU that resets before its product, whose recurrent matrix is stored as columns of z and r, and those of n."""
+    inputs, units = shapes[kernel][0], shapes[recurrent][0]
+    for rest in (name for name in others if shapes[name] == (units, units)):
+        matrices = {"kernel": (kernel,), "recurrent_kernel": (recurrent, rest)}
+        for bias in (name for name in others if shapes[name] == (3 * units,)):
+            yield Assignment(keras.GRU_BEFORE, matrices | {"bias": (bias,)}, inputs, units)
+        yield Assignment(keras.GRU_BEFORE, matrices, inputs, units)
+
+
+def _after(
+    one: Assignment,
+    pieces: Mapping[Piece, Array],
+    options: Mapping[str, Any],
+    samples: Sequence[Values],
+    reads: str,
+    before: tuple[str, ...],
+    nodes: Sequence[Node],
+) -> tuple[str, ...]:
+    """The values that are the new states in every sample; () where there are none."""
+    candidates = [[name for node in nodes for name in node.outputs if name] for _ in before]
+    for sample in samples:
+        initial = tuple(sample[name] for name in before)
+        with np.errstate(all="ignore"):
+            _, after = forward(one.layout.cell, pieces, sample[reads][:, None], options=options, initial=initial)
+        for number, found in enumerate(after):
+            candidates[number] = [n for n in candidates[number] if difference(found, sample[n]) <= AGREES]
+        if not all(candidates):
+            return ()
+    return tuple(names[-1] for names in candidates)
+
+
+def is_told_apart(stage: Stage, step: CellStep) -> bool:
+    """Whether it is sure which value is the state of a single step, and which one the input.
+
+    The equation of an LSTM treats them alike where they are of one size. The state comes from where the cell comes
+    from: from the same value, or from a value of the same kind.
+    """
+    if step.assignment.layout.cell is not LSTM or step.assignment.inputs != step.assignment.units:
+        return True
+    h, x, c = (_source(stage, name) for name in (step.before[0], step.reads, step.before[1]))
+    return h == c != x or (h[0] == c[0] != x[0] and x != c)
+
+
+def _source(stage: Stage, name: str) -> tuple[str, str]:
+    """The kind of value that a value is cut out of, and which one it is."""
+    for _ in range(_DEEPEST):
+        node = stage.scope.producer(name)
+        if node is None:
+            return ("input" if stage.scope.is_input(name) else "stored"), name
+        if is_zero(node, name):
+            return "zero", ""
+        if node.domain or node.op not in _SHAPED:
+            break
+        name = node.input(0)
+    return "computed", name
