@@ -54,8 +54,8 @@ def load(module: Module, tensors: Tensors, dtype: torch.dtype) -> nn.Module:
     call = f"dict({module.constructor})" if "depthwise=" in module.constructor else module.constructor
     built = eval(call, {"nn": nn, "converters": converters})
     built = nn.ModuleDict(built) if isinstance(built, dict) else built
-    prefix = f"{module.name}."
-    own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    prefix = f"{module.name}." if module.name else ""
+    own = {tensor.key.removeprefix(prefix): tensors[tensor.key] for tensor in module.tensors}
     built.to(dtype).load_state_dict(own, strict=True)
     return built.eval()
 

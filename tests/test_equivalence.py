@@ -27,7 +27,7 @@ import converters
 from converters.checkpoint import Layer
 from converters.planning import Plan
 
-CASES = sorted((ROOT / "fixtures").glob("*/*/case.json"))
+CASES = sorted(set((ROOT / "fixtures").glob("*/*/case.json")) - set((ROOT / "fixtures").glob("onnx_*/*/case.json")))
 
 
 def described(path: Path) -> dict[str, Any]:

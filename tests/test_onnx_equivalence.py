@@ -1,0 +1,154 @@
+"""Files by the real exporters: every layer, loaded strictly and run on what its node read, gives what its node gave.
+
+And what an exporter wrote and this library read are the bits that the module or the Keras layer held.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import ROOT
+from equivalence import assert_close
+from onnx_runs import cast, constants, outputs
+
+import converters
+from converters.planning import Plan
+
+Array = np.ndarray[Any, Any]
+
+CASES = sorted((ROOT / "fixtures").glob("onnx_*/*/case.json"))
+PARAMS = [pytest.param(case, id=str(case.parent.relative_to(ROOT / "fixtures"))) for case in CASES]
+
+
+@cache
+def described(case: Path) -> dict[str, Any]:
+    return json.loads(case.read_text())
+
+
+@cache
+def planned(file: Path) -> Plan:
+    return converters.plan(file, strict=False)
+
+
+@cache
+def converted(file: Path) -> dict[str, torch.Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", converters.ConversionWarning)
+        return converters.convert(file, strict=False)
+
+
+def files(case: Path) -> Iterator[Path]:
+    yield from (case.parent / name for name in described(case)["files"] if name.endswith(".onnx"))
+
+
+@pytest.mark.parametrize("case", PARAMS)
+def test_every_layer_gives_what_its_node_gave(case: Path, measured: Any) -> None:
+    io = np.load(case.parent / "io.npz")
+    recorded = {key.partition("/")[2]: io[key] for key in io if key.startswith(("in/", "value/"))}
+    compared = 0
+    for file in files(case):
+        model = onnx.load(file)
+        values = cast(model, constants(model) | recorded)
+        for module in planned(file).modules:
+            facts = module.layers[0].facts
+            if not module.constructor or facts["reads"] not in values or facts.get("masked"):
+                continue
+            for name, found in outputs(module, converted(file), values, model):
+                if name in recorded:
+                    expected = recorded[name].reshape(found.shape)
+                    tolerance = described(case)["tolerance"] * max(1.0, float(np.abs(expected).max()))
+                    error = assert_close(found, expected, tolerance, f"{module.path} {name}")
+                    measured(f"{case.parent.name} {module.path} {name}", error)
+                    compared += 1
+    if not compared:
+        pytest.skip("no value of a layer was recorded: it is inside a Loop or an If, or the layer is masked or refused")
+
+
+UNROLLED = ("lstm_cell", "gru_cell", "rnn", "single_step", "unrolled", "stacked_cells")
+"""Cases whose steps stand in the graph one by one, so that weights are those of products and sums."""
+
+GIVEN = ROOT / "fixtures" / "onnx_torch" / "no_weights" / "case.json"
+
+
+def beside(kind: str) -> list[Any]:
+    """The cases that keep the framework's own weights, but those of cells in steps, and of weights that are inputs."""
+    left = (*UNROLLED, GIVEN.parent.name)
+    return [p for p in PARAMS if kind in described(p.values[0]) and p.values[0].parent.name not in left]
+
+
+def stored_bits(case: Path) -> set[tuple[tuple[int, ...], bytes]]:
+    """Shape and bits of every converted tensor; NumPy keeps bfloat16 as float32."""
+    tensors = [tensor for file in files(case) for tensor in converted(file).values()]
+    floating = [t.float() if t.dtype == torch.bfloat16 else t for t in tensors if t.is_floating_point()]
+    return {(tuple(t.shape), t.contiguous().view(torch.uint8).numpy().tobytes()) for t in floating}
+
+
+@pytest.mark.parametrize("case", beside("state_dict"))
+def test_recurrent_weights_have_the_bits_of_the_module(case: Path) -> None:
+    own = np.load(case.parent / described(case)["state_dict"])
+    recurrent = {key: own[key] for key in own if "weight_ih" in key or "weight_hh" in key or "bias_" in key}
+    found = stored_bits(case)
+    assert recurrent
+    assert not [key for key, array in recurrent.items() if (array.shape, array.tobytes()) not in found]
+
+
+@pytest.mark.parametrize("name", ["onnx_torch/not_folded", "onnx_torch/gru_not_folded", "onnx_dynamo/large_weight"])
+def test_names_of_pytorch_in_the_graph_are_the_keys(name: str) -> None:
+    case = ROOT / "fixtures" / name / "case.json"
+    own = np.load(case.parent / described(case)["state_dict"])
+    assert list(converters.convert(case.parent / "model.onnx")) == list(own)
+
+
+def test_weights_that_are_inputs_of_the_graph_are_given() -> None:
+    own = dict(np.load(GIVEN.parent / "state_dict.npz"))
+    with pytest.raises(converters.CoverageError, match="pass weights="):
+        converters.convert(GIVEN.parent / "model.onnx")
+    made = converters.convert(GIVEN.parent / "model.onnx", weights=own)
+    assert {key: tuple(tensor.shape) for key, tensor in made.items()} == {key: own[key].shape for key in own}
+    assert all(np.array_equal(made[key].numpy(), own[key]) for key in own)
+
+
+def keras_tensors(arrays: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+    """The tensors of one recurrent Keras layer from its own arrays; nothing for a layer of another kind."""
+    names = ("kernel", "recurrent_kernel", "bias")
+    kernel, recurrent = (arrays.get(key, np.zeros(())) for key in ("0", "1"))
+    if kernel.ndim != 2 or recurrent.ndim != 2 or kernel.shape[1] != recurrent.shape[1]:
+        return {}
+    found: dict[str, torch.Tensor] = {}
+    each = len(arrays) // 2 if len(arrays) in (4, 6) else len(arrays)
+    for start in range(0, len(arrays), each):
+        layer = {name: arrays[str(start + k)] for k, name in zip(range(each), names, strict=False)}
+        gru = kernel.shape[1] == 3 * recurrent.shape[0]
+        two = "bias" in layer and layer["bias"].ndim == 2
+        assume = {"activation": "tanh", "recurrent_activation": "sigmoid"} | ({"reset_after": str(two)} if gru else {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", converters.ConversionWarning)
+            made = converters.convert(layer, framework="keras", assume=assume, strict=False)
+        found |= {f"{start}{key}": tensor for key, tensor in made.items()}
+    return found
+
+
+@pytest.mark.parametrize("case", beside("weights"))
+def test_recurrent_weights_have_the_bits_of_the_keras_layer(case: Path) -> None:
+    own = np.load(case.parent / described(case)["weights"])
+    layers: dict[str, dict[str, Array]] = {}
+    for key in own:
+        layer, _, number = key.rpartition("/")
+        layers.setdefault(layer, {})[number] = own[key]
+    expected = {f"{name}.{key}": t for name, arrays in layers.items() for key, t in keras_tensors(arrays).items()}
+    found = stored_bits(case)
+    assert expected
+    assert not [key for key, t in expected.items() if (tuple(t.shape), t.contiguous().numpy().tobytes()) not in found]
+
+
+def test_the_fixtures_are_there() -> None:
+    assert len({case.parent.parent.name for case in CASES}) == 4
