@@ -64,7 +64,7 @@ def pair(layer: Layer, name: str, dtype: Dtype) -> list[Module]:
         return [_passed_through(layer, layer.unknown, name, dtype)]
     difference = representability.difference(layer.parts)
     if not difference:
-        return [_module(name, (layer,), layer.parts, dtype)]
+        return [_module(name, (layer,), layer.parts, dtype, tuple(_stackable(layer)))]
     notes = [f"one module for each cell: {difference}"]
     if representability.bidirectional(layer.parts):
         axis = 0 if layer.facts.get("time_major") else 1
@@ -73,6 +73,13 @@ def pair(layer: Layer, name: str, dtype: Dtype) -> list[Module]:
         _module(_joined(name, label), (layer,), (replace(part, direction="forward", depth=0),), dtype, (*notes,))
         for label, part in zip(_labels(layer.parts), layer.parts, strict=True)
     ]
+
+
+def _stackable(layer: Layer) -> Iterator[str]:
+    """Where a graph has a node for each layer of a stack: how to make one module of them."""
+    if "stacks_on" in layer.facts:
+        before, own = (printable(module_name(path)) for path in (layer.facts["stacks_on"], layer.path))
+        yield f"reads exactly what {before} gives: --stack NAME={before},{own} makes one module with num_layers of them"
 
 
 def stack(members: Sequence[Layer], name: str, dtype: Dtype) -> Module:

@@ -86,7 +86,9 @@ def _recurrent_notes(layer: Layer, facts: Facts) -> Iterator[str]:
         yield "return_state: the states are h_n (and c_n), with an axis for layer and direction in front"
     if facts.get("recurrent_dropout"):
         yield "recurrent_dropout acts in training only and has no counterpart in torch.nn"
-    if facts.get("time_major"):
+    if facts.get("single_step"):
+        yield "its weights carry the names of a cell, which computes one step: call it for each step"
+    elif facts.get("time_major"):
         yield "time_major: reads (time, batch, input), as the module does with batch_first=False"
 
 

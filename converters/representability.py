@@ -119,6 +119,8 @@ def unstackable(members: Sequence[Layer]) -> str:
             continue
         if bool(layer.facts.get("time_major")) != bool(before.facts.get("time_major")):
             return f"of {before.path} and {layer.path} one has the time first, and the other the batch"
+        if layer.facts.get("sequence_lens") != before.facts.get("sequence_lens"):
+            return f"of {before.path} and {layer.path} only one is given the lengths of the sequences"
         fed_by = layer.facts.get("fed_by")
         if fed_by is not None and fed_by != (before.path,):
             return f"{layer.path} reads from {', '.join(fed_by) or 'the input'}, not from {before.path} alone"

@@ -78,18 +78,17 @@ def _sizes(part: Part) -> str:
 
 
 def _arrays(layer: Layer) -> Iterable[str]:
-    for array in layer.stored():
-        short = array.name.removesuffix(":0").rpartition("/")[2]
-        yield f"{printable(short)} {'×'.join(map(str, array.shape)) or 'scalar'} {array.dtype}"
+    for name, array in (pair for arrays in (layer.arrays, *(p.arrays for p in layer.parts)) for pair in arrays.items()):
+        yield f"{printable(name)} {'×'.join(map(str, array.shape)) or 'scalar'} {array.dtype}"
 
 
 def _options(layer: Layer) -> Iterable[str]:
     if layer.unknown:
         yield " ".join(str(layer.unknown).split())
         return
-    options = dict(layer.parts[0].options)
+    options = dict(layer.parts[0].options) if layer.parts else {}
     for key, value in (options | dict(layer.facts)).items():
-        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by", "rank", "reads", "gives"):
+        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by", "rank", "reads", "gives", "stacks_on"):
             yield f"{key}={printable(value)}" + (" (assumed)" if key in layer.assumed else "")
     if layer.inferred:
         yield f"inferred: {layer.inferred}"

@@ -17,10 +17,16 @@ _TELLING = (0, 1, 2, 3, 8, 0x10, 0x11, 0x7F, 0x80, 0xFE, 0xFF)
 
 
 def structure(path: Path) -> list[Span]:
-    """The ranges of a file outside its arrays: headers, trees, heaps, attributes, a zip's directory."""
+    """The ranges of a file outside its arrays: headers, trees, heaps, attributes, a zip's directory, a graph."""
+    content = path.read_bytes()
+    data = _onnx_arrays(content) if path.suffix == ".onnx" else _hdf5_arrays(content)
+    edges = [0, *(edge for span in sorted(data) for edge in span), len(content)]
+    return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+
+
+def _hdf5_arrays(content: bytes) -> list[Span]:
     import h5py
 
-    content = path.read_bytes()
     begin = max(0, content.find(b"\x89HDF\r\n\x1a\n"))
     data: list[Span] = []
 
@@ -32,8 +38,21 @@ def structure(path: Path) -> list[Span]:
     if begin or content.startswith(b"\x89HDF"):
         with h5py.File(BytesIO(content[begin:]), "r") as file:
             file.visititems(visit)
-    edges = [0, *(edge for span in sorted(data) for edge in span), len(content)]
-    return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+    return data
+
+
+def _onnx_arrays(content: bytes) -> list[Span]:
+    """Where the raw data of the outermost graph's tensors stand; equal ones follow each other in the file."""
+    import onnx
+
+    data: list[Span] = []
+    at = 0
+    for tensor in onnx.ModelProto.FromString(content).graph.initializer:
+        start = content.find(tensor.raw_data, at) if len(tensor.raw_data) > 64 else -1
+        if start >= 0:
+            at = start + len(tensor.raw_data)
+            data.append((start, at))
+    return data
 
 
 def _place(chance: random.Random, spans: list[Span]) -> int:
@@ -87,6 +106,8 @@ def _victims(source: Path) -> Iterator[Path]:
     yield source
     if source.name.endswith(".weights.json"):
         yield from sorted(source.parent.glob("*.weights.h5"))
+    if source.suffix == ".onnx":
+        yield from sorted(source.parent.glob("*.data"))
 
 
 def outcome(source: Path, folder: Path, seed: int, spans: list[list[int]] | None) -> dict[str, Any]:

@@ -29,6 +29,11 @@ FIXTURES = [
     "keras3/bidirectional/model.h5",
     "keras3/bfloat16/model.keras",
     "keras3/sharded/model.weights.json",
+    "onnx_torch/lstm_stacked/model.onnx",
+    "onnx_torch/not_folded/model.onnx",
+    "onnx_dynamo/external_data/model.onnx",
+    "onnx_keras/gru_reset_after/model.onnx",
+    "onnx_tf2onnx/nested/model.onnx",
 ]
 BUILT = [
     hostile.odd.superblock_3,

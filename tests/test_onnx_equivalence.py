@@ -150,5 +150,28 @@ def test_recurrent_weights_have_the_bits_of_the_keras_layer(case: Path) -> None:
     assert not [key for key, t in expected.items() if (tuple(t.shape), t.contiguous().numpy().tobytes()) not in found]
 
 
+STACKS = [
+    ("onnx_torch/lstm_stacked", "lstm."),
+    ("onnx_torch/lstm_bidirectional", ""),
+    ("onnx_torch/gru_stacked_bidirectional", ""),
+    ("onnx_torch/lstm_opset9", "lstm."),
+    ("onnx_dynamo/lstm_stacked", "lstm."),
+    ("onnx_dynamo/gru_bidirectional", ""),
+    ("onnx_dynamo/bfloat16", "lstm."),
+]
+
+
+@pytest.mark.parametrize(("name", "prefix"), STACKS)
+def test_a_node_for_each_layer_becomes_the_module_that_was_exported(name: str, prefix: str) -> None:
+    case = ROOT / "fixtures" / name / "case.json"
+    own = np.load(case.parent / described(case)["state_dict"])
+    expected = {key.removeprefix(prefix): own[key] for key in own if "weight_ih" in key or "weight_hh" in key}
+    members = [layer.path for layer in converters.read(case.parent / "model.onnx").layers if layer.recurrent]
+    made = converters.convert(case.parent / "model.onnx", stack={"whole": members})
+    found = {key.removeprefix("whole."): made[key].float().numpy() for key in made if key.startswith("whole.weight")}
+    assert len(members) == 2 and list(found) == list(expected)
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
 def test_the_fixtures_are_there() -> None:
     assert len({case.parent.parent.name for case in CASES}) == 4

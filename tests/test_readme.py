@@ -28,6 +28,7 @@ FILES = {
     "weights.h5": "keras2/lstm_sigmoid/weights.h5",
     "old.h5": "keras2/lstm_hard_sigmoid/model.h5",
     "model.keras": "keras3/bidirectional/model.keras",
+    "model.onnx": "onnx_torch/lstm_stacked/model.onnx",
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 

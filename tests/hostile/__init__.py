@@ -20,14 +20,22 @@ from . import (
     hdf5_names,
     hdf5_storage,
     hdf5_types,
+    onnx_bytes,
+    onnx_data,
+    onnx_graphs,
+    onnx_odd,
+    onnx_recurrent,
     others,
 )
 from .cases import Case, Kind
 from .odd import SOUND
 
-__all__ = ["CASES", "SOUND", "Case", "Kind"]
+SOUND_ONNX = onnx_odd.SOUND
+__all__ = ["CASES", "SOUND", "SOUND_ONNX", "Case", "Kind"]
 
-PARTS = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names, archives, configs, others)
+HDF5 = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names)
+ONNX = (onnx_bytes, onnx_data, onnx_graphs, onnx_recurrent)
+PARTS = (*HDF5, archives, configs, *ONNX, others)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):

@@ -7,26 +7,32 @@ feeds which, `layers` puts them together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from converters.arrays import in_memory
-from converters.checkpoint import Checkpoint
+from converters.checkpoint import Checkpoint, Layer
 from converters.readers.onnx.functions import without_functions
 from converters.readers.onnx.graph import Scope
 from converters.readers.onnx.layers import read_graph
 from converters.readers.onnx.model_file import IN_MEMORY, Model, from_memory, open_model
+from converters.readers.onnx.skeleton import what_else
 from converters.readers.onnx.wire import BYTES, fields
 from converters.readers.source import Source
-from layouts.errors import ConversionError, UnreadableCheckpoint, printable
+from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 __all__ = ["is_model", "read_file", "read_model"]
 
 _VERSION, _GRAPH = 8, 7
 """The first byte that exporters write, the tag of `ir_version`; and the number of a ModelProto's field `graph`."""
+
+
+_FIRST = 10_000
+"""The graph stands among so many fields of the outermost message."""
 
 
 def read_file(source: Source, weights: Mapping[str, Any]) -> Checkpoint:
@@ -42,10 +48,19 @@ def read_model(model: Any, weights: Mapping[str, Any]) -> Checkpoint:
 def is_model(view: memoryview) -> bool:
     """Whether bytes begin as exporters write a ModelProto, or are a protobuf message with a graph in its place."""
     try:
-        known = ((number, wire) for number, wire, *_ in fields(view, 0, len(view)))
-        return view[0] == _VERSION or (_GRAPH, BYTES) in known
+        known = ((number, wire) for number, wire, *_ in islice(fields(view, 0, len(view)), _FIRST))
+        return view[0] == _VERSION or bool(what_else(view)) or (_GRAPH, BYTES) in known
     except UnreadableCheckpoint:
         return False
+
+
+def _check_amount(layers: Sequence[Layer], model: Model) -> None:
+    """Arrays that several layers share are written as often: no small file may become a large one by that."""
+    amount = sum(array.size * array.dtype.itemsize for layer in layers for array in layer.stored())
+    if amount > (64 << 20) + 32 * model.stored():
+        raise UnsafeCheckpoint(
+            f"too large: its {len(layers)} layers take {amount} bytes, and {model.stored()} are stored"
+        )
 
 
 def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoint:
@@ -58,6 +73,9 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoi
         raise ConversionError(f"weights: the graph has no input {printable(unknown[0])!r}; its inputs: {listed}")
     root.link({name: in_memory(name, np.asarray(array)) for name, array in weights.items()})
     graph = read_graph(root)
+    if not graph.layers:
+        raise UnreadableCheckpoint("the graph has no layer with weights")
+    _check_amount(graph.layers, model)
     producer = " ".join(filter(None, (model.proto.producer_name.strip(), model.proto.producer_version.strip())))
     container = f"a graph written by {printable(producer)}" if producer else "a graph"
     return Checkpoint(path, "onnx", f"opset {root.opset}", container, graph.layers, unused=graph.unused)

@@ -61,6 +61,8 @@ def _between(node: Node) -> tuple[list[Node], set[str]]:
             waiting += [one for one in made_by.inputs if one]
     if len(found) > _MOST:
         return [], set()
+    if not found:
+        return [], sources
     order = {one: number for number, one in enumerate(node.scope.nodes)}
     return sorted((one for one in found if one in order), key=lambda one: order[one]), sources
 

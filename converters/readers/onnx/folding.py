@@ -78,7 +78,7 @@ def _check_size(node: Node, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Non
 
 def _inferred(node: Node, inputs: Mapping[str, LazyArray]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """The shapes and dtypes of what a node makes, by ONNX's shape inference; nothing where that cannot tell."""
-    from onnx import defs, helper, numpy_helper, shape_inference
+    from onnx import checker, defs, helper, numpy_helper, shape_inference
 
     data = {}
     for one, array in inputs.items():
@@ -90,7 +90,7 @@ def _inferred(node: Node, inputs: Mapping[str, LazyArray]) -> dict[str, tuple[tu
         opsets = [helper.make_opsetid("", node.scope.opset)]
         found = shape_inference.infer_node_outputs(schema, node.proto, types, data, opset_imports=opsets)
         known = {name: _type(proto) for name, proto in found.items()}
-    except (*FAILURES, defs.SchemaError, shape_inference.InferenceError):
+    except (*FAILURES, checker.ValidationError, defs.SchemaError, shape_inference.InferenceError):
         return {}
     return {name: both for name, both in known.items() if both is not None}
 

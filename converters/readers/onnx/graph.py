@@ -6,12 +6,14 @@ Loop or a Scan does not define itself are those of the graph around it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from converters.arrays import LazyArray, in_memory
+from converters.readers.onnx.attributes import values
 from layouts.errors import UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 
 _STANDARD = ("", "ai.onnx")
+_TEXT = 8
+"""The data type of text."""
 _DEEPEST, _MOST_NODES = 200, 10_000
 """A constant that is computed through more nodes than this is not folded: files with weights need a few dozen."""
 
@@ -59,7 +63,7 @@ class Node:
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
         """Integers, floats, strings, lists of them, and tensors as messages; no graphs."""
-        return {a.name: _value(a) for a in self.proto.attribute if a.name not in self.subgraphs}
+        return values(self.proto, self.scope.opset, self.domain)
 
     def input(self, number: int) -> str:
         """The name of an input, '' where it is absent."""
@@ -73,7 +77,8 @@ class Node:
     def called(self) -> str:
         """As messages name it: its own name, or else what it makes."""
         own = self.name or next(filter(None, self.outputs), "")
-        return f"{printable(own)} ({printable(self.op)})" if own else printable(self.op)
+        op = printable(f"{self.domain}.{self.op}" if self.domain else self.op)
+        return f"{printable(own)} ({op})" if own else op
 
 
 class Scope:
@@ -107,9 +112,8 @@ class Scope:
         return node
 
     def _check_names(self) -> None:
-        names = [tensor.name for tensor in self._graph.initializer]
-        twice = len(set(names)) < len(names) and next(name for name in names if names.count(name) > 1)
-        both = twice or next((name for name in (*names, *self.inputs) if name in self._made), "")
+        counted = Counter([*(tensor.name for tensor in self._graph.initializer), *self.inputs])
+        both = next((name for name, count in counted.items() if count > 1 or name in self._made), "")
         if both:
             raise UnsafeCheckpoint(f"the value {printable(both)} is defined twice in the graph", array=both)
 
@@ -203,7 +207,7 @@ class Scope:
         if name in self._given:
             return self._given[name]
         if name in self._stored:
-            return self.model.tensor(self._stored[name])
+            return _numbers(self._stored[name], self.model)
         node = self._made[name]
         if node.op == "Constant":
             return _constant_node(node, self.model)
@@ -240,20 +244,12 @@ class Scope:
         return found
 
 
-def _value(attribute: Any) -> Any:
-    from onnx import helper
-
-    if attribute.HasField("g") or attribute.graphs:
-        return None
-    value = helper.get_attribute_value(attribute)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, list | tuple) and value and isinstance(value[0], bytes):
-        return [one.decode("utf-8", "replace") for one in value]
-    return value if isinstance(value, int | float) or not hasattr(value, "__len__") else list(value)
-
-
 _PLAIN = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}
+
+
+def _numbers(tensor: TensorProto, model: Model) -> LazyArray | None:
+    """A stored array; None for text, which many a sound file stores and no weight is."""
+    return None if tensor.data_type == _TEXT else model.tensor(tensor)
 
 
 def _constant_node(node: Node, model: Model) -> LazyArray | None:
@@ -262,7 +258,7 @@ def _constant_node(node: Node, model: Model) -> LazyArray | None:
 
     tensor: TensorProto | None = node.attributes.get("value")
     if tensor is not None:
-        return model.tensor(tensor)
+        return _numbers(tensor, model)
     for key, kind in _PLAIN.items():
         if key in node.attributes:
             return in_memory(node.output(0), np.asarray(node.attributes[key], kind))

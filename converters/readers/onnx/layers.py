@@ -40,7 +40,7 @@ def read_graph(root: Scope) -> Graph:
     found = _stacked(_without_echoes(_once(_found(root))))
     rest, unused = _rest(root, found)
     place = {node: number for number, node in enumerate(root.walk())}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     named = {}
     for one in sorted([*found, *rest], key=lambda one: place[one.nodes[0]]):
         named[one.nodes[0]] = replace(one.layer, path=one.layer.path or names.unique(_candidates(one), taken))
@@ -184,12 +184,14 @@ def _candidates(found: Found) -> Iterator[str]:
 
 
 def _fed(named: Mapping[Node, Layer]) -> Iterator[Layer]:
-    """The layers, each recurrent one with the path of the layer whose outputs it reads."""
+    """The layers, each recurrent one with the path of the layer whose outputs it reads, and whether it stacks on it."""
     for node, layer in named.items():
         if layer.recurrent and node.op in OPERATORS:
             source = chains.feeder(node)
             before = named.get(source) if source is not None else None
             layer = replace(layer, facts={**layer.facts, "fed_by": (before.path,) if before is not None else ()})
+            if before is not None and not representability.unstackable([before, layer]):
+                layer = replace(layer, facts={**layer.facts, "stacks_on": before.path})
         yield layer
 
 
@@ -239,7 +241,8 @@ def _last_readers(scope: Scope, name: str) -> Iterator[Node]:
 def _unread(node: Node, arrays: Mapping[str, LazyArray]) -> Found:
     """A node of which no layout knows what it does with the arrays that it reads."""
     what = ", ".join(printable(name) for name in arrays)
-    problem = UnknownLayer(f"no layout describes this node, which reads {what}")
+    domain = f" of {printable(node.domain)}" if node.domain else ""
+    problem = UnknownLayer(f"no layout describes this node{domain}, which reads {what}")
     return Found(Layer("", node.op, unknown=problem, arrays={names.short(k): v for k, v in arrays.items()}), (node,))
 
 

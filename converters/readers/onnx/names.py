@@ -51,12 +51,13 @@ def candidates(node: Node, leaves: Sequence[str]) -> Iterator[str]:
     yield node.op.lower()
 
 
-def unique(names: Iterable[str], taken: set[str]) -> str:
-    """The best name, with a number where it is taken."""
-    best = next(iter(names))
-    numbered = (f"{best}_{k}" if best else str(k) for k in range(1, len(taken) + 2))
-    found = next(name for name in (best, *numbered) if name not in taken)
-    taken.add(found)
+def unique(names: Iterable[str], taken: dict[str, int]) -> str:
+    """The best name, with a number where it is taken. `taken`: every name so far, with the last number tried for it."""
+    best = found = next(iter(names))
+    while found in taken:
+        taken[best] += 1
+        found = f"{best}_{taken[best]}" if best else str(taken[best])
+    taken[found] = 0
     return found
 
 

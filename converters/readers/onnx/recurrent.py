@@ -72,7 +72,8 @@ def weight(node: Node, name: str, value: str) -> LazyArray:
     found = node.scope.constant(value)
     if found is None:
         made_by = node.scope.producer(value)
-        how = f"is computed by {made_by.called}, which cannot be folded" if made_by else "is nowhere defined"
+        stored = "is text, not numbers" if node.scope.is_constant(value) else "is nowhere defined"
+        how = f"is computed by {made_by.called}, which cannot be folded" if made_by else stored
         raise CoverageError(f"{name} ({printable(value)}) {how}", array=value)
     return found
 
@@ -99,7 +100,14 @@ def _conditions(node: Node, layout: Layout) -> dict[str, Any]:
 def _check(node: Node, part: Part) -> None:
     """Ranks, sizes and `hidden_size` agree; no shape is taken on trust, since ONNX's own checker tests none."""
     shapes = part.shapes
+    most = 8 if node.op == "LSTM" else 6
+    if len(node.inputs) > most:
+        raise UnreadableCheckpoint(f"has {len(node.inputs)} inputs, and {node.op} takes {most}")
     for name, shape in shapes.items():
+        if not part.arrays[name].is_floating:
+            raise ShapeError(f"{name} holds {part.arrays[name].dtype}, and weights have fractions", array=name)
+        if 0 in shape:
+            raise ShapeError(f"{name} is {shape}: it holds no weights", array=name)
         if len(shape) != (3 if name in _REQUIRED else 2) or shape[0] != len(part.directions):
             axes = "(directions, gates × units, …)" if name in _REQUIRED else "(directions, …)"
             raise ShapeError(f"{name} is {shape}: expected {axes} with {len(part.directions)} directions", array=name)

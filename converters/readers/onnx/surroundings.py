@@ -37,6 +37,9 @@ def _found(
     node: Node, arrays: Mapping[str, LazyArray], facts: Facts, *more: Node, options: Facts | None = None
 ) -> Found:
     """The layer, in the layout that fits its arrays."""
+    whole = next((name for name, array in arrays.items() if not array.is_floating), None)
+    if whole:
+        raise ShapeError(f"{whole} holds {arrays[whole].dtype}, and weights have fractions", array=whole)
     shapes = {name: array.shape for name, array in arrays.items()}
     layout = catalogue.choose("onnx", node.op, options or {}, shapes)
     gives = more[-1].outputs if more else node.outputs
@@ -71,7 +74,7 @@ def _linear(node: Node) -> Found | None:
 def _product(node: Node) -> Found | None:
     """MatMul with a matrix on its right, and the bias of the Add that reads the product."""
     matrix = _constant(node, 1)
-    if matrix is None or len(matrix.shape) != 2:
+    if matrix is None or len(matrix.shape) != 2 or not matrix.is_floating:
         return None
     for passed, adding in _adding(node, matrix.shape[1]):
         bias = _constant(adding, 0) or _constant(adding, 1)
