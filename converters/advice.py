@@ -41,7 +41,7 @@ def recurrent_constructor(package: str, parts: Sequence[Part], facts: Facts) -> 
     relu = cell == "rnn" and activation == "relu"
     output = options.get("output_activation")
     state = sizes.get("state", sizes["unit"])
-    if facts.get("single_step") and package == "nn":
+    if facts.get("cell") and package == "nn":
         bias = None if any("bias" in piece.slot for piece in pieces) else False
         kind = f"nn.{_CELLS[cell]}Cell"
         return call(kind, sizes["input"], sizes["unit"], bias=bias, nonlinearity="relu" if relu else None)

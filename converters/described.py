@@ -95,7 +95,7 @@ def describe_module(module: nn.Module, layout: Layout | None = None) -> Describe
 
 def layout_of(module: nn.Module) -> Layout | None:
     """The layout of the module's class, or of the one it derives from, that covers most of its tensors; or None."""
-    grouped = getattr(module, "transposed", False) and module.groups > 1
+    grouped = bool(getattr(module, "transposed", False)) and getattr(module, "groups", 1) > 1
     options = {**vars(module), "depthwise": _multiplier(module) > 0, "grouped": grouped}
     ranks = {name: tensor.dim() for name, tensor in _held(module).items() if not _is_lazy(tensor)}
     fitting = [layout for layout in _candidates(module) if _fits(layout, options, ranks)]

@@ -116,7 +116,7 @@ def _module(
 ) -> Module:
     first, dummies = layers[0], _dummies(parts, dtype)
     target = _target(parts[0].cell, {piece.slot for piece in dummies})
-    if target and first.facts.get("single_step") and target.framework == "pytorch":
+    if target and first.facts.get("cell") and target.framework == "pytorch":
         target = catalogue.layers("pytorch")[f"{target.spells}Cell"][0]
     if target is None:
         reason = NotRepresentable(f"torch.nn has no module for {parts[0].cell.name.replace('_', ' ')}")

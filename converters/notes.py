@@ -86,8 +86,10 @@ def _recurrent_notes(layer: Layer, facts: Facts) -> Iterator[str]:
         yield "return_state: the states are h_n (and c_n), with an axis for layer and direction in front"
     if facts.get("recurrent_dropout"):
         yield "recurrent_dropout acts in training only and has no counterpart in torch.nn"
-    if facts.get("single_step"):
+    if facts.get("cell"):
         yield "its weights carry the names of a cell, which computes one step: call it for each step"
+    elif facts.get("single_step"):
+        yield "computes one step: give it a sequence of one, and its states of the step before"
     elif facts.get("time_major"):
         yield "time_major: reads (time, batch, input), as the module does with batch_first=False"
 
@@ -113,7 +115,7 @@ def _node_notes(layer: Layer, facts: Facts, both: bool) -> Iterator[str]:
         )
     by_batch = time and layer.parts[0].layout.framework == "onnx"
     axes = "(batch, directions, units): transpose it to " if by_batch else ""
-    wanted = "(batch, units)" if facts.get("single_step") else f"{axes}(layers × directions, batch, units)"
+    wanted = "(batch, units)" if facts.get("cell") else f"{axes}(layers × directions, batch, units)"
     for name, short in (("initial_h", "h_0"), ("initial_c", "c_0")):
         if name in facts:
             where = "is an input" if facts[name] == "input" else "is stored in the graph and not zero"

@@ -82,13 +82,17 @@ def _arrays(layer: Layer) -> Iterable[str]:
         yield f"{printable(name)} {'×'.join(map(str, array.shape)) or 'scalar'} {array.dtype}"
 
 
+_SILENT = ("dropout", "unroll", "fed_by", "rank", "reads", "gives", "stacks_on")
+"""Facts that tell how a layer is wired, or nothing that a port needs."""
+
+
 def _options(layer: Layer) -> Iterable[str]:
     if layer.unknown:
         yield " ".join(str(layer.unknown).split())
         return
     options = dict(layer.parts[0].options) if layer.parts else {}
     for key, value in (options | dict(layer.facts)).items():
-        if value not in (None, False) and key not in ("dropout", "unroll", "fed_by", "rank", "reads", "gives", "stacks_on"):
+        if value not in (None, False) and key not in _SILENT:
             yield f"{key}={printable(value)}" + (" (assumed)" if key in layer.assumed else "")
     if layer.inferred:
         yield f"inferred: {layer.inferred}"

@@ -53,20 +53,25 @@ def outputs(module: Module, tensors: Tensors, values: Values, model: onnx.ModelP
     built = load(module, tensors, torch.float64 if double else torch.float32)
     (layer,) = module.layers
     facts = layer.facts
-    if layer.recurrent:
-        made = _recurrent(built, facts, values, _nodes(model, next(filter(None, facts["gives"])), layer.parts))
+    nodes = _nodes(model, next(filter(None, facts["gives"])), layer.parts) if layer.recurrent else []
+    if layer.recurrent and not nodes and "initial_h" in facts:
+        return  # arithmetic does not tell which values its states are
+    if facts.get("cell"):
+        made = _stepped(built, facts, values)
+    elif layer.recurrent:
+        made = _recurrent(built, facts, values, nodes)
     else:
         made = [_surrounding(built, layer.parts[0].cell.name, values[facts["reads"]])]
     yield from zip(facts["gives"], made, strict=False)
 
 
 def _nodes(model: onnx.ModelProto, output: str, parts: Sequence[Part]) -> list[onnx.NodeProto]:
-    """The recurrent nodes of a layer, one for each of its depths, the last one making `output`; none for a Loop."""
+    """The recurrent nodes of a layer, one for each of its depths, the last one making `output`; none for arithmetic."""
     last = node_of(model, output)
     alike = [node for node in model.graph.node if last is not None and node.op_type == last.op_type]
     until = alike.index(last) + 1 if last in alike else 0
     depth = 1 + max(part.depth for part in parts)
-    return [] if last is None or last.op_type == "Loop" else alike[until - depth : until]
+    return alike[until - depth : until] if last is not None and last.op_type in ("LSTM", "GRU", "RNN") else []
 
 
 def _states(nodes: Sequence[onnx.NodeProto], facts: Mapping[str, Any], values: Values) -> list[Array]:
@@ -82,7 +87,7 @@ def _recurrent(
     """Y, Y_h and Y_c as ONNX lays them out; of a Loop without the axis of directions."""
     first, kind = bool(facts.get("time_major")), next(built.parameters()).dtype
     x = torch.from_numpy(np.ascontiguousarray(values[facts["reads"]])).to(kind)
-    x = x if first else x.transpose(0, 1)
+    x = x[None] if facts.get("single_step") else x if first else x.transpose(0, 1)
     given = [torch.from_numpy(state).to(kind) for state in _states(nodes, facts, values)]
     given = given if first else [state.transpose(0, 1).contiguous() for state in given]
     states = None if not given else tuple(given) if len(given) > 1 else given[0]
@@ -105,6 +110,17 @@ def _recurrent(
     if not first:
         y, finals = y.permute(2, 0, 1, 3), [state.transpose(0, 1) for state in finals]
     return [y.numpy(), *(state.numpy() for state in finals)]
+
+
+def _stepped(built: nn.Module, facts: Mapping[str, Any], values: Values) -> list[Array]:
+    """The final states of a cell that is called for every step; nothing in the place of a sequence."""
+    x = torch.from_numpy(np.ascontiguousarray(values[facts["reads"]])).to(next(built.parameters()).dtype)
+    steps = [x] if x.ndim == 2 else x.unbind(0 if facts.get("time_major") else 1)
+    states = None
+    with torch.no_grad():
+        for step in reversed(steps) if facts.get("go_backwards") else steps:
+            states = built(step, states)
+    return [np.zeros(0), *(state.numpy() for state in (states if isinstance(states, tuple) else (states,)))]
 
 
 def _surrounding(built: nn.Module, cell: str, x: Array) -> Array:

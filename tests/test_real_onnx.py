@@ -99,6 +99,9 @@ def test_dtln_and_its_keras_file_give_the_same_bits() -> None:
     ours, keras = converted(REAL / "dtln/model_1.onnx"), converted(REAL / "dtln/model.h5")
     for one, other in (("lstm_4", "lstm"), ("lstm_5", "lstm_1"), ("dense_2", "dense")):
         expect_same_bits(ours, one, keras, other)
+    steps = converted(REAL / "dtln/model_2.onnx")
+    for one, other in (("model_2.lstm_6", "lstm_2"), ("model_2.lstm_7", "lstm_3"), ("model_2.dense_3", "dense_1")):
+        expect_same_bits(steps, one, keras, other)
 
 
 def test_aircraft_and_its_keras_file_give_the_same_bits() -> None:

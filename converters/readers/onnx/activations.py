@@ -55,7 +55,7 @@ def activations(op: str, attributes: Mapping[str, Any], directions: int) -> list
     numbers given do not tell which function takes them.
     """
     each = len(_PLAIN[op])
-    names = attributes.get("activations") or list(_PLAIN[op]) * directions
+    names = _without_spare(op, attributes.get("activations") or list(_PLAIN[op]) * directions, directions)
     if len(names) != each * directions:
         raise UnreadableCheckpoint(
             f"{len(names)} activations; {op} with {directions} directions has {each * directions}"
@@ -67,6 +67,15 @@ def activations(op: str, attributes: Mapping[str, Any], directions: int) -> list
     numbers = [attributes.get(key) or [] for key in ("activation_alpha", "activation_beta")]
     neutral = list(_neutral([known[str(name).lower()] for name in names], *numbers))
     return [_options(op, neutral[start : start + each]) for start in range(0, len(neutral), each)]
+
+
+def _without_spare(op: str, names: Sequence[Any], directions: int) -> Sequence[Any]:
+    """An RNN of one direction may name its function twice: the schema's default does, ["Tanh", "Tanh"], in any case.
+
+    onnxruntime takes the first. Where the two differ nothing tells which is meant, and the list is too long.
+    """
+    spare = op == "RNN" and directions == 1 and len(names) == 2 and names[0] == names[1]
+    return names[:1] if spare else names
 
 
 def _options(op: str, names: Sequence[str]) -> dict[str, str]:

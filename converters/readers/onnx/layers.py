@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from converters.arrays import LazyArray
 from converters.checkpoint import Layer, Part
 from converters.readers.onnx import chains, loops, names
 from converters.readers.onnx.graph import Node, Scope
+from converters.readers.onnx.loop_cells import Recovered
+from converters.readers.onnx.loop_steps import recognise_steps
 from converters.readers.onnx.recurrent import MOVING, OPERATORS, STATES, read_recurrent, weight_inputs
 from converters.readers.onnx.surroundings import Found, read_surrounding
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
@@ -25,7 +27,7 @@ _SIZES_ONLY = ("Resize", "Upsample")
 """Operators whose constants say how large an output is, and are no weights."""
 _OF_THE_CALL = ("reads", "gives", "initial_h", "initial_c", "sequence_lens")
 """Facts about one use of a layer, in which its uses may differ."""
-_PARAMETER = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+_PARAMETER = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
 class Graph(NamedTuple):
@@ -37,9 +39,9 @@ class Graph(NamedTuple):
 
 def read_graph(root: Scope) -> Graph:
     """The layers of a linked graph, in its order. Raises `ConversionError` for nodes that break their rules."""
-    found = _stacked(_without_echoes(_once(_found(root))))
-    rest, unused = _rest(root, found)
     place = {node: number for number, node in enumerate(root.walk())}
+    found = _stacked(_without_echoes(_once(_with_steps(root, list(_found(root))))))
+    rest, unused = _rest(root, found)
     taken: dict[str, int] = {}
     named = {}
     for one in sorted([*found, *rest], key=lambda one: place[one.nodes[0]]):
@@ -93,14 +95,31 @@ def _loop(node: Node) -> Found | None:
     inside = [one for body in node.subgraphs.values() for one in body.walk()]
     recovered = loops.recognise(node)
     if not isinstance(recovered, str):
-        part = Part(recovered.layout, recovered.arrays, recovered.options)
-        layer = Layer("", recovered.layout.spells, (part,), recovered.facts)
-        return Found(layer, (node, *inside))
+        return _recovered(recovered, (node, *inside))
     weights = {name: array for one in inside for name, array in _weights(one)}
     if not weights or any(one.op in OPERATORS for one in inside):
         return None
     arrays = {names.short(name): array for name, array in weights.items()}
     return Found(Layer("", node.op, unknown=NotRepresentable(recovered), arrays=arrays), (node, *inside))
+
+
+def _recovered(recovered: Recovered, nodes: tuple[Node, ...], name: str = "") -> Found:
+    part = Part(recovered.layout, recovered.arrays, recovered.options)
+    layer = Layer("", recovered.layout.spells, (part,), recovered.facts)
+    return Found(layer, tuple(dict.fromkeys((*nodes, *recovered.nodes))), name)
+
+
+def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
+    """The same with recurrent layers that stand in the graph step by step, in the place of their products and sums."""
+    covered = {node for one in found if one.layer.recurrent for node in one.nodes}
+    steps = [
+        _recovered(recovered, (), names.common(recovered.nodes))
+        for scope in root.scopes()
+        for recovered in recognise_steps(scope, covered)
+    ]
+    covered = {node for one in steps for node in one.nodes}
+    yield from (one for one in found if one.layer.recurrent or not covered.intersection(one.nodes))
+    yield from steps
 
 
 def _leaves(found: Found) -> tuple[Leaf, ...]:
@@ -114,7 +133,7 @@ def _weight_names(node: Node) -> Iterator[str]:
     yield from weight_inputs(node).values() if recurrent else (name for name, _ in _weights(node))
 
 
-def _once(found: Iterator[Found]) -> list[Found]:
+def _once(found: Iterable[Found]) -> list[Found]:
     """Nodes that do the same with the same weights are one layer, used several times."""
     kept: dict[object, Found] = {}
     for one in found:
@@ -138,7 +157,7 @@ def _stacked(found: Sequence[Found]) -> list[Found]:
     modules: dict[tuple[Scope, str], dict[int, Found]] = {}
     for one in found:
         source = _origin(one)
-        if source is not None and source.depth is not None:
+        if source is not None and source.depth is not None and one.nodes[0].op in OPERATORS:
             modules.setdefault((one.nodes[0].scope, source.module), {}).setdefault(source.depth, one)
     merged: dict[Node, Found | None] = {}
     for layers in modules.values():
@@ -151,7 +170,7 @@ def _stacked(found: Sequence[Found]) -> list[Found]:
 
 
 def _origin(found: Found) -> names.Origin | None:
-    if found.layer.unknown is not None or found.layer.kind not in OPERATORS:
+    if not found.layer.recurrent:
         return None
     return names.origin(leaf for _, leaf in _leaves(found))
 
@@ -172,15 +191,17 @@ def _merged(members: Sequence[Found]) -> Found:
 
 
 def _cell(found: Found) -> Found:
-    """A layer whose weights carry the names of nn.LSTMCell and its like: one step, with names of its own."""
+    """A layer whose weights carry the names of nn.LSTMCell and its like becomes that module."""
     source = _origin(found)
     if source is None or source.depth is not None:
         return found
-    return found._replace(layer=replace(found.layer, facts={**found.layer.facts, "single_step": True}))
+    return found._replace(layer=replace(found.layer, facts={**found.layer.facts, "cell": True}))
 
 
 def _candidates(found: Found) -> Iterator[str]:
-    return names.candidates(found.nodes[0], [leaf for _, leaf in _leaves(found)])
+    if found.name:
+        yield found.name
+    yield from names.candidates(found.nodes[0], [leaf for _, leaf in _leaves(found)])
 
 
 def _fed(named: Mapping[Node, Layer]) -> Iterator[Layer]:
@@ -202,7 +223,7 @@ def _rest(root: Scope, found: Sequence[Found]) -> tuple[list[Found], tuple[str, 
     modules: dict[str, tuple[dict[str, LazyArray], Node]] = {}
     unused = []
     for scope, name, array in _stored_weights(root):
-        last = list(_last_readers(scope, name))
+        last = list(_last_readers(scope, name, covered))
         if not last and name not in scope.outputs:
             unused.append(name)
         elif last and not covered.intersection(last) and last[0].op not in _SIZES_ONLY:
@@ -224,13 +245,14 @@ def _stored_weights(root: Scope) -> Iterator[tuple[Scope, str, LazyArray]]:
                 yield scope, name, array
 
 
-def _last_readers(scope: Scope, name: str) -> Iterator[Node]:
-    """The nodes that read a stored array, or what is computed from it and other constants."""
+def _last_readers(scope: Scope, name: str, covered: Container[Node]) -> Iterator[Node]:
+    """The nodes that read a stored array, as it is, moved, or computed on with other constants; layers among them."""
     waiting, seen = [(scope, name)], {(scope, name)}
     while waiting:
         scope, name = waiting.pop()
         for reader in scope.readers(name):
-            if not (reader.scope.is_constant(reader.output(0)) or reader.op in MOVING):
+            passes_on = reader.scope.is_constant(reader.output(0)) or reader.op in MOVING
+            if reader in covered or not passes_on:
                 yield reader
                 continue
             made = {(reader.scope, one) for one in reader.outputs if one} - seen
@@ -252,5 +274,10 @@ def _parameters(module: str, arrays: Mapping[str, LazyArray], node: Node) -> Fou
 
 
 def _is_parameter(scope: Scope, name: str) -> bool:
-    """Whether an array is stored as PyTorch had it: its exporters give a new name to whatever they change."""
-    return scope.model.proto.producer_name == "pytorch" and bool(_PARAMETER.fullmatch(name))
+    """Whether an array carries the name of a parameter of PyTorch, as its exporters leave it.
+
+    The dynamo exporter gives results that it folded names without dots, as it does for parameters of the whole model.
+    """
+    if scope.model.proto.producer_name != "pytorch" or scope.producer(name) is not None:
+        return False
+    return bool(_PARAMETER.fullmatch(name)) and ("." in name or not names.by_dynamo(scope))

@@ -16,7 +16,7 @@ from layouts.errors import printable
 
 _FLOATS = (1, 10, 11, 16)
 """ONNX's codes of single, half, double and bfloat16."""
-_PARTS = ("Cast", "Identity", "Slice", "Split", "Squeeze", "Unsqueeze")
+_PARTS = ("Cast", "Identity", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
 """A constant computed by these is a part of a stored array."""
 MOST_STEPS = 4096
 """A loop is followed no further, and a constant of more numbers than this is a weight."""

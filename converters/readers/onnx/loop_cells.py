@@ -9,23 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations, product
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from converters.arrays import Array, LazyArray
 from converters.readers.onnx.graph import Node
+from converters.readers.onnx.loop_assignments import Assignment, pieces_of, states_of
 from converters.readers.onnx.loop_run import Unfit
-from layouts import keras
-from layouts.cells import Piece
+from layouts.cells import RNN, Piece
 from layouts.layout import Layout
 from layouts.reference import forward
-from layouts.repack import unpack
-
-Roles = Mapping[str, tuple[str, ...]]
-"""An array of the layout -> the name that it is stored by, or those of its parts: vectors that are the rows of a bias,
-matrices that are columns of a kernel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +44,6 @@ class Step:
     mask: Array | None
     before: Mapping[str, Array]
     after: Mapping[str, Array]
-
-
-class Assignment(NamedTuple):
-    """A layout, the arrays that could be its own, and its sizes."""
-
-    layout: Layout
-    roles: Roles
-    inputs: int
-    units: int
 
 
 class Match(NamedTuple):
@@ -101,11 +87,9 @@ _FUNCTIONS = {
 }
 """Operators, and the functions of `layouts.reference` that can be written with them."""
 
-_GATES = {4: (keras.LSTM,), 3: (keras.GRU, keras.GRU_BEFORE), 1: (keras.RNN,)}
-_STATES = {"lstm": 2}
 AGREES, _DIFFERS = 1e-5, 1e-3
-_MOST_EFFORT = 1 << 31
-"""Weights times what is tried with them: about ten seconds."""
+_MOST_EFFORT = 1 << 30
+"""Weights times what is tried with them: a few seconds."""
 _HALF_AGREES, _HALF_DIFFERS = 1e-3, 1e-2
 """Errors relative to the largest value. The arithmetic is run in double precision, but its constants (0.2, 1/6) are as
 precise as the file has them; wrong cells are off by far more."""
@@ -115,31 +99,6 @@ def functions(nodes: Sequence[Node]) -> tuple[str, ...]:
     """The activations that these nodes can be computing."""
     found = {name: None for node in nodes for name in _FUNCTIONS.get(node.op, ())}
     return (*found, "linear")
-
-
-def assignments(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Assignment]:
-    """Every way in which arrays of these shapes are exactly the arrays of a recurrent layer of Keras's."""
-    matrices = [name for name, shape in shapes.items() if len(shape) == 2]
-    for kernel, recurrent in permutations(matrices, 2):
-        (inputs, width), (units, gated) = shapes[kernel], shapes[recurrent]
-        rest = [name for name in shapes if name not in (kernel, recurrent)]
-        if gated == width and units and width % units == 0:
-            for layout in _GATES.get(width // units, ()):
-                for bias in _biases(layout, {name: shapes[name] for name in rest}, width):
-                    yield Assignment(
-                        layout, {"kernel": (kernel,), "recurrent_kernel": (recurrent,)} | bias, inputs, units
-                    )
-
-
-def _biases(layout: Layout, rest: Mapping[str, tuple[int, ...]], width: int) -> Iterator[dict[str, tuple[str, ...]]]:
-    """The bias that these arrays make, all of them: absent, whole, or as the rows of a GRU's (2, 3 × units)."""
-    names, two = tuple(rest), layout is keras.GRU
-    if not rest:
-        yield {}
-    elif len(rest) == 1 and rest[names[0]] == ((2, width) if two else (width,)):
-        yield {"bias": names}
-    elif two and len(rest) <= 2 and all(shape == (width,) for shape in rest.values()):
-        yield from ({"bias": rows} for rows in (permutations(names, 2) if len(names) == 2 else [names * 2]))
 
 
 def match(
@@ -168,11 +127,6 @@ def match(
     return verdict
 
 
-def states_of(one: Assignment) -> int:
-    """2 for an LSTM, h and c; 1 for any other."""
-    return _STATES.get(one.layout.cell.name, 1)
-
-
 def _check_effort(tried: Sequence[Assignment], orders: Mapping[int, Sequence[Any]], functions: int) -> None:
     trials = sum(functions**2 * len(orders[states_of(one)]) * (one.inputs + one.units) * one.units for one in tried)
     if trials > _MOST_EFFORT:
@@ -189,36 +143,9 @@ def decide(verdicts: Sequence[Verdict]) -> Match:
     return agreeing[0]
 
 
-def array_of(names: tuple[str, ...], arrays: Mapping[str, LazyArray]) -> LazyArray:
-    """An array as stored; where the file stores parts of it, put together when it is read."""
-    parts = [arrays[name] for name in names]
-    if len(parts) == 1:
-        return parts[0]
-    shape = _joined([np.broadcast_to(np.uint8(0), part.shape) for part in parts]).shape
-    return LazyArray(" + ".join(names), shape, parts[0].dtype, lambda: _joined([part.read() for part in parts]))
-
-
-def pieces_of(one: Assignment, arrays: Mapping[str, Array]) -> dict[Piece, Array]:
-    """The neutral pieces of the arrays that an assignment names."""
-    return unpack(one.layout, {role: _joined([arrays[name] for name in names]) for role, names in one.roles.items()})
-
-
-def random_weight(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Random numbers in the place of a weight, so that a sum over its first axis is neither small nor large."""
-    scale = 0.7 if len(shape) == 1 else 1.2 / max(1, shape[0]) ** 0.5
-    return scale * random.standard_normal(shape)
-
-
-def _joined(parts: Sequence[Array]) -> Array:
-    """Rows of a bias, or columns of a kernel."""
-    if len(parts) == 1:
-        return parts[0]
-    return np.stack(parts) if parts[0].ndim == 1 else np.concatenate(parts, axis=1)
-
-
 def options_of(layout: Layout, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Every way to give the cell of a layout these activations."""
-    if layout is keras.RNN:
+    if layout.cell is RNN:
         yield from ({"activation": name} for name in names)
         return
     for inner, gate in product(names, names):

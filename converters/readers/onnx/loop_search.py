@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from converters.arrays import Array, LazyArray
-from converters.readers.onnx.graph import Node, Scope
-from converters.readers.onnx.loop_body import origin, small
-from converters.readers.onnx.loop_cells import (
-    AGREES,
-    Assignment,
-    assignments,
-    difference,
-    functions,
-    options_of,
-    pieces_of,
-    random_weight,
-    states_of,
-)
+from converters.arrays import Array
+from converters.readers.onnx.graph import Node
+from converters.readers.onnx.loop_assignments import Assignment, assignments, pieces_of, states_of
+from converters.readers.onnx.loop_body import origin
+from converters.readers.onnx.loop_cells import AGREES, difference, functions, options_of
 from converters.readers.onnx.loop_run import ELEMENTWISE, OVERHEAD, PRODUCTS, Machine, Unfit, Values
+from converters.readers.onnx.loop_stage import CellStep, Constants, Stage, Use
 from converters.readers.onnx.recurrent import is_zero
 from layouts import keras
 from layouts.cells import LSTM, Piece
@@ -31,68 +23,10 @@ from layouts.reference import forward
 CUTS = ("Cast", "Gather", "Identity", "Slice", "Split", "Squeeze")
 """Operators that take a step out of a sequence, or a value out of several."""
 _SHAPED = (*CUTS, "Reshape", "Transpose", "Unsqueeze")
-_ARITHMETIC = frozenset((*ELEMENTWISE, *PRODUCTS, "Slice", "Split", "Squeeze"))
+ARITHMETIC = frozenset((*ELEMENTWISE, *PRODUCTS, "Slice", "Split", "Squeeze"))
 """What a step consists of; anything else joins steps, or is another layer."""
 _MOST_NODES, _MOST_TRIED, _MOST_OTHERS, _DEEPEST = 80, 4, 5, 8
 _SAMPLES, _BATCH = 4, 2
-_BUDGET = 1 << 32
-"""Elements times the number of times that they are used: about five seconds."""
-
-
-class Use(NamedTuple):
-    """One product of a stored matrix with a value."""
-
-    node: Node
-    value: str
-    stored: str
-
-
-class CellStep(NamedTuple):
-    """One step that was proven: the cell, the names of what goes in and comes out, and its nodes."""
-
-    assignment: Assignment
-    options: Mapping[str, Any]
-    reads: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    nodes: tuple[Node, ...]
-
-
-class Stage:
-    """A graph, the products in it, and the random numbers that stand for its weights while they are looked at."""
-
-    def __init__(self, scope: Scope, covered: Set[Node]) -> None:
-        self.scope = scope
-        self.place = {node: number for number, node in enumerate(scope.nodes)}
-        self.uses = {use.node: use for use in _uses(scope, covered)}
-        self.random = np.random.default_rng(len(scope.nodes))
-        self._stand_ins: dict[str, Array] = {}
-        self._left = _BUDGET
-
-    def stand_in(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The random numbers for a stored array, the same every time."""
-        if name not in self._stand_ins:
-            self._stand_ins[name] = random_weight(self.random, shape)
-        return self._stand_ins[name]
-
-    def pay(self, effort: int) -> None:
-        """Take from what a graph may cost. Raises `Unfit` when it is used up."""
-        self._left -= effort
-        if self._left < 0:
-            raise Unfit("the graph has more that could be a recurrent step than can be looked at")
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a stored array; () where it is none."""
-        array = self.scope.constant(name)
-        return () if array is None else array.shape
-
-
-def _uses(scope: Scope, covered: Set[Node]) -> Iterator[Use]:
-    for node in scope.nodes:
-        if node.op in PRODUCTS and not node.domain and node not in covered and len(node.inputs) > 1:
-            value, matrix = node.inputs[:2]
-            if value and matrix and scope.is_constant(matrix):
-                yield Use(node, value, origin(scope, matrix).stored)
 
 
 def find_step(stage: Stage, recurrent: str, h: str, like: CellStep | None) -> CellStep | None:
@@ -100,7 +34,7 @@ def find_step(stage: Stage, recurrent: str, h: str, like: CellStep | None) -> Ce
     _, lacking = _computable(stage, {h}, {recurrent})
     products = dict.fromkeys(use for name in lacking if (use := _behind(stage, name)) is not None)
     for use in list(products)[:_MOST_TRIED]:
-        if use.stored == recurrent:
+        if use.stored == recurrent or use.value == h:
             continue
         known, matrices = {h, use.value}, {recurrent, use.stored}
         nodes, lacking = _computable(stage, known, matrices)
@@ -112,7 +46,7 @@ def find_step(stage: Stage, recurrent: str, h: str, like: CellStep | None) -> Ce
     return None
 
 
-def _computable(stage: Stage, known: Set[str], matrices: Set[str]) -> tuple[list[Node], list[str]]:
+def _computable(stage: Stage, known: set[str], matrices: Set[str]) -> tuple[list[Node], list[str]]:
     """The arithmetic that can be done with some values and constants, and the values that come next to it."""
     scope, have = stage.scope, set(known)
     found: set[Node] = set()
@@ -120,7 +54,7 @@ def _computable(stage: Stage, known: Set[str], matrices: Set[str]) -> tuple[list
     waiting = [reader for name in known for reader in scope.readers(name)]
     while waiting and len(found) < _MOST_NODES:
         node = waiting.pop(0)
-        if node in found or node not in stage.place or not _is_arithmetic(stage, node, matrices):
+        if node in found or known.intersection(node.outputs) or not _is_arithmetic(stage, node, matrices):
             continue
         missing = [name for name in node.inputs if name and name not in have and not scope.is_constant(name)]
         lacking.update(dict.fromkeys(missing))
@@ -133,7 +67,7 @@ def _computable(stage: Stage, known: Set[str], matrices: Set[str]) -> tuple[list
 
 def _is_arithmetic(stage: Stage, node: Node, matrices: Set[str]) -> bool:
     """Whether a node can belong to a step with these matrices."""
-    if node.domain or node.op not in _ARITHMETIC:
+    if node not in stage.place or node.domain or node.op not in ARITHMETIC:
         return False
     if node.op not in PRODUCTS:
         return True
@@ -168,17 +102,37 @@ def _proven(
     constants = Constants(stage, nodes, set(names))
     if recurrent not in constants.shapes or kernel not in constants.shapes:
         return None
-    tried = list(_assigned(constants.shapes, kernel, recurrent, like))
-    tried = [one for one in tried if not (cell and states_of(one) == 1)]
-    samples = _samples(stage, nodes, constants, names, (constants.shapes[kernel][0], constants.shapes[recurrent][0]))
-    for one in tried:
-        before = (h, cell or h)[: states_of(one)]
-        pieces = pieces_of(one, constants.stand_ins)
-        for options in options_of(one.layout, functions(nodes)) if like is None else [like.options]:
-            stage.pay(sum(array.size for array in pieces.values()) + OVERHEAD)
-            after = _after(one, pieces, options, samples, x, before, nodes)
-            if after:
-                return CellStep(one, options, x, before, after, tuple(nodes))
+    assigned = _assigned(constants.shapes, kernel, recurrent, _added_to(stage, kernel, nodes), like)
+    tried = [one for one in assigned if not (cell and states_of(one) == 1)]
+    for inputs, units in dict.fromkeys((one.inputs, one.units) for one in tried):
+        try:
+            samples = _samples(stage, nodes, constants, names, (inputs, units))
+        except Unfit:
+            continue
+        for one in (one for one in tried if (one.inputs, one.units) == (inputs, units)):
+            before = (h, cell or h)[: states_of(one)]
+            found = _agreeing(stage, one, constants, samples, (x, before), nodes, like)
+            if found is not None:
+                return found
+    return None
+
+
+def _agreeing(
+    stage: Stage,
+    one: Assignment,
+    constants: Constants,
+    samples: Sequence[Values],
+    names: tuple[str, tuple[str, ...]],
+    nodes: list[Node],
+    like: CellStep | None,
+) -> CellStep | None:
+    """The step of these arrays with the activations, if any, that agree with all samples."""
+    pieces, (x, before) = pieces_of(one, constants.stand_ins), names
+    for options in options_of(one.layout, functions(nodes)) if like is None else [like.options]:
+        stage.pay(sum(array.size for array in pieces.values()) + OVERHEAD)
+        after = _after(one, pieces, options, samples, x, before, nodes)
+        if after:
+            return CellStep(one, options, x, before, after, tuple(nodes))
     return None
 
 
@@ -197,31 +151,8 @@ def _samples(
     return samples
 
 
-class Constants:
-    """The constants that nodes read: arrays that can be weights, with random numbers in their places, and the rest."""
-
-    def __init__(self, stage: Stage, nodes: Sequence[Node], known: Set[str]) -> None:
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self.stand_ins: dict[str, Array] = {}
-        self.values: Values = {}
-        read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in known)
-        for name in read:
-            constant = stage.scope.constant(name)
-            if constant is not None and (not constant.is_floating or constant.size == 1):
-                self.values[name] = small(constant)
-            elif constant is not None:
-                self._weight(stage, name, constant)
-
-    def _weight(self, stage: Stage, name: str, constant: LazyArray) -> None:
-        part = origin(stage.scope, name)
-        whole = stage.scope.constant(part.stored) or constant
-        self.shapes[part.stored] = whole.shape
-        self.stand_ins[part.stored] = stage.stand_in(part.stored, whole.shape)
-        self.values[name] = part.of(self.stand_ins[part.stored])
-
-
 def _assigned(
-    shapes: Mapping[str, tuple[int, ...]], kernel: str, recurrent: str, like: CellStep | None
+    shapes: Mapping[str, tuple[int, ...]], kernel: str, recurrent: str, own: Set[str], like: CellStep | None
 ) -> Iterator[Assignment]:
     """The layouts that two matrices and some of the other arrays make; that of another step, where one is given."""
     if like is not None:
@@ -235,8 +166,25 @@ def _assigned(
     for count in range(min(len(others), 2), -1, -1):
         for some in combinations(others, count):
             for one in assignments({name: shapes[name] for name in (kernel, recurrent, *some)}):
-                if one.roles["kernel"] == (kernel,) and one.roles["recurrent_kernel"] == (recurrent,):
+                if one.matrices == (kernel, recurrent) and _in_order(one, own):
                     yield one
+
+
+def _in_order(one: Assignment, own: Set[str]) -> bool:
+    """Whether the two biases of PyTorch stand where they are added: a sum does not tell one from the other."""
+    return "bias_ih" not in one.roles or not own or one.roles["bias_ih"][0] in own
+
+
+def _added_to(stage: Stage, kernel: str, nodes: Sequence[Node]) -> set[str]:
+    """The constants that are added to the product with the input's weights before anything else is."""
+    found: set[str] = set()
+    for node in nodes:
+        use = stage.uses.get(node)
+        if use is not None and use.stored == kernel:
+            readers = [one for one in stage.scope.readers(node.output(0)) if one.op == "Add"]
+            near = [*node.inputs[2:], *(name for one in readers for name in one.inputs)]
+            found.update(origin(stage.scope, name).stored for name in near if name and stage.scope.is_constant(name))
+    return found
 
 
 def _in_two(

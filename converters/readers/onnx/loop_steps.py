@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from converters.readers.onnx.graph import Node, Scope
-from converters.readers.onnx.loop_cells import Recovered, array_of
+from converters.readers.onnx.loop_assignments import array_of
+from converters.readers.onnx.loop_cells import Recovered
 from converters.readers.onnx.loop_run import Machine, Unfit
-from converters.readers.onnx.loop_search import CUTS, CellStep, Constants, Stage, Use, find_step, is_told_apart
+from converters.readers.onnx.loop_search import CUTS, find_step, is_told_apart
+from converters.readers.onnx.loop_stage import CellStep, Constants, Stage, Use
+from converters.readers.onnx.loop_start import first_step
 from converters.readers.onnx.recurrent import is_zero
 from layouts.cells import RNN
 from layouts.errors import ConversionError
@@ -45,7 +48,7 @@ def recognise_steps(scope: Scope, covered: Set[Node] = frozenset()) -> list[Reco
 
 def _steps(stage: Stage, own: Sequence[Use]) -> list[CellStep]:
     """The steps whose recurrent matrix this is; none where its shape, or what merges with its product, is another."""
-    shape = stage.shape(own[0].stored)
+    shape = sorted(stage.shape(own[0].stored))
     if len(shape) != 2 or not shape[0] or shape[1] not in [gates * shape[0] for gates in _GATES]:
         return []
     if shape[0] == shape[1] and len(own) < 2:
@@ -64,9 +67,11 @@ def _steps(stage: Stage, own: Sequence[Use]) -> list[CellStep]:
 def _recovered(stage: Stage, steps: Sequence[CellStep]) -> Recovered:
     """The layer of steps, in the order in which they follow each other."""
     scope, ordered = stage.scope, list(_chain(steps))
-    first, last = ordered[0], ordered[-1]
-    names = dict.fromkeys(name for rows in first.assignment.roles.values() for name in rows)
+    names = dict.fromkeys(name for rows in steps[0].assignment.roles.values() for name in rows)
     arrays = {name: array for name in names if (array := scope.constant(name)) is not None}
+    from_zeros = first_step(stage, ordered[0], arrays)
+    ordered = [from_zeros, *ordered] if from_zeros else ordered
+    first, last = ordered[0], ordered[-1]
     facts: dict[str, Any] = {"reads": first.reads, "gives": ("", *last.after)}
     facts |= {"single_step": True} if len(ordered) == 1 else {"steps": len(ordered)} | _sequence(stage, ordered)
     for name, start in zip(("initial_h", "initial_c"), first.before, strict=False):

@@ -13,18 +13,9 @@ import numpy as np
 
 from converters.arrays import Array
 from converters.readers.onnx.graph import Node
+from converters.readers.onnx.loop_assignments import Assignment, array_of, assignments, random_weight
 from converters.readers.onnx.loop_body import Body, cut, read_body, steps_of
-from converters.readers.onnx.loop_cells import (
-    Assignment,
-    Recovered,
-    Verdict,
-    array_of,
-    assignments,
-    decide,
-    functions,
-    match,
-    random_weight,
-)
+from converters.readers.onnx.loop_cells import Recovered, Verdict, decide, functions, match
 from converters.readers.onnx.loop_facts import facts, measuring
 from converters.readers.onnx.loop_observed import Run, mask_ranks, observe, reaches_product
 from converters.readers.onnx.loop_run import Unfit

@@ -6,19 +6,22 @@ exporter notes the module of every node; other exporters name nodes after their 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from converters.readers.onnx.graph import Node
+from converters.readers.onnx.graph import Node, Scope
 from converters.readers.onnx.recurrent import OPERATORS
 
 _RECURRENT = re.compile(r"(?:(.*)\.)?(?:weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d{1,3})(?:_reverse)?)?")
 _PLAIN = re.compile(r"(.*)\.(?:weight|bias|running_mean|running_var)")
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_KERAS_CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_\d+)?")
 _WRAPPERS = ("StatefulPartitionedCall", "PartitionedCall", "Tensordot")
 _OPERATIONS = (
     *("BiasAdd", "Conv1D", "Conv2D", "Conv3D", "convolution", "embedding_lookup", "FusedBatchNormV3", "GatherV2"),
+    "MatMul_add",
     *("while", "while_loop"),
 )
 """TensorFlow's names of operations that ONNX calls otherwise, and of functions around layers: no names of layers."""
@@ -61,9 +64,22 @@ def unique(names: Iterable[str], taken: dict[str, int]) -> str:
     return found
 
 
+def common(nodes: Sequence[Node]) -> str:
+    """The path that the names of all these nodes begin with: that of the layer whose arithmetic they are."""
+    named = [_parts(node.name)[:-1] for node in nodes if "/" in node.name]
+    levels = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*named, strict=False))
+    parts = [level[0] for level in levels]
+    return "/".join(parts[:-1] if parts and _KERAS_CELL.fullmatch(parts[-1]) else parts)
+
+
 def short(name: str) -> str:
     """The last part of an array's name, for a layer that keeps its arrays under their own names."""
     return name.rpartition("/")[2].removesuffix(":0")
+
+
+def by_dynamo(scope: Scope) -> bool:
+    """Whether PyTorch's dynamo exporter wrote a graph: it notes the module of every node."""
+    return any(entry.key == _SCOPES for node in scope.nodes for entry in node.proto.metadata_props)
 
 
 def _module(node: Node) -> str:

@@ -115,6 +115,19 @@ def _check(node: Node, part: Part) -> None:
     stated = node.attributes.get("hidden_size", units)
     if stated != units:
         raise ShapeError(f"hidden_size is {stated}, and R {shapes['R']} makes it {units}", array="R")
+    _check_widths(node, units)
+
+
+def _check_widths(node: Node, units: int) -> None:
+    """States and outputs are as wide as the units where the file tells their shapes.
+
+    PyTorch's dynamo exporter writes an LSTM with a projection, which ONNX does not have, and cuts its weights off.
+    """
+    for value in filter(None, (*map(node.input, STATES.values()), *node.outputs)):
+        constant = node.scope.constant(value)
+        shape = (node.scope.shape(value) or (None,)) if constant is None else constant.shape
+        if shape[-1:] not in ((None,), (units,)):
+            raise ShapeError(f"{printable(value)} is {shape}, and R makes it {units} units: is it a projected LSTM?")
 
 
 def _apart(part: Part, options: list[dict[str, str]]) -> Iterator[Part]:

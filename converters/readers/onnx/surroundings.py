@@ -21,6 +21,8 @@ class Found(NamedTuple):
 
     layer: Layer
     nodes: tuple[Node, ...]
+    name: str = ""
+    """What the layer is called, where that is told by more than its first node."""
 
 
 def read_surrounding(node: Node) -> Found | None:

@@ -1,0 +1,118 @@
+"""Which stored arrays can be the arrays of a recurrent layer, by their shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+
+from converters.arrays import Array, LazyArray
+from layouts import keras, pytorch
+from layouts.cells import Piece
+from layouts.layout import Layout
+from layouts.repack import unpack
+
+Roles = Mapping[str, tuple[str, ...]]
+"""An array of the layout -> the name that it is stored by, or those of its parts: vectors that are the rows of a bias,
+matrices that are columns of a kernel."""
+
+
+_GATES = {4: (keras.LSTM,), 3: (keras.GRU, keras.GRU_BEFORE), 1: (keras.RNN,)}
+_PYTORCH = {4: pytorch.LSTM_CELL, 3: pytorch.GRU_CELL, 1: pytorch.RNN_CELL}
+_STATES = {"lstm": 2}
+
+
+class Assignment(NamedTuple):
+    """A layout, the arrays that could be its own, and its sizes."""
+
+    layout: Layout
+    roles: Roles
+    inputs: int
+    units: int
+
+    @property
+    def matrices(self) -> tuple[str, str]:
+        """The stored names of the input's weights, and of the state's first ones."""
+        names = ("kernel", "recurrent_kernel") if "kernel" in self.roles else ("weight_ih", "weight_hh")
+        return self.roles[names[0]][0], self.roles[names[1]][0]
+
+
+def assignments(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Assignment]:
+    """Every way in which arrays of these shapes are all the arrays of a recurrent layer, as Keras or PyTorch has it."""
+    matrices = [name for name, shape in shapes.items() if len(shape) == 2]
+    for kernel, recurrent in permutations(matrices, 2):
+        rest = {name: shape for name, shape in shapes.items() if name not in (kernel, recurrent)}
+        yield from _of_keras(kernel, recurrent, shapes, rest)
+        yield from _of_pytorch(kernel, recurrent, shapes, rest)
+
+
+def _of_keras(
+    kernel: str, recurrent: str, shapes: Mapping[str, tuple[int, ...]], rest: Mapping[str, tuple[int, ...]]
+) -> Iterator[Assignment]:
+    """Kernels of (input, gates × units), and one bias."""
+    (inputs, width), (units, gated) = shapes[kernel], shapes[recurrent]
+    if gated == width and units and width % units == 0:
+        for layout in _GATES.get(width // units, ()):
+            for bias in _biases(layout, rest, width):
+                yield Assignment(layout, {"kernel": (kernel,), "recurrent_kernel": (recurrent,)} | bias, inputs, units)
+
+
+def _of_pytorch(
+    kernel: str, recurrent: str, shapes: Mapping[str, tuple[int, ...]], rest: Mapping[str, tuple[int, ...]]
+) -> Iterator[Assignment]:
+    """Weights of (gates × units, input), and two biases or none."""
+    (width, inputs), (gated, units) = shapes[kernel], shapes[recurrent]
+    layout = _PYTORCH.get(width // units) if units and gated == width and width % units == 0 else None
+    if layout is None or any(shape != (width,) for shape in rest.values()):
+        return
+    weights = {"weight_ih": (kernel,), "weight_hh": (recurrent,)}
+    if not rest:
+        yield Assignment(layout, weights, inputs, units)
+    elif len(rest) == 2:
+        for one, other in permutations(rest):
+            yield Assignment(layout, weights | {"bias_ih": (one,), "bias_hh": (other,)}, inputs, units)
+
+
+def _biases(layout: Layout, rest: Mapping[str, tuple[int, ...]], width: int) -> Iterator[dict[str, tuple[str, ...]]]:
+    """The bias that these arrays make, all of them: absent, whole, or as the rows of a GRU's (2, 3 × units)."""
+    names, two = tuple(rest), layout is keras.GRU
+    if not rest:
+        yield {}
+    elif len(rest) == 1 and rest[names[0]] == ((2, width) if two else (width,)):
+        yield {"bias": names}
+    elif two and len(rest) <= 2 and all(shape == (width,) for shape in rest.values()):
+        yield from ({"bias": rows} for rows in (permutations(names, 2) if len(names) == 2 else [names * 2]))
+
+
+def states_of(one: Assignment) -> int:
+    """2 for an LSTM, h and c; 1 for any other."""
+    return _STATES.get(one.layout.cell.name, 1)
+
+
+def array_of(names: tuple[str, ...], arrays: Mapping[str, LazyArray]) -> LazyArray:
+    """An array as stored; where the file stores parts of it, put together when it is read."""
+    parts = [arrays[name] for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    shape = _joined([np.broadcast_to(np.uint8(0), part.shape) for part in parts]).shape
+    return LazyArray(" + ".join(names), shape, parts[0].dtype, lambda: _joined([part.read() for part in parts]))
+
+
+def pieces_of(one: Assignment, arrays: Mapping[str, Array]) -> dict[Piece, Array]:
+    """The neutral pieces of the arrays that an assignment names."""
+    return unpack(one.layout, {role: _joined([arrays[name] for name in names]) for role, names in one.roles.items()})
+
+
+def random_weight(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Random numbers in the place of a weight, so that a sum over its first axis is neither small nor large."""
+    scale = 0.7 if len(shape) == 1 else 1.2 / max(1, shape[0]) ** 0.5
+    return scale * random.standard_normal(shape)
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    """Rows of a bias, or columns of a kernel."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.stack(parts) if parts[0].ndim == 1 else np.concatenate(parts, axis=1)
