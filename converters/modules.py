@@ -68,7 +68,10 @@ def pair(layer: Layer, name: str, dtype: Dtype) -> list[Module]:
     notes = [f"one module for each cell: {difference}"]
     if representability.bidirectional(layer.parts):
         axis = 0 if layer.facts.get("time_major") else 1
-        notes.append(f"the backward modules read x.flip({axis}), and their outputs are flipped back")
+        each = layer.facts.get("sequence_lens") or layer.facts.get("masked")
+        whole = f"x.flip({axis}), and their outputs are flipped back"
+        own = "each sequence reversed within its own length, and their outputs are reversed back"
+        notes.append(f"the backward modules read {own if each else whole}")
     return [
         _module(_joined(name, label), (layer,), (replace(part, direction="forward", depth=0),), dtype, (*notes,))
         for label, part in zip(_labels(layer.parts), layer.parts, strict=True)
@@ -170,8 +173,8 @@ def _stored_states(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
         stored = [name for name in ("initial_h", "initial_c") if layer.facts.get(name) == "stored"]
         if stored:
             yield NotRepresentable(
-                f"{printable(layer.path)}: {' and '.join(stored)} are stored and not zero, and a state_dict has no "
-                "place for states: strict=False (--no-strict) gives the weights; pass the states in the call",
+                f"{printable(layer.path)}: its {' and '.join(stored)}, not zero, stand in the file, and a state_dict has "
+                "no place for states: strict=False (--no-strict) gives the weights; pass the states in the call",
                 layer=layer.path,
             )
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # the tests run side by side, and their layers are small
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,12 +21,13 @@ _KERAS_CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_\d+)?")
 _WRAPPERS = ("StatefulPartitionedCall", "PartitionedCall", "Tensordot")
 _OPERATIONS = (
     *("BiasAdd", "Conv1D", "Conv2D", "Conv3D", "convolution", "embedding_lookup", "FusedBatchNormV3", "GatherV2"),
-    "MatMul_add",
-    *("while", "while_loop"),
+    *("MatMul_add", "while", "while_loop"),
 )
 """TensorFlow's names of operations that ONNX calls otherwise, and of functions around layers: no names of layers."""
 
 _MOVES = ("Transpose", "Squeeze", "Slice", "Concat", "ReverseSequence", "Identity")
+_NEAR = 20
+"""Nodes after a recurrent one among which its layer's name is looked for."""
 
 
 class Origin(NamedTuple):
@@ -72,11 +73,6 @@ def common(nodes: Sequence[Node]) -> str:
     return "/".join(parts[:-1] if parts and _KERAS_CELL.fullmatch(parts[-1]) else parts)
 
 
-def short(name: str) -> str:
-    """The last part of an array's name, for a layer that keeps its arrays under their own names."""
-    return name.rpartition("/")[2].removesuffix(":0")
-
-
 def by_dynamo(scope: Scope) -> bool:
     """Whether PyTorch's dynamo exporter wrote a graph: it notes the module of every node."""
     return any(entry.key == _SCOPES for node in scope.nodes for entry in node.proto.metadata_props)
@@ -95,7 +91,7 @@ def _around(node: Node) -> str:
         return ""
     waiting = [reader for name in node.outputs if name for reader in node.scope.readers(name)]
     for reader in waiting:
-        if reader.op in _MOVES and re.search(r"__\d+$", reader.name):
+        if reader.op in _MOVES and re.search(r"__\d+$", reader.name) and len(waiting) < _NEAR:
             waiting += node.scope.readers(reader.output(0))
         elif reader.op in _MOVES and "/" in reader.name:
             parts = _parts(reader.name)[:-1]

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from converters.arrays import LazyArray
 from converters.checkpoint import Layer, Part
+from converters.readers.onnx.found import Found
 from converters.readers.onnx.graph import Node
 from converters.readers.onnx.recurrent import weight
 from layouts import catalogue
 from layouts.errors import NotRepresentable, ShapeError
 
 Facts = dict[str, Any]
-
-
-class Found(NamedTuple):
-    """A layer and the nodes that it stands for: what these read is accounted for."""
-
-    layer: Layer
-    nodes: tuple[Node, ...]
-    name: str = ""
-    """What the layer is called, where that is told by more than its first node."""
 
 
 def read_surrounding(node: Node) -> Found | None:
