@@ -173,8 +173,8 @@ def _stored_states(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
         stored = [name for name in ("initial_h", "initial_c") if layer.facts.get(name) == "stored"]
         if stored:
             yield NotRepresentable(
-                f"{printable(layer.path)}: it starts from stored states ({', '.join(stored)}), for which a state_dict has "
-                "no place: strict=False (--no-strict) gives the weights; pass the states in the call",
+                f"{printable(layer.path)}: it starts from stored states ({', '.join(stored)}), for which a state_dict "
+                "has no place: strict=False (--no-strict) gives the weights; pass the states in the call",
                 layer=layer.path,
             )
 

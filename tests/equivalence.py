@@ -6,8 +6,12 @@ that its output can be compared with what Keras recorded. Comparisons raise.
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +22,7 @@ from torch.nn import functional
 import converters.nn
 from converters.checkpoint import Layer
 from converters.modules import Module
+from converters.planning import Plan
 from layouts import reference
 
 Array = np.ndarray[Any, Any]
@@ -35,6 +40,26 @@ class Run(NamedTuple):
 
 
 Runner = Callable[[Array, Sequence[Array]], Run]
+
+
+@cache
+def described(case: Path) -> dict[str, Any]:
+    """What stands in the case.json of a fixture."""
+    return json.loads(case.read_text())
+
+
+@cache
+def planned(file: Path) -> Plan:
+    """The plan of a file, nothing refused."""
+    return converters.plan(file, strict=False)
+
+
+@cache
+def converted(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file, nothing refused and nothing said."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", converters.ConversionWarning)
+        return converters.convert(file, strict=False)
 
 
 def assert_close(found: Array, expected: Array, tolerance: float, what: str) -> float:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +13,19 @@ from conftest import ROOT
 from equivalence import (
     EXACT,
     assert_close,
+    converted,
+    described,
     load,
+    planned,
     recurrent_outputs,
     reference_runner,
     surrounding_output,
     torch_runner,
 )
 
-import converters
 from converters.checkpoint import Layer
-from converters.planning import Plan
 
 CASES = sorted(set((ROOT / "fixtures").glob("*/*/case.json")) - set((ROOT / "fixtures").glob("onnx_*/*/case.json")))
-
-
-def described(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
-
-
-@cache
-def planned(file: Path) -> Plan:
-    return converters.plan(file, strict=False)
-
-
-@cache
-def converted(file: Path) -> dict[str, torch.Tensor]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", converters.ConversionWarning)
-        return converters.convert(file, strict=False)
 
 
 def with_configuration(case: Path) -> Path | None:

@@ -5,10 +5,8 @@ And what an exporter wrote and this library read are the bits that the module or
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +15,15 @@ import onnx
 import pytest
 import torch
 from conftest import ROOT
-from equivalence import assert_close
+from equivalence import assert_close, converted, described, planned
 from onnx_runs import cast, constants, outputs
 
 import converters
-from converters.planning import Plan
 
 Array = np.ndarray[Any, Any]
 
 CASES = sorted((ROOT / "fixtures").glob("onnx_*/*/case.json"))
 PARAMS = [pytest.param(case, id=str(case.parent.relative_to(ROOT / "fixtures"))) for case in CASES]
-
-
-@cache
-def described(case: Path) -> dict[str, Any]:
-    return json.loads(case.read_text())
-
-
-@cache
-def planned(file: Path) -> Plan:
-    return converters.plan(file, strict=False)
-
-
-@cache
-def converted(file: Path) -> dict[str, torch.Tensor]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", converters.ConversionWarning)
-        return converters.convert(file, strict=False)
 
 
 def files(case: Path) -> Iterator[Path]:

@@ -1,14 +1,18 @@
-"""A layer as it is found in a graph, before it has a name; and which constants of a node may be weights."""
+"""A layer as it is found in a graph, before it has a name; and the constants of a node that may be its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from converters.arrays import LazyArray
-from converters.checkpoint import Layer
+from converters.checkpoint import Layer, Part
 from converters.readers.onnx.graph import Node, Scope
+from layouts import catalogue
+from layouts.errors import NotRepresentable, ShapeError
 
+Facts = dict[str, Any]
 Leaf = tuple[Scope, str]
 """A stored array: the graph that holds it, and its name there."""
 
@@ -60,3 +64,38 @@ def shortened(arrays: Mapping[str, LazyArray]) -> dict[str, LazyArray]:
     short = {name: name.rpartition("/")[2].removesuffix(":0") for name in arrays}
     alike = len(set(short.values())) < len(short)
     return {name if alike else short[name]: array for name, array in arrays.items()}
+
+
+def constant(node: Node, number: int) -> LazyArray | None:
+    """The constant behind an input; None where there is none."""
+    name = node.input(number)
+    return node.scope.constant(name) if name else None
+
+
+def given(node: Node, names: Mapping[str, int]) -> Iterator[tuple[str, LazyArray]]:
+    """The arrays of the inputs that are there. Raises `NotRepresentable` for one that is not constant."""
+    for name, number in names.items():
+        array = constant(node, number)
+        if array is not None:
+            yield name, array
+        elif node.input(number):
+            raise NotRepresentable(f"its {name} is not stored: it is an input of the graph (see weights=), or computed")
+
+
+def found_layer(
+    node: Node, arrays: Mapping[str, LazyArray], facts: Facts, *more: Node, options: Facts | None = None
+) -> Found:
+    """The layer of one node, and of those that belong to it, in the layout that fits its arrays."""
+    whole = next((name for name, array in arrays.items() if not array.is_floating), None)
+    if whole:
+        raise ShapeError(f"{whole} holds {arrays[whole].dtype}, and weights have fractions", array=whole)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    layout = catalogue.choose("onnx", node.op, options or {}, shapes)
+    gives = more[-1].outputs if more else node.outputs
+    facts = {"reads": node.input(0), "gives": gives} | facts
+    return Found(Layer("", node.op, (Part(layout, dict(arrays)),), facts), (node, *more))
+
+
+def reshaped(array: LazyArray, shape: tuple[int, ...]) -> LazyArray:
+    """The same numbers under another shape."""
+    return replace(array, shape=shape, read=lambda: array.read().reshape(shape))
