@@ -69,7 +69,7 @@ class Row(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare whole conversions.")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=["s", "m"])
-    parser.add_argument("--formats", nargs="+", choices=["h5", "keras"], default=["h5", "keras"])
+    parser.add_argument("--formats", nargs="+", choices=["h5", "keras", "onnx"], default=["h5", "keras", "onnx"])
     parser.add_argument("--runs", type=int, help="runs of each way (default: by size)")
     parser.add_argument("--no-loaders", action="store_true", help="leave out Keras's own loader")
     parser.add_argument("--write", action="store_true", help=f"also write {RESULTS.name} beside this file")
@@ -90,7 +90,7 @@ def compare(folder: Path, size: str, ending: str, runs: int | None, loaders: boo
     """Make the model, convert it every way in turns, and give a row for each."""
     source = folder / f"{size}.{ending}"
     subprocess.run([sys.executable, str(HERE / "models.py"), size, str(source)], check=True)
-    ways = list(_ways(size, loaders))
+    ways = list(_ways(size, ending, loaders))
     for way in ways:  # fills the page cache and writes the bytecode
         _run(way, source)
     times: dict[str, list[Run]] = {way.name: [] for way in ways}
@@ -107,10 +107,11 @@ def compare(folder: Path, size: str, ending: str, runs: int | None, loaders: boo
     source.unlink()
 
 
-def _ways(size: str, loaders: bool) -> Iterator[Way]:
+def _ways(size: str, ending: str, loaders: bool) -> Iterator[Way]:
     command = Path(sys.executable).with_name("gateport")
     start = (str(command),) if command.exists() else (sys.executable, "-m", "converters.cli")
-    script = (sys.executable, str(HERE / "script.py"), size)
+    script = (sys.executable, str(HERE / ("script_onnx.py" if ending == "onnx" else "script.py")), size)
+    loaders = loaders and ending != "onnx"
     yield Way("gateport convert", (*start, "convert"))
     yield Way(SCRIPT, script)
     yield Way("script by hand, synced", script, last=("sync",))

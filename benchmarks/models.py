@@ -58,7 +58,11 @@ MODELS: dict[str, list[Layer]] = {
 
 
 def write(path: Path, layers: list[Layer]) -> None:
-    """Write a model; the ending of the name says whether as HDF5 or as an archive."""
+    """Write a model; the ending of the name says whether as HDF5, as an archive or as ONNX."""
+    if path.suffix == ".onnx":
+        import models_onnx
+
+        return models_onnx.write(path, layers)
     (_write_archive if path.suffix == ".keras" else _write_hdf5)(path, layers)
 
 

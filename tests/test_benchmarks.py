@@ -25,13 +25,13 @@ def _run(name: str, *arguments: object) -> str:
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
 
 
-@pytest.mark.parametrize("ending", ["h5", "keras"])
+@pytest.mark.parametrize("ending", ["h5", "keras", "onnx"])
 @pytest.mark.parametrize("size", ["tiny", "s"])
 def test_the_script_and_gateport_write_the_same_bits(tmp_path: Path, size: str, ending: str) -> None:
     safetensors = pytest.importorskip("safetensors.numpy")
     source = tmp_path / f"model.{ending}"
     _run("models.py", size, source)
-    _run("script.py", size, source, tmp_path / "script.safetensors", "sync")
+    _run("script_onnx.py" if ending == "onnx" else "script.py", size, source, tmp_path / "script.safetensors", "sync")
     convert_file(source, tmp_path / "gateport.safetensors")
     one, other = (safetensors.load_file(tmp_path / f"{name}.safetensors") for name in ("script", "gateport"))
     assert one.keys() == other.keys()
