@@ -19,7 +19,7 @@ OPSET, NEWEST = 22, onnx.defs.onnx_opset_version()
 TYPES = ("float32", "float64", "float16", "bfloat16")
 
 _PLAIN = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-_STORED = "a state_dict has no place for states"
+_STORED = "starts from stored states"
 
 
 class Node(NamedTuple):
