@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 HEAVY = ("torch", "tensorflow", "keras", "tf_keras", "h5py", "onnx", "jax", "click", "rich")
 
@@ -54,3 +56,12 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_a_heavy_module_would_be_seen() -> None:
     assert loaded_after("import sys, types; sys.modules['onnx'] = types.ModuleType('onnx')") == ["onnx"]
+
+
+@pytest.mark.parametrize("case", ["onnx_torch/not_folded", "onnx_keras/gru_reset_after"])
+def test_an_onnx_file_is_converted_without_a_framework(tmp_path: Path, case: str) -> None:
+    """Folded weights and a Loop, which is run: by the onnx package alone."""
+    source, output = ROOT / "fixtures" / case / "model.onnx", tmp_path / "out.safetensors"
+    assert loaded_after(f"from converters import convert_file; convert_file({str(source)!r}, {str(output)!r})") == [
+        "onnx"
+    ]

@@ -153,5 +153,30 @@ def test_a_node_for_each_layer_becomes_the_module_that_was_exported(name: str, p
     assert all(np.array_equal(found[key], expected[key]) for key in expected)
 
 
+class Stacked(torch.nn.Module):
+    """The module behind `onnx_torch/lstm_stacked`, under names of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = torch.nn.LSTM(3, 5, num_layers=2, batch_first=True)
+        self.scores = torch.nn.Linear(5, 11)
+
+
+def test_nodes_are_loaded_into_a_module_that_one_has() -> None:
+    case = ROOT / "fixtures/onnx_torch/lstm_stacked/case.json"
+    module, own = Stacked(), np.load(case.parent / described(case)["state_dict"])
+    converters.load_into(module, case.parent / "model.onnx")
+    found = {f"lstm.{key}": value for key, value in module.encoder.state_dict().items()}
+    found |= {f"head.{key}": value for key, value in module.scores.state_dict().items()}
+    assert all(np.array_equal(found[key].numpy(), own[key]) for key in own)
+
+
+def test_the_gates_of_a_node_are_views() -> None:
+    case = ROOT / "fixtures/onnx_torch/lstm_stacked/case.json"
+    own = np.load(case.parent / described(case)["state_dict"])
+    layer = converters.read(case.parent / "model.onnx").layers[0]
+    assert np.array_equal(converters.gates(layer)["l0"].recurrent_weight["f"], own["lstm.weight_hh_l0"][5:10])
+
+
 def test_the_fixtures_are_there() -> None:
     assert len({case.parent.parent.name for case in CASES}) == 4
