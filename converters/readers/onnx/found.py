@@ -30,13 +30,17 @@ class Found(NamedTuple):
     """The inputs that are weights, where a node has constants beside them."""
 
     @property
+    def weights(self) -> list[Leaf]:
+        """The values that the nodes read as weights, stored or computed from what is stored."""
+        names = ((node, self.inputs[node] if node in self.inputs else weights(node)) for node in self.nodes)
+        return [(node.scope, name) for node, read in names for name in read]
+
+    @property
     def leaves(self) -> tuple[Leaf, ...]:
         """The stored arrays behind the weights, in the order in which the nodes read them."""
-        read = [(node.scope, name) for node in self.nodes for name in self._weight_names(node)]
-        return tuple(dict.fromkeys((scope.home(leaf), leaf) for scope, name in read for leaf in scope.leaves(name)))
-
-    def _weight_names(self, node: Node) -> tuple[str, ...]:
-        return self.inputs[node] if node in self.inputs else tuple(weights(node))
+        found = ((scope, leaf) for scope, name in self.weights for leaf in scope.leaves(name))
+        arrays = {(scope.home(leaf), leaf): scope.constant(leaf) for scope, leaf in found}
+        return tuple(leaf for leaf, array in arrays.items() if array is not None and is_weight(array))
 
 
 def weights(node: Node) -> dict[str, LazyArray]:

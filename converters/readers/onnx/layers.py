@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from converters import representability
+from converters.arrays import LazyArray
 from converters.checkpoint import Layer, Part
 from converters.readers.onnx import chains, loops, names
-from converters.readers.onnx.found import Found, shortened, weights
+from converters.readers.onnx.found import Found, Leaf, shortened, weights
 from converters.readers.onnx.graph import Node, Scope
 from converters.readers.onnx.leftovers import leftovers
 from converters.readers.onnx.loop_cells import Recovered
@@ -23,6 +24,10 @@ _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
 """What is wrong with one layer alone; anything else means that the file is damaged."""
 _OF_THE_CALL = ("reads", "gives", "initial_h", "initial_c", "sequence_lens")
 """Facts about one use of a layer, in which its uses may differ."""
+
+
+_COMPARED = 8
+"""Layers made of the same stored arrays whose numbers are compared with one more: parts of one array are many."""
 
 
 class Graph(NamedTuple):
@@ -105,21 +110,49 @@ def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
 
 def _once(found: Iterable[Found]) -> list[Found]:
     """Nodes that do the same with the same weights are one layer, used several times."""
-    kept: dict[object, Found] = {}
+    kept: list[Found] = []
+    alike: dict[object, list[int]] = {}
     for one in found:
-        parts = tuple((part.layout, part.directions, part.direction, str(part.options)) for part in one.layer.parts)
-        facts = {key: value for key, value in one.layer.facts.items() if key not in _OF_THE_CALL}
-        key = (one.layer.kind, parts, str(facts), one.leaves) if parts else one.nodes[0]
-        before = kept.setdefault(key, one)
-        if before is not one:
-            kept[key] = before._replace(nodes=(*before.nodes, *one.nodes))
-    return list(kept.values())
+        places = alike.setdefault(_kind(one), []) if one.layer.parts else []
+        same = next((place for place in places[:_COMPARED] if _same_weights(kept[place], one)), None)
+        if same is None:
+            places.append(len(kept))
+            kept.append(one)
+        else:
+            kept[same] = kept[same]._replace(nodes=(*kept[same].nodes, *one.nodes))
+    return kept
+
+
+def _kind(found: Found) -> object:
+    """What two nodes have in common that may be one layer: all but the numbers, which may be parts of one array."""
+    parts = tuple((part.layout, part.directions, part.direction, str(part.options)) for part in found.layer.parts)
+    facts = {key: value for key, value in found.layer.facts.items() if key not in _OF_THE_CALL}
+    return found.layer.kind, parts, str(facts), found.leaves
+
+
+def _same_weights(one: Found, other: Found) -> bool:
+    pairs = zip(one.layer.parts, other.layer.parts, strict=True)
+    return all(_same(a.arrays, b.arrays) for a, b in pairs)
+
+
+def _same(one: Mapping[str, LazyArray], other: Mapping[str, LazyArray]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name] is other[name]
+        or (one[name].shape == other[name].shape and one[name].read().tobytes() == other[name].read().tobytes())
+        for name in one
+    )
 
 
 def _without_echoes(found: Sequence[Found]) -> list[Found]:
     """Without products of a recurrent layer's weights alone: TensorFlow computes one step more to learn a shape."""
     recurrent = {leaf for one in found if one.layer.recurrent for leaf in one.leaves}
-    return [one for one in found if one.layer.recurrent or not one.layer.parts or not recurrent.issuperset(one.leaves)]
+    return [one for one in found if one.layer.recurrent or not one.layer.parts or not _echoes(one, recurrent)]
+
+
+def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
+    """Whether a layer reads nothing but stored arrays of recurrent layers, and these whole."""
+    whole = all(scope.leaves(name) == (name,) for scope, name in found.weights)
+    return whole and recurrent.issuperset(found.leaves)
 
 
 def _candidates(found: Found) -> Iterator[str]:

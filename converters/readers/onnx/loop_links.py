@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from converters.readers.onnx.graph import Node
@@ -15,19 +15,27 @@ _NODES_A_STEP = 24
 
 
 class Source(NamedTuple):
-    """The product with the input's weights that a value is cut out of, and the constants added on the way."""
+    """The product with the input's weights that a value comes from, the constants added on the way, and whether it is
+    a part that was cut out."""
 
     use: Use
     added: tuple[str, ...]
+    cut: bool
 
 
 class Link(NamedTuple):
-    """One step: the product with the state, the constants added to it, what the input adds, and the sum."""
+    """One step: the product with the state, the constants added to it, and what the input adds. `sums`: the product
+    with more and more of these added."""
 
     use: Use
     added: tuple[str, ...]
     source: Source
-    total: str
+    sums: tuple[str, ...]
+
+    @property
+    def total(self) -> str:
+        """What the activation reads."""
+        return self.sums[-1]
 
 
 class Chain(NamedTuple):
@@ -38,29 +46,39 @@ class Chain(NamedTuple):
     start: Source | None
 
     @property
+    def reads(self) -> str:
+        """The sequence."""
+        return self.links[0].source.use.value
+
+    @property
+    def initial(self) -> str:
+        """The initial state, '' where the first step is from zeros."""
+        return "" if self.start else self.links[0].use.value
+
+    @property
     def steps(self) -> int:
         """How many steps there are."""
         return len(self.links) + (self.start is not None)
 
 
-def chains_of(stage: Stage, own: Sequence[Use]) -> Iterator[Chain]:
-    """The chains of a recurrent matrix, one for every product that the input has with its weights.
+def links_of(stage: Stage) -> dict[Node, list[Link]]:
+    """The steps whose share of the input is a part of a product, by that product: those of one layer stand together.
 
-    Raises `Unfit` where the matrix has a product that belongs to no chain, and where steps branch.
+    The recurrent matrix does not tell which belong together: PyTorch's exporter stores a large one again for each step.
     """
-    grouped: dict[Node, list[Link]] = {}
-    for use in own:
-        link = _link(stage, use)
-        if link is None:
-            return
-        grouped.setdefault(link.source.use.node, []).append(link)
-    for links in grouped.values():
-        yield _ordered(stage, links)
+    found: dict[Node, list[Link]] = {}
+    for use in stage.uses.values():
+        shape = stage.shape(use.node.input(1))
+        link = link_of(stage, use) if len(shape) == 2 and shape[0] == shape[1] else None
+        if link is not None and link.source.cut:
+            found.setdefault(link.source.use.node, []).append(link)
+    return found
 
 
-def _link(stage: Stage, use: Use) -> Link | None:
-    """The step that starts with a product; None where no part of a sequence is added to it."""
+def link_of(stage: Stage, use: Use) -> Link | None:
+    """The step that starts with a product; None where what is added to it is no other product, or a part of one."""
     value, added = use.node.output(0), list[str]()
+    sums = [value]
     given = use.node.input(2)
     if stage.scope.is_constant(given):
         added, given = [given], ""
@@ -70,6 +88,7 @@ def _link(stage: Stage, use: Use) -> Link | None:
             return None
         others = [name for name in readers[0].inputs if name != value]
         value = readers[0].output(0)
+        sums.append(value)
         if len(others) != 1:
             return None
         if stage.scope.is_constant(others[0]):
@@ -77,11 +96,11 @@ def _link(stage: Stage, use: Use) -> Link | None:
         else:
             (given,) = others
     source = source_of(stage, given) if given else None
-    return Link(use, tuple(added), source, value) if source and source.use.node is not use.node else None
+    return Link(use, tuple(added), source, tuple(sums)) if source and source.use.node is not use.node else None
 
 
 def source_of(stage: Stage, name: str) -> Source | None:
-    """The product that a value is a part of, with what was added; None for the product itself and for anything else."""
+    """The product that a value is, or is a part of, with what was added; None for anything else."""
     added, cut = list[str](), False
     for _ in range(_DEEPEST):
         node = stage.scope.producer(name)
@@ -90,8 +109,8 @@ def source_of(stage: Stage, name: str) -> Source | None:
         use = stage.uses.get(node)
         if use is not None:
             bias = node.input(2)
-            fits = cut and (not bias or stage.scope.is_constant(bias))
-            return Source(use, (*added, *filter(None, [bias]))) if fits else None
+            fits = not bias or stage.scope.is_constant(bias)
+            return Source(use, (*added, *filter(None, [bias])), cut) if fits else None
         lacking = [one for one in node.inputs if one and not stage.scope.is_constant(one)]
         if node.op not in (*CUTS, "Add") or len(lacking) != 1 or (node.op != "Add" and lacking[0] != node.input(0)):
             return None
@@ -101,8 +120,8 @@ def source_of(stage: Stage, name: str) -> Source | None:
     return None
 
 
-def _ordered(stage: Stage, links: Sequence[Link]) -> Chain:
-    """Each step after the one whose state it takes."""
+def in_order(stage: Stage, links: Sequence[Link]) -> Chain:
+    """Each step after the one whose state it takes. Raises `Unfit` where they are not one chain."""
     totals = {link.total: link for link in links}
     following: dict[str, Link] = {}
     firsts: list[tuple[Link, Source | None]] = []
@@ -150,16 +169,20 @@ def _before(stage: Stage, link: Link, totals: dict[str, Link]) -> tuple[Link | N
     return (found[0] if found else None), (starts[0] if alone else None)
 
 
-def computing(stage: Stage, chain: Chain, known: set[str]) -> list[Node]:
-    """The nodes that compute the sums of all steps out of known values and constants, in the order of the graph."""
+def computing(stage: Stage, chain: Chain, last: str = "") -> list[Node]:
+    """The nodes that compute the sums of all steps out of the sequence, in the order of the graph.
+
+    The first sum may be constant, where the initial state is: it is computed all the same. `last`: one value more.
+    """
+    known, sums = {chain.reads, chain.initial}, {name for link in chain.links for name in link.sums}
     found: dict[Node, None] = {}
-    waiting = [link.total for link in chain.links]
+    waiting = [link.total for link in chain.links] + [last] * bool(last)
     while waiting:
         name = waiting.pop()
         node = stage.scope.producer(name)
-        if name in known or node in found or stage.scope.is_constant(name):
+        if name in known or node in found or (name not in sums and stage.scope.is_constant(name)):
             continue
-        if node is None or node not in stage.place or node.op not in ARITHMETIC:
+        if node is None or node not in stage.place or node.domain or node.op not in (*ARITHMETIC, *CUTS):
             raise Unfit("it depends on more than one sequence")
         found[node] = None
         waiting += [one for one in node.inputs if one]

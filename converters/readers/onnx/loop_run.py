@@ -79,8 +79,7 @@ class Machine:
             inputs = {name: values[name] for name in node.inputs if name and name in values}
             if len(inputs) < len(set(filter(None, node.inputs))):
                 raise Unfit(f"{node.called} reads a value that is not known when it runs")
-            room -= self._paid(node, inputs)
-            if room < 0:
+            if self._paid(node, inputs) > room:
                 raise Unfit(f"{node.called} would make more than a recurrent cell does")
             try:
                 with np.errstate(all="ignore"):
@@ -89,6 +88,7 @@ class Machine:
                 raise Unfit(f"{node.called} cannot be computed: {printable(error)}") from None
             if any(one.dtype.kind not in "biuf" for one in made):
                 raise Unfit(f"{node.called} makes no numbers")
+            room -= sum(one.size for one in made)
             values.update(zip(outputs, made, strict=True))
         return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ class Stage:
         self.scope = scope
         self.place = {node: number for number, node in enumerate(scope.nodes)}
         self.uses = {use.node: use for use in _uses(scope, covered)}
+        self.used = Counter(use.stored for use in self.uses.values())
         self.random = np.random.default_rng(len(scope.nodes))
         self._stand_ins: dict[str, Array] = {}
         self._left = _BUDGET

@@ -12,20 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import LazyArray
 from converters.readers.onnx.graph import Node, Scope
 from converters.readers.onnx.loop_assignments import array_of
 from converters.readers.onnx.loop_cells import Recovered
+from converters.readers.onnx.loop_links import link_of
 from converters.readers.onnx.loop_run import Machine, Unfit
 from converters.readers.onnx.loop_search import CUTS, find_step, is_told_apart
 from converters.readers.onnx.loop_stage import CellStep, Constants, Stage, Use
 from converters.readers.onnx.loop_start import first_step
+from converters.readers.onnx.loop_unrolled import unrolled
 from converters.readers.onnx.recurrent import is_zero
 from layouts.cells import RNN
 from layouts.errors import ConversionError
 
 _GATES = (1, 2, 3, 4)
 """2: the columns of z and r, where a GRU that resets before its product has those of n in an array of its own."""
-_DEEPEST, _BATCH = 8, 2
+_DEEPEST, _BATCH, _MOST_FAILED = 8, 2, 8
+"""A matrix whose products were so often in no step is that of no state."""
 
 
 def recognise_steps(scope: Scope, covered: Set[Node] = frozenset()) -> list[Recovered]:
@@ -33,14 +37,19 @@ def recognise_steps(scope: Scope, covered: Set[Node] = frozenset()) -> list[Reco
 
     What is not proven, or could be two things, is left out: its products stay what they are.
     """
-    stage, found = Stage(scope, covered), list[Recovered]()
-    for stored in dict.fromkeys(use.stored for use in stage.uses.values()):
-        own = [use for use in stage.uses.values() if use.stored == stored]
+    stage = Stage(scope, covered)
+    found = list(unrolled(stage))
+    taken = {node for one in found for node in one.nodes}
+    matrices: dict[str, list[Use]] = {}
+    for use in stage.uses.values():
+        if use.node not in taken:
+            matrices.setdefault(use.stored, []).append(use)
+    for own in matrices.values():
         try:
             steps = _steps(stage, own)
-            taken = {node for one in found for node in one.nodes}
             if steps and not taken.intersection(node for step in steps for node in step.nodes):
                 found.append(_recovered(stage, steps))
+                taken.update(found[-1].nodes)
         except (Unfit, ConversionError, MemoryError, RecursionError):
             continue
     return found
@@ -51,24 +60,41 @@ def _steps(stage: Stage, own: Sequence[Use]) -> list[CellStep]:
     shape = sorted(stage.shape(own[0].stored))
     if len(shape) != 2 or not shape[0] or shape[1] not in [gates * shape[0] for gates in _GATES]:
         return []
-    if shape[0] == shape[1] and len(own) < 2:
+    if shape[0] == shape[1] and len(own) < 2 and not _is_second(stage, own[0]):
         return []
     found: list[CellStep] = []
-    for value in dict.fromkeys(use.value for use in own):
+    for number, value in enumerate(dict.fromkeys(use.value for use in own)):
         step = find_step(stage, own[0].stored, value, found[0] if found else None)
         if step is not None:
             found.append(step)
-    single = len(found) == 1
-    if single and (found[0].assignment.layout.cell is RNN or not is_told_apart(stage, found[0])):
-        return []
-    return found
+        elif number - len(found) >= _MOST_FAILED:
+            return []
+    return [] if len(found) == 1 and not _is_clear(stage, found[0]) else found
+
+
+def _is_second(stage: Stage, use: Use) -> bool:
+    """Whether what the input adds to a product comes from a matrix that is used for another step too."""
+    link = link_of(stage, use)
+    return link is not None and stage.used[link.source.use.stored] > 1
+
+
+def _is_clear(stage: Stage, step: CellStep) -> bool:
+    """Whether a step that stands alone tells its state from its input; that of an RNN does only behind a first one."""
+    if step.assignment.layout.cell is RNN:
+        return first_step(stage, step, _arrays(stage, step)) is not None
+    return is_told_apart(stage, step)
+
+
+def _arrays(stage: Stage, step: CellStep) -> dict[str, LazyArray]:
+    """The stored arrays of a step's layer."""
+    names = dict.fromkeys(name for rows in step.assignment.roles.values() for name in rows)
+    return {name: array for name in names if (array := stage.scope.constant(name)) is not None}
 
 
 def _recovered(stage: Stage, steps: Sequence[CellStep]) -> Recovered:
     """The layer of steps, in the order in which they follow each other."""
     scope, ordered = stage.scope, list(_chain(steps))
-    names = dict.fromkeys(name for rows in steps[0].assignment.roles.values() for name in rows)
-    arrays = {name: array for name in names if (array := scope.constant(name)) is not None}
+    arrays = _arrays(stage, steps[0])
     from_zeros = first_step(stage, ordered[0], arrays)
     ordered = [from_zeros, *ordered] if from_zeros else ordered
     first, last = ordered[0], ordered[-1]
@@ -79,7 +105,7 @@ def _recovered(stage: Stage, steps: Sequence[CellStep]) -> Recovered:
             facts[name] = "stored" if scope.is_constant(start) else "input"
     roles = {role: array_of(rows, arrays) for role, rows in first.assignment.roles.items()}
     nodes = dict.fromkeys(node for step in ordered for node in step.nodes)
-    return Recovered(first.assignment.layout, roles, first.options, facts, tuple(nodes), tuple(names))
+    return Recovered(first.assignment.layout, roles, first.options, facts, tuple(nodes), tuple(arrays))
 
 
 def _chain(steps: Sequence[CellStep]) -> Iterator[CellStep]:
