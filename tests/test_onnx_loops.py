@@ -27,10 +27,10 @@ from loop_models import (
 )
 from onnx import helper, numpy_helper
 
+from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.loops import recognise
+from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph import Scope
-from converters.readers.onnx.loop_cells import Recovered
-from converters.readers.onnx.loop_steps import recognise_steps
-from converters.readers.onnx.loops import recognise
 from layouts.reference import forward
 from layouts.repack import unpack
 

@@ -16,8 +16,8 @@ from loop_models import exported, randomized, scope_of
 from onnx import helper, numpy_helper
 from torch import nn
 
-from converters.readers.onnx.loop_cells import Recovered
-from converters.readers.onnx.loop_steps import recognise_steps
+from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.steps import recognise_steps
 
 UNITS, BATCH = 5, 2
 

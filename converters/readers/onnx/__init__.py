@@ -1,8 +1,8 @@
 """ONNX: recurrent nodes and the layers around them, out of any exporter's graph.
 
 `model_file` bounds and parses, `graph` knows who makes and reads each value and what is constant, `folding` computes
-constants that exporters left to be computed, `recurrent`, `surroundings` and `loops` read layers, `chains` tells which
-feeds which, `layers` puts them together.
+constants that exporters left to be computed, `recurrent`, `surroundings` and `arithmetic` read layers, `chains` tells
+which feeds which, `layers` puts all together, and `leftovers` accounts for the rest.
 """
 
 from __future__ import annotations

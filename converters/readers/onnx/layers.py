@@ -9,12 +9,13 @@ from typing import NamedTuple
 from converters import representability
 from converters.arrays import LazyArray
 from converters.checkpoint import Layer, Part
-from converters.readers.onnx import chains, loops, names
+from converters.readers.onnx import chains, names
+from converters.readers.onnx.arithmetic import loops
+from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.found import Found, Leaf, shortened, weights
 from converters.readers.onnx.graph import Node, Scope
 from converters.readers.onnx.leftovers import leftovers
-from converters.readers.onnx.loop_cells import Recovered
-from converters.readers.onnx.loop_steps import recognise_steps
 from converters.readers.onnx.recurrent import OPERATORS, read_recurrent, weight_inputs
 from converters.readers.onnx.stacks import put_together
 from converters.readers.onnx.surroundings import read_surrounding

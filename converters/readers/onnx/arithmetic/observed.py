@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from converters.arrays import Array
-from converters.readers.onnx.loop_body import STEPS, Body, numbered
-from converters.readers.onnx.loop_cells import Step
-from converters.readers.onnx.loop_run import PRODUCTS, Machine, Unfit, Values
+from converters.readers.onnx.arithmetic.body import STEPS, Body, numbered
+from converters.readers.onnx.arithmetic.cells import Step
+from converters.readers.onnx.arithmetic.run import PRODUCTS, Machine, Unfit, Values
 
 _OBSERVED = 10
 """Steps that are looked at, over as many runs of the loop as it takes."""

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from converters.arrays import Array
+from converters.readers.onnx.arithmetic.body import origin, small
+from converters.readers.onnx.arithmetic.cells import AGREES, difference, functions, options_of
+from converters.readers.onnx.arithmetic.links import Chain
+from converters.readers.onnx.arithmetic.run import OVERHEAD, Machine, Made, Unfit, Values
+from converters.readers.onnx.arithmetic.stage import Stage
 from converters.readers.onnx.graph import Node
-from converters.readers.onnx.loop_body import origin, small
-from converters.readers.onnx.loop_cells import AGREES, difference, functions, options_of
-from converters.readers.onnx.loop_links import Chain
-from converters.readers.onnx.loop_run import OVERHEAD, Machine, Made, Unfit, Values
-from converters.readers.onnx.loop_stage import Stage
 from layouts import pytorch
 from layouts.cells import RNN, Piece
 from layouts.reference import forward

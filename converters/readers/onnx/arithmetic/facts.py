@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from converters.readers.onnx.arithmetic.body import MOST_STEPS, Body
+from converters.readers.onnx.arithmetic.cells import Match, difference
+from converters.readers.onnx.arithmetic.observed import Run, roles
+from converters.readers.onnx.arithmetic.run import Machine, Unfit, Values
 from converters.readers.onnx.graph import Node
-from converters.readers.onnx.loop_body import MOST_STEPS, Body
-from converters.readers.onnx.loop_cells import Match, difference
-from converters.readers.onnx.loop_observed import Run, roles
-from converters.readers.onnx.loop_run import Machine, Unfit, Values
 from converters.readers.onnx.recurrent import is_zero
 from layouts.errors import printable
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from converters.arrays import LazyArray
-from converters.readers.onnx.loop_body import origin
-from converters.readers.onnx.loop_cells import Recovered
-from converters.readers.onnx.loop_links import Chain, behind, computing, in_order, links_of
-from converters.readers.onnx.loop_replay import Proof, Role, Roles, prove
-from converters.readers.onnx.loop_run import Unfit
-from converters.readers.onnx.loop_stage import Stage
+from converters.readers.onnx.arithmetic.body import origin
+from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.links import Chain, behind, computing, in_order, links_of
+from converters.readers.onnx.arithmetic.replay import Proof, Role, Roles, prove
+from converters.readers.onnx.arithmetic.run import Unfit
+from converters.readers.onnx.arithmetic.stage import Stage
 from converters.readers.onnx.recurrent import is_zero
 from layouts import keras, pytorch
 from layouts.errors import ConversionError

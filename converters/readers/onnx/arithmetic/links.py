@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from converters.readers.onnx.arithmetic.run import ELEMENTWISE, Unfit
+from converters.readers.onnx.arithmetic.search import ARITHMETIC, CUTS
+from converters.readers.onnx.arithmetic.stage import Stage, Use
 from converters.readers.onnx.graph import Node
-from converters.readers.onnx.loop_run import ELEMENTWISE, Unfit
-from converters.readers.onnx.loop_search import ARITHMETIC, CUTS
-from converters.readers.onnx.loop_stage import Stage, Use
 
 _DEEPEST, _MOST = 8, 16
 _NODES_A_STEP = 24

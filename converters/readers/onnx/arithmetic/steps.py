@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from converters.arrays import LazyArray
+from converters.readers.onnx.arithmetic.assignments import array_of
+from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.links import link_of
+from converters.readers.onnx.arithmetic.run import Machine, Unfit
+from converters.readers.onnx.arithmetic.search import CUTS, find_step, is_told_apart
+from converters.readers.onnx.arithmetic.stage import CellStep, Constants, Stage, Use
+from converters.readers.onnx.arithmetic.start import first_step
+from converters.readers.onnx.arithmetic.unrolled import unrolled
 from converters.readers.onnx.graph import Node, Scope
-from converters.readers.onnx.loop_assignments import array_of
-from converters.readers.onnx.loop_cells import Recovered
-from converters.readers.onnx.loop_links import link_of
-from converters.readers.onnx.loop_run import Machine, Unfit
-from converters.readers.onnx.loop_search import CUTS, find_step, is_told_apart
-from converters.readers.onnx.loop_stage import CellStep, Constants, Stage, Use
-from converters.readers.onnx.loop_start import first_step
-from converters.readers.onnx.loop_unrolled import unrolled
 from converters.readers.onnx.recurrent import is_zero
 from layouts.cells import RNN
 from layouts.errors import ConversionError
