@@ -157,9 +157,11 @@ def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
 
 
 def _candidates(found: Found) -> Iterator[str]:
-    if found.name:
+    leaves = [name for _, name in found.leaves]
+    by_pytorch = found.layer.recurrent and names.origin(leaves) is not None
+    if found.name and not by_pytorch:
         yield found.name
-    yield from names.candidates(found.nodes[0], [name for _, name in found.leaves])
+    yield from names.candidates(found.nodes[0], leaves, recurrent=found.layer.recurrent)
 
 
 def _fed(found: Sequence[Found], named: Sequence[Layer]) -> Iterator[Layer]:

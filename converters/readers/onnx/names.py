@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from converters.readers.onnx.graph import Node, Scope
-from converters.readers.onnx.recurrent import OPERATORS
 
 _RECURRENT = re.compile(r"(?:(.*)\.)?(?:weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d{1,3})(?:_reverse)?)?")
 _PLAIN = re.compile(r"(.*)\.(?:weight|bias|running_mean|running_var)")
@@ -44,10 +43,10 @@ def origin(leaves: Iterable[str]) -> Origin | None:
     return found.pop() if len(found) == 1 else None
 
 
-def candidates(node: Node, leaves: Sequence[str]) -> Iterator[str]:
+def candidates(node: Node, leaves: Sequence[str], *, recurrent: bool) -> Iterator[str]:
     """Names for the layer of a node, the best first, as paths with '/'."""
     modules = {match[1] or "" for match in map(_RECURRENT.fullmatch, leaves) if match}
-    if len(modules) == 1 and node.op in OPERATORS:
+    if len(modules) == 1 and recurrent:
         yield modules.pop().replace(".", "/")
     yield from filter(None, (_module(node), _scope(node.name, node.op), _around(node)))
     yield from (match[1].replace(".", "/") for match in map(_PLAIN.fullmatch, leaves) if match)
