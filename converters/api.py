@@ -83,8 +83,9 @@ def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
     """Convert a source into a PyTorch state_dict: ``{"lstm.weight_ih_l0": tensor, …}``.
 
     Keys are the layer's path and PyTorch's own names, one module a layer; shapes and order are those of `nn.LSTM`,
-    `nn.GRU`, `nn.RNN` with ``batch_first=True`` and of the modules around them, so that
-    ``load_state_dict(strict=True)`` takes them. Each element is copied once; tensors are on the CPU.
+    `nn.GRU`, `nn.RNN` and of the modules around them, so that ``load_state_dict(strict=True)`` takes them. The plan
+    prints their calls, with ``batch_first=True`` unless the source has the time first. Each element is copied once;
+    tensors are on the CPU.
 
     layer: one layer alone, with no prefix: ``nn.LSTM(8, 16).load_state_dict(convert(path, layer="lstm"))``.
     stack: ``{"rnn": ["lstm", "lstm_1"]}``, consecutive layers as one module with ``num_layers=2``.
