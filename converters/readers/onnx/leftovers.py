@@ -16,6 +16,7 @@ from layouts.errors import UnknownLayer, printable
 
 _SIZES_ONLY = ("Resize", "Upsample")
 """Operators whose constants say how large an output is, and are no weights."""
+_PASSED = "strict=False (--no-strict) passes what it reads through under its own name"
 _PARAMETER = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
@@ -67,8 +68,8 @@ def _unknown(readers: Mapping[Node, Mapping[str, LazyArray]]) -> Iterator[Found]
         what = ", ".join(printable(name) for name in arrays)
         domain = f" of {printable(node.domain)}" if node.domain else ""
         exact = all(array.is_floating for array in arrays.values())
-        way_out = "" if exact else ": its weights are quantized, so export the model before that is done"
-        problem = UnknownLayer(f"no layout describes this node{domain}, which reads {what}{way_out}")
+        way_out = _PASSED if exact else "its weights are quantized, so export the model before that is done"
+        problem = UnknownLayer(f"no layout describes this node{domain}, which reads {what}: {way_out}")
         yield Found(Layer("", node.op, unknown=problem, arrays=shortened(arrays)), (node,))
 
 
