@@ -361,13 +361,10 @@ def test_single_steps_of_a_real_model() -> None:
         assert one.facts["single_step"]
 
 
-@pytest.mark.parametrize("exporter", ["onnx_torch", "onnx_dynamo"])
-@pytest.mark.parametrize("kind", ["lstm_cell", "gru_cell"])
-def test_cells_of_pytorch_called_step_by_step(exporter: str, kind: str) -> None:
+@pytest.mark.parametrize("case", ["onnx_torch/lstm_cell", "onnx_torch/gru_cell", "onnx_dynamo/lstm_cell"])
+def test_cells_of_pytorch_called_step_by_step(case: str) -> None:
     """Both biases in their places, and the first step from zeros found although the exporter computed half of it."""
-    path = ROOT / "fixtures" / exporter / kind / "model.onnx"
-    if not path.exists():
-        pytest.skip(f"no fixture {exporter}/{kind}")
+    path = ROOT / "fixtures" / case / "model.onnx"
     (one,) = recognise_steps(scope_of(onnx.load(path)))
     assert {name: array.name for name, array in one.arrays.items()} == {name: f"cell.{name}" for name in one.arrays}
     assert len(one.arrays) == 4
