@@ -30,16 +30,29 @@ def files(case: Path) -> Iterator[Path]:
     yield from (case.parent / name for name in described(case)["files"] if name.endswith(".onnx"))
 
 
+SILENT = {
+    "masked_lstm": "masked: its Loop is run with masks in test_onnx_loops",
+    "masked_gru": "masked: its Loop is run with masks in test_onnx_loops",
+    "masked_bidirectional": "masked: its Loops are run with masks in test_onnx_loops",
+    "stacked_cells": "two cells in one Loop are refused",
+    "scripted": "its nodes stand in the branches of an If, where nothing is recorded",
+    "no_weights": "its weights are inputs of the graph",
+}
+"""Cases with recurrent layers that cannot be compared; every such layer of all the others has to be."""
+
+
 @pytest.mark.parametrize("case", PARAMS)
 def test_every_layer_gives_what_its_node_gave(case: Path, measured: Any) -> None:
     io = np.load(case.parent / "io.npz")
     recorded = {key.partition("/")[2]: io[key] for key in io if key.startswith(("in/", "value/"))}
-    compared = 0
+    compared: set[str] = set()
+    there: set[str] = set()
     for file in files(case):
         model = onnx.load(file)
         values = cast(model, constants(model) | recorded)
         for module in planned(file).modules:
             facts = module.layers[0].facts
+            there |= {module.path} if module.constructor and module.layers[0].recurrent else set()
             if not module.constructor or facts["reads"] not in values or facts.get("masked"):
                 continue
             for name, found in outputs(module, converted(file), values, model):
@@ -48,9 +61,11 @@ def test_every_layer_gives_what_its_node_gave(case: Path, measured: Any) -> None
                     tolerance = described(case)["tolerance"] * max(1.0, float(np.abs(expected).max()))
                     error = assert_close(found, expected, tolerance, f"{module.path} {name}")
                     measured(f"{case.parent.name} {module.path} {name}", error)
-                    compared += 1
-    if not compared:
-        pytest.skip("no value of a layer was recorded: it is inside a Loop or an If, or the layer is masked or refused")
+                    compared.add(module.path)
+    if case.parent.name in SILENT:
+        assert there - compared or not there
+        pytest.skip(SILENT[case.parent.name])
+    assert compared and there <= compared, f"not compared: {sorted(there - compared)}"
 
 
 UNROLLED = ("lstm_cell", "gru_cell", "rnn", "single_step", "unrolled", "stacked_cells")

@@ -39,9 +39,8 @@ def feeder(node: Node) -> Node | None:
     if recurrent is None or len(recurrent.shape) != 3:
         return None
     ways, units = recurrent.shape[0], recurrent.shape[2]
-    return (
-        source if any(_arrives(node, name, between, *trial, ways, units) for trial in _sizes(node, between)) else None
-    )
+    arrives = any(_arrives(node, name, between, *trial, ways, units) for trial in _sizes(node, between))
+    return source if arrives else None
 
 
 def _between(node: Node) -> tuple[list[Node], set[str]]:
@@ -61,10 +60,8 @@ def _between(node: Node) -> tuple[list[Node], set[str]]:
             waiting += [one for one in made_by.inputs if one]
     if len(found) > _MOST:
         return [], set()
-    if not found:
-        return [], sources
-    order = {one: number for number, one in enumerate(node.scope.nodes)}
-    return sorted((one for one in found if one in order), key=lambda one: order[one]), sources
+    place = node.scope.places
+    return sorted((one for one in found if one in place), key=lambda one: place[one]), sources
 
 
 def _sizes(node: Node, between: list[Node]) -> Iterator[tuple[int, int]]:

@@ -174,6 +174,11 @@ class Scope:
             for inner in node.subgraphs.values():
                 yield from inner.scopes()
 
+    @cached_property
+    def places(self) -> dict[Node, int]:
+        """The number of each node in the order in which they run."""
+        return {node: number for number, node in enumerate(self.nodes)}
+
     def producer(self, name: str) -> Node | None:
         """The node that makes a value, here or in a graph around; None for inputs and stored arrays."""
         return self.home(name)._made.get(name)

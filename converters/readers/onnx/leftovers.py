@@ -52,13 +52,15 @@ def _ends(root: Scope, covered: Container[Node]) -> dict[Leaf, _End]:
     """Where every value of the graph goes, found backwards, so that each node is looked at once."""
     ends: dict[Leaf, _End] = {}
     for node in reversed([*root.walk()]):
-        end: _End | None = _End(node in covered, node)
+        end = _End(node in covered, node)
         if node not in covered and (node.op in MOVING or node.scope.is_constant(node.output(0))):
             further = [ends[node.scope, name] for name in node.outputs if (node.scope, name) in ends]
-            end = _End(any(one.layer for one in further), further[0].node) if further else None
-        for name in filter(None, node.inputs if end else ()):
+            if not further:
+                continue
+            end = _End(any(one.layer for one in further), further[0].node)
+        for name in filter(None, node.inputs):
             leaf = node.scope.home(name), name
-            ends[leaf] = _End(end.layer or (leaf in ends and ends[leaf].layer), end.node)  # type: ignore[union-attr]
+            ends[leaf] = _End(end.layer or (leaf in ends and ends[leaf].layer), end.node)
     return ends
 
 

@@ -42,7 +42,7 @@ class Stage:
 
     def __init__(self, scope: Scope, covered: Set[Node]) -> None:
         self.scope = scope
-        self.place = {node: number for number, node in enumerate(scope.nodes)}
+        self.place = scope.places
         self.uses = {use.node: use for use in _uses(scope, covered)}
         self.used = Counter(use.stored for use in self.uses.values())
         self.random = np.random.default_rng(len(scope.nodes))
