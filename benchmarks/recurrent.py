@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from converters import nn as drop_in
+from converters.torch import nn as drop_in
 
 SIZES = {"small": (8, 20, 16, 32), "middle": (32, 50, 64, 128), "large": (64, 50, 128, 256)}
 """Name -> (batch, steps, inputs, units)."""

@@ -9,9 +9,9 @@ Importing this loads NumPy and nothing heavier.
 from typing import TYPE_CHECKING, Any
 
 from converters.api import convert, convert_file, plan, read
-from converters.checkpoint import Checkpoint, Layer
-from converters.planning import Plan
-from converters.report import ConversionWarning, Report
+from converters.model.checkpoint import Checkpoint, Layer
+from converters.plan.plan import Plan
+from converters.show.report import ConversionWarning, Report
 from layouts.errors import (
     CheckpointError,
     ConversionError,
@@ -27,11 +27,11 @@ from layouts.errors import (
 )
 
 if TYPE_CHECKING:
-    from converters import nn
-    from converters.export import export_arrays
-    from converters.gate_views import gates
-    from converters.initialise import initialize
-    from converters.loading import load_into
+    from converters.torch import nn
+    from converters.torch.export import export_arrays
+    from converters.torch.gate_views import gates
+    from converters.torch.initializers import initialize
+    from converters.torch.loading import load_into
 
 __all__ = [
     "Checkpoint",
@@ -62,10 +62,10 @@ __all__ = [
 ]
 
 _LATE = {
-    "export_arrays": "converters.export",
-    "gates": "converters.gate_views",
-    "initialize": "converters.initialise",
-    "load_into": "converters.loading",
+    "export_arrays": "converters.torch.export",
+    "gates": "converters.torch.gate_views",
+    "initialize": "converters.torch.initializers",
+    "load_into": "converters.torch.loading",
     "nn": "",
 }
 """What needs torch -> the module that defines it; '' for a module of this package."""

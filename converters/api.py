@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.arrays import bfloat16
-from converters.checkpoint import Checkpoint
-from converters.execution import Sink, execute
-from converters.planning import Plan, make_plan
-from converters.report import Report, announce
+from converters.model.arrays import bfloat16
+from converters.model.checkpoint import Checkpoint
+from converters.plan.execution import Sink, execute
+from converters.plan.plan import Plan, make_plan
+from converters.show.report import Report, announce
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def read(
 
         return open_checkpoint(source, assume or {}, weights or {})
     if isinstance(source, Mapping):
-        from converters.readers.mapping import read_mapping
+        from converters.readers.memory import read_mapping
 
         return read_mapping(source, framework, assume or {})
     if type(source).__name__ == "ModelProto":
         from converters.readers import onnx
 
         return onnx.read_model(source, weights or {})
-    from converters.readers.keras_memory import read_model
+    from converters.readers.keras.memory import read_model
 
     return read_model(source, assume or {})
 
@@ -98,7 +98,7 @@ def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
     Raises `NotRepresentable` for a layer that the PyTorch module cannot compute, `UnknownLayer`, `CoverageError`,
     `ShapeError`, `UnreadableCheckpoint`, `UnsafeCheckpoint`; all are `ConversionError`.
     """
-    from converters.writers.torch import StateDict
+    from converters.writers.pytorch import StateDict
 
     found = plan(source, **options)
     sink = StateDict()

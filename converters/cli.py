@@ -34,7 +34,7 @@ def _refusing(as_json: bool) -> Iterator[None]:
         if click.get_current_context().find_root().params.get("debug"):
             raise
         if as_json:
-            from converters.summary import problem_data
+            from converters.show.data import problem_data
 
             click.echo(json.dumps({"error": problem_data(error)}, ensure_ascii=False))
         click.echo(f"gateport: {error.line}", err=True)
@@ -125,10 +125,10 @@ def inspect(source: str, assume: dict[str, str], as_json: bool) -> None:
     with _refusing(as_json):
         found = api.read(source, assume=assume)
         if as_json:
-            from converters.summary import checkpoint_data
+            from converters.show.data import checkpoint_data
 
             return click.echo(json.dumps(checkpoint_data(found), ensure_ascii=False, default=str))
-        from converters.tables import checkpoint_table, print_tables
+        from converters.show.tables import checkpoint_table, print_tables
 
         print_tables([checkpoint_table(found)])
 
@@ -143,11 +143,11 @@ def plan(source: str, as_json: bool, **values: Any) -> None:
     with _refusing(as_json):
         found = api.plan(source, **_options(values))
         if as_json:
-            from converters.summary import plan_data
+            from converters.show.data import plan_data
 
             click.echo(json.dumps(plan_data(found), ensure_ascii=False, default=str))
         else:
-            from converters.tables import plan_tables, print_tables
+            from converters.show.tables import plan_tables, print_tables
 
             print_tables(plan_tables(found))
     with _refusing(False):
@@ -168,7 +168,7 @@ def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
         for text in report.warnings:
             click.echo(f"gateport: warning: {text}", err=True)
         if as_json:
-            from converters.summary import report_data
+            from converters.show.data import report_data
 
             return click.echo(json.dumps(report_data(report), ensure_ascii=False, default=str))
         click.echo(str(report))
@@ -180,7 +180,7 @@ def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
 def layouts(framework: str | None, layer: str | None) -> None:
     """Print the gate-order tables: of all frameworks, of one, or of one layer of it."""
     with _refusing(False):
-        from converters.tables import layout_tables, print_tables
+        from converters.show.tables import layout_tables, print_tables
 
         print_tables(layout_tables(framework, layer))
 

@@ -12,7 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import layouts
+import layouts.frameworks
 from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
@@ -29,8 +29,8 @@ Layers = Mapping[str, tuple[Layout, ...]]
 @cache
 def frameworks() -> tuple[str, ...]:
     """The names of every framework that has layouts, built in or registered."""
-    modules = (name for _, name, _ in pkgutil.iter_modules(layouts.__path__))
-    own = [name for name in modules if _is_framework(importlib.import_module(f"layouts.{name}"), name)]
+    modules = (name for _, name, _ in pkgutil.iter_modules(layouts.frameworks.__path__))
+    own = [name for name in modules if _is_framework(importlib.import_module(f"layouts.frameworks.{name}"), name)]
     return (*own, *sorted(point.name for point in _registered()))
 
 
@@ -50,7 +50,7 @@ def _is_framework(module: ModuleType, name: str) -> bool:
 def layers(framework: str) -> Layers:
     """Class name in the framework -> the layouts its arrays may have. Raises `LayoutError` for an unknown framework."""
     try:
-        module = importlib.import_module(f"layouts.{framework}")
+        module = importlib.import_module(f"layouts.frameworks.{framework}")
     except ModuleNotFoundError:
         found = [point for point in _registered() if point.name == framework]
         if not found:

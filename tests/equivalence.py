@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn import functional
 
 import converters.nn
-from converters.checkpoint import Layer
-from converters.modules import Module
-from converters.planning import Plan
+from converters.model.checkpoint import Layer
+from converters.plan.pairing import Module
+from converters.plan.plan import Plan
 from layouts import reference
 
 Array = np.ndarray[Any, Any]

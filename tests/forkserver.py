@@ -182,8 +182,8 @@ def _serve() -> None:
     import pyfive  # noqa: F401
 
     import converters.cli
-    import converters.readers.hdf5_objects
-    import converters.readers.keras
+    import converters.readers.hdf5.objects
+    import converters.readers.keras.files
     import converters.writers.safetensors  # noqa: F401
 
     for line in sys.stdin:

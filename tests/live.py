@@ -33,8 +33,8 @@ from hypothesis import HealthCheck, Phase, settings
 from live_models import build, inputs_for, randomize
 
 import converters
-from converters.checkpoint import Layer
-from converters.planning import Plan
+from converters.model.checkpoint import Layer
+from converters.plan.plan import Plan
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

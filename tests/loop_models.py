@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, parser
 
-from converters.readers.onnx.graph import Node, Scope
-from converters.readers.onnx.model_file import from_memory
+from converters.readers.onnx.file.model import from_memory
+from converters.readers.onnx.graph.scope import Node, Scope
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -13,8 +13,8 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from converters.checkpoint import Part
-from converters.modules import Module
+from converters.model.checkpoint import Part
+from converters.plan.pairing import Module
 
 Array = np.ndarray[Any, Any]
 Values = Mapping[str, Array]

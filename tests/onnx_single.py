@@ -10,8 +10,8 @@ import onnxruntime
 from layout_samples import BOTH
 from onnx import TensorProto, helper
 
-from converters.arrays import in_memory
-from converters.checkpoint import Layer, Part
+from converters.model.arrays import in_memory
+from converters.model.checkpoint import Layer, Part
 from layouts import Layout, catalogue, reference, unpack
 from layouts.axes import Array
 

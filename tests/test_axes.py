@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layout_samples import normal, shapes_of
 
-from layouts import Layout, axes, cells, keras, keras_surroundings, pytorch, unpack
+from layouts import Layout, axes, cells, unpack
 from layouts.axes import Pattern, Size, parse
 from layouts.errors import LayoutError, ShapeError
+from layouts.frameworks import keras, pytorch
+from layouts.frameworks import keras_other as keras_surroundings
 
 NAMES = ("input", "unit", "state", "height", "width", "depth", "in", "out")
 LABELS: dict[str, Sequence[Any]] = {"gate": "ifgo", "direction": ("forward", "backward"), "role": ("query", "key")}

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from layout_samples import OPTIONS, expect_close, normal, sequence, shapes_of
 
-from layouts import Layout, catalogue, chainer, equinox, flax, haiku, lasagne, onnx, unpack
-from layouts import tensorflow as tf1
+from layouts import Layout, catalogue, unpack
 from layouts.axes import Array
+from layouts.frameworks import chainer, equinox, flax, haiku, lasagne, onnx
+from layouts.frameworks import tensorflow as tf1
 from layouts.reference import forward
 
 Arrays = Mapping[str, Array]

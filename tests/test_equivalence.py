@@ -23,7 +23,7 @@ from equivalence import (
     torch_runner,
 )
 
-from converters.checkpoint import Layer
+from converters.model.checkpoint import Layer
 
 CASES = sorted(set((ROOT / "fixtures").glob("*/*/case.json")) - set((ROOT / "fixtures").glob("onnx_*/*/case.json")))
 

@@ -15,7 +15,7 @@ from torch import nn
 
 import converters
 from converters import ConversionWarning, NotRepresentable, UnknownLayer, export_arrays
-from converters import nn as drop_in
+from converters.torch import nn as drop_in
 
 EXACT = 1e-6
 

@@ -15,9 +15,10 @@ from torch.nn.utils import parametrizations, prune
 
 import converters
 from converters import CoverageError, NotRepresentable, UnknownLayer, gates
-from converters import nn as drop_in
-from layouts import Layout, pytorch
+from converters.torch import nn as drop_in
+from layouts import Layout
 from layouts.cells import Piece
+from layouts.frameworks import pytorch
 
 MODULES = {
     "LSTM": lambda: nn.LSTM(3, 5, 2, bidirectional=True),

@@ -41,7 +41,9 @@ def test_an_import_loads_nothing_heavy(code: str) -> None:
 LATE = ("export_arrays", "gates", "initialize", "load_into")
 
 
-@pytest.mark.parametrize("first", ["converters.tables", "converters.export", "converters.initialise", "converters.nn"])
+@pytest.mark.parametrize(
+    "first", ["converters.show.tables", "converters.torch.export", "converters.torch.initializers", "converters.nn"]
+)
 def test_late_names_are_what_they_say_whatever_is_imported_first(first: str) -> None:
     """A module of the same name would stand in the place of its function."""
     loaded_after(

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from converters import ConversionError, NotRepresentable, export_arrays, gates, initialize
-from converters import nn as drop_in
+from converters.torch import nn as drop_in
 
 
 class Model(nn.Module):

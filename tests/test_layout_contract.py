@@ -32,7 +32,7 @@ from layouts.layout import Custom
 from layouts.repack import describe
 
 EVERY = every_layout()
-SOURCES = sorted(Path(layouts.__path__[0]).glob("*.py"))
+SOURCES = sorted(Path(layouts.__path__[0]).rglob("*.py"))
 DATA = [path for path in SOURCES if "\nLAYERS = " in path.read_text(encoding="utf-8")]
 CODE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.IfExp, ast.For, ast.While)
 
@@ -202,7 +202,7 @@ def test_a_layout_file_is_data_with_a_docstring(path: Path) -> None:
 
 @pytest.mark.parametrize("framework", catalogue.frameworks())
 def test_a_framework_tells_its_differences_by_number(framework: str) -> None:
-    tree = ast.parse((Path(layouts.__path__[0]) / f"{framework}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((Path(layouts.__path__[0]) / "frameworks" / f"{framework}.py").read_text(encoding="utf-8"))
     lines = (ast.get_docstring(tree) or "").splitlines()
     numbers = [int(line.split(".")[0]) for line in lines if line[:1].isdigit()]
     assert numbers == list(range(1, len(numbers) + 1)) != []

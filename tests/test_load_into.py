@@ -13,7 +13,7 @@ from torch import nn
 
 import converters
 import converters.nn
-from converters.loading import load_into
+from converters.torch.loading import load_into
 
 FIXTURES = ROOT / "fixtures"
 BIDIRECTIONAL = FIXTURES / "keras3" / "bidirectional" / "model.keras"

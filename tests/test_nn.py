@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.utils import prune
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from converters import nn as drop_in
-from converters.described import describe_module
+from converters.torch import nn as drop_in
+from converters.torch.module_layout import describe_module
 from layouts import reference
 from layouts.cells import Piece
 

@@ -10,9 +10,11 @@ import pytest
 from layout_samples import BOTH
 from onnx_single import STATES, Case, arrays_of, layer_of
 
-from converters import modules, representability, tables
-from converters.arrays import in_memory
-from converters.checkpoint import Layer, Part
+from converters.model.arrays import in_memory
+from converters.model.checkpoint import Layer, Part
+from converters.plan import pairing as modules
+from converters.plan import refusal as representability
+from converters.show import tables
 from layouts import catalogue
 from layouts.errors import NotRepresentable
 
@@ -156,7 +158,7 @@ def test_both_directions_in_one_part_are_seen(monkeypatch: pytest.MonkeyPatch) -
 
 
 def checkpoint(*layers: Layer) -> Any:
-    from converters.checkpoint import Checkpoint
+    from converters.model.checkpoint import Checkpoint
 
     return Checkpoint("m.onnx", "onnx", "17", "ONNX", layers)
 

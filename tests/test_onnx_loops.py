@@ -30,7 +30,7 @@ from onnx import helper, numpy_helper
 from converters.readers.onnx.arithmetic.cells import Recovered
 from converters.readers.onnx.arithmetic.loops import recognise
 from converters.readers.onnx.arithmetic.steps import recognise_steps
-from converters.readers.onnx.graph import Scope
+from converters.readers.onnx.graph.scope import Scope
 from layouts.reference import forward
 from layouts.repack import unpack
 

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper
 from onnx_single import expect_equal, run
 from torch.nn import functional
 
-from converters import modules
-from converters.arrays import in_memory
-from converters.checkpoint import Layer, Part
+from converters.model.arrays import in_memory
+from converters.model.checkpoint import Layer, Part
+from converters.plan import pairing as modules
 from layouts import catalogue, pack
 from layouts.axes import Array
 

@@ -15,7 +15,7 @@ from onnx_single import BATCH, STATES, TIME, Case, arrays_of, by_reference, expe
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import converters.nn
-from converters import modules
+from converters.plan import pairing as modules
 from layouts import pack
 from layouts.axes import Array
 

@@ -19,8 +19,8 @@ from conftest import ROOT
 from equivalence import Run, Runner, assert_close, load, reference_runner, torch_runner
 
 import converters
-from converters.modules import Module
-from converters.planning import Plan
+from converters.plan.pairing import Module
+from converters.plan.plan import Plan
 
 REAL = ROOT.parent / "shared" / "real"
 TOLERANCE = 1e-5

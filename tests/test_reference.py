@@ -14,8 +14,9 @@ import pytest
 import torch
 from layout_samples import BOTH, expect_close, sequence
 
-from layouts import Layout, Piece, cells, pytorch, unpack
+from layouts import Layout, Piece, cells, unpack
 from layouts.axes import Array
+from layouts.frameworks import pytorch
 from layouts.reference import ACTIVATIONS, forward
 
 LINEAR = {"activation": "linear", "recurrent_activation": "linear"}

@@ -22,10 +22,11 @@ from layout_samples import (
     sizes_of,
 )
 
-from layouts import Layout, Piece, catalogue, cells, chainer, flax, haiku, keras, lasagne, pack, pytorch, repack, unpack
-from layouts import tensorflow as tf1
+from layouts import Layout, Piece, catalogue, cells, pack, repack, unpack
 from layouts.axes import Array
 from layouts.errors import CoverageError, NotRepresentable
+from layouts.frameworks import chainer, flax, haiku, keras, lasagne, pytorch
+from layouts.frameworks import tensorflow as tf1
 from layouts.reference import forward
 
 NO_CONSTANT = ("projection", "peephole")

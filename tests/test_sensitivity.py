@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layouts import Layout, axes, catalogue, cells, keras, unpack
+from layouts import Layout, axes, catalogue, cells, unpack
 from layouts.axes import Array, Size
+from layouts.frameworks import keras
 from layouts.reference import forward
 
 SIZE = 5

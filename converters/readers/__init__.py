@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from converters.checkpoint import Checkpoint
-from converters.readers import archive, hdf5
+from converters.model.checkpoint import Checkpoint
+from converters.readers import archives as archive
+from converters.readers.hdf5 import tree as hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source, open_source
 from layouts.errors import ConversionError, UnreadableCheckpoint
@@ -35,7 +36,7 @@ def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str], wei
 
 
 def _opened(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
-    from converters.readers import keras
+    from converters.readers.keras import files as keras
 
     if os.path.isdir(path):
         return keras.read_folder(os.fspath(path), assume)

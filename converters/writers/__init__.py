@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from converters.arrays import Array
-from converters.planning import Plan
+from converters.model.arrays import Array
+from converters.plan.plan import Plan
 from layouts.errors import ConversionError, printable
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".npz")
@@ -34,7 +34,7 @@ def open_writer(target: Path, temporary: Path, plan: Plan) -> Writer:
 
         return SafetensorsWriter(temporary, plan)
     if suffix in (".pt", ".pth"):
-        from converters.writers.torch import TorchWriter
+        from converters.writers.pytorch import TorchWriter
 
         return TorchWriter(temporary)
     if suffix == ".npz":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import Array
+from converters.model.arrays import Array
 from layouts.errors import ConversionError
 
 

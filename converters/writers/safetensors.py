@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import Array
-from converters.planning import Plan
+from converters.model.arrays import Array
+from converters.plan.plan import Plan
 from layouts.errors import ConversionError
 
 _NAMES = {

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import in_memory
-from converters.checkpoint import Checkpoint, Layer
-from converters.readers.onnx.functions import without_functions
-from converters.readers.onnx.graph import Scope
-from converters.readers.onnx.layers import read_graph
-from converters.readers.onnx.model_file import IN_MEMORY, Model, from_memory, open_model
-from converters.readers.onnx.skeleton import what_else
-from converters.readers.onnx.wire import BYTES, fields
+from converters.model.arrays import in_memory
+from converters.model.checkpoint import Checkpoint, Layer
+from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
+from converters.readers.onnx.file.skeleton import what_else
+from converters.readers.onnx.file.wire import BYTES, fields
+from converters.readers.onnx.graph.functions import without_functions
+from converters.readers.onnx.graph.scope import Scope
+from converters.readers.onnx.layers.all import read_graph
 from converters.readers.source import Source
 from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 

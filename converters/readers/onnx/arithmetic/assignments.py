@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.arrays import Array, LazyArray
-from layouts import keras, pytorch
+from converters.model.arrays import Array, LazyArray
 from layouts.cells import Piece
+from layouts.frameworks import keras, pytorch
 from layouts.layout import Layout
 from layouts.repack import unpack
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.arrays import Array, LazyArray
+from converters.model.arrays import Array, LazyArray
 from converters.readers.onnx.arithmetic.run import Machine, Unfit, Values, doubled
-from converters.readers.onnx.graph import Node, Scope
+from converters.readers.onnx.graph.scope import Node, Scope
 from layouts.errors import printable
 
 _FLOATS = (1, 10, 11, 16)

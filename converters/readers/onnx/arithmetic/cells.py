@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.arrays import Array, LazyArray
+from converters.model.arrays import Array, LazyArray
 from converters.readers.onnx.arithmetic.assignments import Assignment, pieces_of, states_of
 from converters.readers.onnx.arithmetic.run import Unfit
-from converters.readers.onnx.graph import Node
+from converters.readers.onnx.graph.scope import Node
 from layouts.cells import RNN, Piece
 from layouts.layout import Layout
 from layouts.reference import forward

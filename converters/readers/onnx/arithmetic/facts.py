@@ -11,8 +11,8 @@ from converters.readers.onnx.arithmetic.body import MOST_STEPS, Body
 from converters.readers.onnx.arithmetic.cells import Match, difference
 from converters.readers.onnx.arithmetic.observed import Run, roles
 from converters.readers.onnx.arithmetic.run import Machine, Unfit, Values
-from converters.readers.onnx.graph import Node
-from converters.readers.onnx.recurrent import is_zero
+from converters.readers.onnx.graph.scope import Node
+from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.errors import printable
 
 _SAME = 1e-9

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from converters.readers.onnx.arithmetic.run import ELEMENTWISE, Unfit
 from converters.readers.onnx.arithmetic.search import ARITHMETIC, CUTS
 from converters.readers.onnx.arithmetic.stage import Stage, Use
-from converters.readers.onnx.graph import Node
+from converters.readers.onnx.graph.scope import Node
 
 _DEEPEST, _MOST = 8, 16
 _NODES_A_STEP = 24

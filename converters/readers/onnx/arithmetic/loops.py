@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from converters.arrays import Array
+from converters.model.arrays import Array
 from converters.readers.onnx.arithmetic.assignments import Assignment, array_of, assignments, random_weight
 from converters.readers.onnx.arithmetic.body import Body, cut, read_body, steps_of
 from converters.readers.onnx.arithmetic.cells import Recovered, Verdict, decide, functions, match
 from converters.readers.onnx.arithmetic.facts import facts, measuring
 from converters.readers.onnx.arithmetic.observed import Run, mask_ranks, observe, reaches_product
 from converters.readers.onnx.arithmetic.run import Unfit
-from converters.readers.onnx.graph import Node
+from converters.readers.onnx.graph.scope import Node
 from layouts.errors import ConversionError, printable
 
 __all__ = ["Recovered", "recognise"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.arrays import Array
+from converters.model.arrays import Array
 from converters.readers.onnx.arithmetic.body import STEPS, Body, numbered
 from converters.readers.onnx.arithmetic.cells import Step
 from converters.readers.onnx.arithmetic.run import PRODUCTS, Machine, Unfit, Values

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.arrays import Array
+from converters.model.arrays import Array
 from converters.readers.onnx.arithmetic.body import origin, small
 from converters.readers.onnx.arithmetic.cells import AGREES, difference, functions, options_of
 from converters.readers.onnx.arithmetic.links import Chain
 from converters.readers.onnx.arithmetic.run import OVERHEAD, Machine, Made, Unfit, Values
 from converters.readers.onnx.arithmetic.stage import Stage
-from converters.readers.onnx.graph import Node
-from layouts import pytorch
+from converters.readers.onnx.graph.scope import Node
 from layouts.cells import RNN, Piece
+from layouts.frameworks import pytorch
 from layouts.reference import forward
 from layouts.repack import unpack
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.arrays import Array
-from converters.readers.onnx.folding import FAILURES
-from converters.readers.onnx.graph import Node
+from converters.model.arrays import Array
+from converters.readers.onnx.graph.folding import FAILURES
+from converters.readers.onnx.graph.scope import Node
 from layouts.errors import printable
 
 if TYPE_CHECKING:

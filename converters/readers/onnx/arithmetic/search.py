@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import Array
+from converters.model.arrays import Array
 from converters.readers.onnx.arithmetic.assignments import Assignment, assignments, pieces_of, states_of
 from converters.readers.onnx.arithmetic.body import origin
 from converters.readers.onnx.arithmetic.cells import AGREES, difference, functions, options_of
 from converters.readers.onnx.arithmetic.run import ELEMENTWISE, OVERHEAD, PRODUCTS, Machine, Unfit, Values
 from converters.readers.onnx.arithmetic.stage import CellStep, Constants, Stage, Use
-from converters.readers.onnx.graph import Node
-from converters.readers.onnx.recurrent import is_zero
-from layouts import keras
+from converters.readers.onnx.graph.scope import Node
+from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.cells import LSTM, Piece
+from layouts.frameworks import keras
 from layouts.reference import forward
 
 CUTS = ("Cast", "Gather", "Identity", "Slice", "Split", "Squeeze")

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.arrays import Array, LazyArray
+from converters.model.arrays import Array, LazyArray
 from converters.readers.onnx.arithmetic.assignments import Assignment, random_weight
 from converters.readers.onnx.arithmetic.body import origin, small
 from converters.readers.onnx.arithmetic.run import PRODUCTS, Unfit, Values
-from converters.readers.onnx.graph import Node, Scope
+from converters.readers.onnx.graph.scope import Node, Scope
 
 _BUDGET = 1 << 32
 """Elements times the number of times that they are used: about five seconds."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from converters.arrays import LazyArray
+from converters.model.arrays import LazyArray
 from converters.readers.onnx.arithmetic.assignments import array_of
 from converters.readers.onnx.arithmetic.cells import AGREES, difference
 from converters.readers.onnx.arithmetic.run import PRODUCTS, Machine, Unfit, Values, doubled
 from converters.readers.onnx.arithmetic.search import ARITHMETIC
 from converters.readers.onnx.arithmetic.stage import CellStep, Stage
-from converters.readers.onnx.graph import Node
+from converters.readers.onnx.graph.scope import Node
 from layouts.reference import forward
 from layouts.repack import unpack
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import LazyArray
+from converters.model.arrays import LazyArray
 from converters.readers.onnx.arithmetic.assignments import array_of
 from converters.readers.onnx.arithmetic.cells import Recovered
 from converters.readers.onnx.arithmetic.links import link_of
@@ -21,8 +21,8 @@ from converters.readers.onnx.arithmetic.search import CUTS, find_step, is_told_a
 from converters.readers.onnx.arithmetic.stage import CellStep, Constants, Stage, Use
 from converters.readers.onnx.arithmetic.start import first_step
 from converters.readers.onnx.arithmetic.unrolled import unrolled
-from converters.readers.onnx.graph import Node, Scope
-from converters.readers.onnx.recurrent import is_zero
+from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.cells import RNN
 from layouts.errors import ConversionError
 

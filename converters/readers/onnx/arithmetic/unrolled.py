@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import LazyArray
+from converters.model.arrays import LazyArray
 from converters.readers.onnx.arithmetic.body import origin
 from converters.readers.onnx.arithmetic.cells import Recovered
 from converters.readers.onnx.arithmetic.links import Chain, behind, computing, in_order, links_of
 from converters.readers.onnx.arithmetic.replay import Proof, Role, Roles, prove
 from converters.readers.onnx.arithmetic.run import Unfit
 from converters.readers.onnx.arithmetic.stage import Stage
-from converters.readers.onnx.recurrent import is_zero
-from layouts import keras, pytorch
+from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.errors import ConversionError
+from layouts.frameworks import keras, pytorch
 from layouts.layout import Layout
 
 _KERAS = {"weight_ih": "kernel", "weight_hh": "recurrent_kernel", "bias_ih": "bias", "bias_hh": "bias"}

@@ -1,0 +1,1 @@
+"""Keras: everything it ever wrote, of any version."""

@@ -1,0 +1,273 @@
+"""Everything Keras ever wrote, told apart by content: whole models, weights alone, archives, folders and shards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from converters.model.checkpoint import Checkpoint, Layer, Part
+from converters.readers.archives import Archive
+from converters.readers.hdf5.tree import Group, read_tree
+from converters.readers.json_data import parse_json
+from converters.readers.keras import legacy, numbered, unconfigured
+from converters.readers.keras.config import Container, check_object, is_model, read_model
+from converters.readers.keras.graph import GraphFacts, graph_facts
+from converters.readers.keras.semantics import KERAS1, Version, activation, parse_version
+from converters.readers.source import Source, open_beside
+from layouts import catalogue
+from layouts.errors import (
+    ConversionError,
+    CoverageError,
+    UnknownLayer,
+    UnreadableCheckpoint,
+    UnsafeCheckpoint,
+    printable,
+)
+
+Assume = Mapping[str, str]
+"""'layer.option' or 'option' -> value, for what a file without configuration cannot tell."""
+
+_MOST_CONFIG = 40 << 20
+
+
+def read_hdf5(source: Source, assume: Assume) -> Checkpoint:
+    """Any HDF5 file of Keras, by its content."""
+    root = read_tree(source)
+    if root.group("model_weights") or root.strings("layer_names") is not None:
+        return _legacy(source.path, root, assume)
+    if numbered.is_numbered(root):
+        return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
+    raise UnreadableCheckpoint(
+        "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
+        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays][:6])) or 'nothing'})"
+    )
+
+
+def read_archive(source: Source, assume: Assume) -> Checkpoint:
+    """A `.keras` archive."""
+    archive = Archive(source)
+    config = archive.read("config.json", _MOST_CONFIG)
+    weights = archive.read("model.weights.h5", (64 << 20) + 32 * len(source))
+    if config is None or weights is None:
+        raise UnreadableCheckpoint(
+            _what_archive(archive) or f"the archive has no {'config.json' if config is None else 'model.weights.h5'}",
+            path=source.path,
+        )
+    metadata = archive.read("metadata.json", _MOST_CONFIG)
+    return _parts(source.path, "archive (.keras)", config, metadata, weights, assume)
+
+
+def read_folder(path: str, assume: Assume) -> Checkpoint:
+    """A model saved with `zipped=False`."""
+    folder = Path(path)
+    if (folder / "saved_model.pb").exists():
+        raise UnreadableCheckpoint(
+            "this is a TensorFlow SavedModel, which is not read: save the model as .keras or .h5", path=path
+        )
+    if not (folder / "config.json").exists():
+        raise UnreadableCheckpoint("this is a folder, and no model: it holds no config.json", path=path)
+    owner = str(folder / "config.json")
+    config = open_beside(owner, "config.json")
+    metadata = open_beside(owner, "metadata.json") if (folder / "metadata.json").exists() else None
+    return _parts(path, "folder (.keras, not zipped)", config, metadata, open_beside(owner, "model.weights.h5"), assume)
+
+
+def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
+    """Weights in shards: the `.weights.json` index and the files it names, which stand beside it."""
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UnreadableCheckpoint("the index has no weight_map of folders to files", path=source.path)
+    files: dict[str, None] = {}
+    for folder, listed in weight_map.items():
+        for name in listed if isinstance(listed, list) else [listed]:
+            if not isinstance(name, str):
+                raise UnreadableCheckpoint(f"weight_map: {printable(folder)} names no file", path=source.path)
+            files[name] = None
+    if len(files) > 10_000:
+        raise UnsafeCheckpoint(f"the index names {len(files)} files", path=source.path)
+    roots = [read_tree(open_beside(source.path, name)) for name in files]
+    stored = numbered.folders(*roots)
+    for folder in map(str, weight_map):
+        if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
+            raise CoverageError(f"the index lists {printable(folder)}, and no shard stores its arrays")
+    return _numbered(source.path, f"weights in {len(roots)} shards", roots, None, parse_version(""), assume)
+
+
+def _what_archive(archive: Archive) -> str:
+    names = list(archive.members)
+    if any(name.endswith("data.pkl") for name in names):
+        return "this is a PyTorch file already (or TorchScript): there is nothing to convert"
+    if names and all(name.endswith(".npy") for name in names):
+        return "this is a NumPy .npz archive: load it and pass the arrays with framework="
+    return ""
+
+
+def _parts(
+    path: str, container: str, config: Source, metadata: Source | None, weights: Source, assume: Assume
+) -> Checkpoint:
+    described = parse_json(config.view, "config.json", path)
+    check_object(described, "config.json", path)
+    facts = parse_json(metadata.view, "metadata.json", path) if metadata else {}
+    version = parse_version(facts.get("keras_version") if isinstance(facts, dict) else "")
+    root = read_tree(weights, "model.weights.h5")
+    if root.strings("layer_names") is not None:
+        return _legacy(path, root, assume, described, version)
+    return _numbered(path, container, [root], described, version, assume)
+
+
+def _numbered(
+    path: str, container: str, roots: list[Group], config: Any, version: Version, assume: Assume
+) -> Checkpoint:
+    stored = numbered.folders(*roots)
+    model = read_model(config, path) if is_model(config) else None
+    if model is not None:
+        layers = list(numbered.read_layers(stored, model, version))
+        return _checkpoint(path, container, version, layers, model, assume)
+    names = {folder: name for root in roots for folder, name in numbered.layer_names(root).items()}
+    layers = list(unconfigured.from_folders(stored, names, version, _stated_classes(assume)))
+    return _checkpoint(path, f"{container}, no configuration of its layers", version, layers, None, assume)
+
+
+def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
+    whole = root.group("model_weights") if root.strings("layer_names") is None else None  # else a layer of that name
+    weights = whole or root
+    said = root.attributes.get("keras_version") or weights.attributes.get("keras_version")
+    backend = root.attributes.get("backend") or weights.attributes.get("backend")
+    text = root.attributes.get("model_config")
+    config = parse_json(text, "model_config", path) if isinstance(text, str) else config
+    if "model_config" in root.attributes:
+        check_object(config, "model_config", path)
+    stored = list(legacy.groups(weights))
+    version = version or (parse_version(said) if said or not _keras1_names(stored) else KERAS1)
+    theano = backend == "theano" or (version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w))
+    if is_model(config):
+        model = read_model(config, path)
+        layers = list(legacy.read_layers(dict(stored), model, version, theano))
+        return _checkpoint(path, "whole model (HDF5)", version, layers, model, assume)
+    layers = list(unconfigured.from_groups(stored, version, theano, _stated_classes(assume)))
+    return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume)
+
+
+def from_memory(
+    config: str, stored: dict[str, legacy.Weights], version: Version, name: str, assume: Assume
+) -> Checkpoint:
+    """A model in memory: its own JSON, and the arrays of every layer under the names of its file."""
+    described = parse_json(config, "the configuration", name)
+    model = read_model(described, name)
+    layers = list(legacy.read_layers(stored, model, version, False))
+    return _checkpoint(name, "model in memory", version, layers, model, assume)
+
+
+def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:
+    """Whether arrays are named as only Keras 1 did: `lstm_1_W_i`, `dense_1_W`, without a folder."""
+    names = [name.removesuffix(":0") for _, weights in stored for name, _ in weights]
+    return any(name.endswith(("_W", "_b", "_W_i", "_W_z")) and "/" not in name for name in names)
+
+
+def _stated_classes(assume: Assume) -> dict[str, str]:
+    return {key.removesuffix(".class"): value for key, value in assume.items() if key.endswith(".class")}
+
+
+def _checkpoint(
+    path: str,
+    container: str,
+    version: Version,
+    layers: Iterable[Layer],
+    model: Container | None,
+    assume: Assume,
+) -> Checkpoint:
+    facts = graph_facts(model) if model else {}
+    layers = tuple(layers)
+    _check_assumptions(layers, assume)
+    known = tuple(_in_graph(_stated(layer, assume, version), facts.get(layer.path)) for layer in layers)
+    return Checkpoint(path, "keras", version.text, container, known, _code(model, known))
+
+
+def _code(model: Container | None, layers: Iterable[Layer]) -> tuple[str, ...]:
+    """Layers without weights whose computation no configuration tells: Lambda, and registered classes."""
+    with_weights = {layer.path for layer in layers}
+    leaves = model.leaves() if model else ()
+    own = [leaf for leaf in leaves if leaf.class_name in ("Lambda", "TFOpLambda") or ">" in leaf.class_name]
+    return tuple(f"{leaf.path} ({leaf.class_name})" for leaf in own if leaf.path not in with_weights)
+
+
+def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:
+    """The layer with what the user states in place of what was assumed."""
+    values: dict[str, Any] = {}
+    for key, value in assume.items():
+        owner, _, option = key.rpartition(".")
+        if option in layer.assumed and owner in ("", layer.path, layer.path.replace("/", ".")):
+            values[option] = value == "true" if option == "reset_after" else _stated_activation(value, version)
+    if not values:
+        return layer
+    parts = tuple(_with_options(part, values) for part in layer.parts)
+    return replace(layer, parts=parts, assumed={k: v for k, v in layer.assumed.items() if k not in values})
+
+
+def _with_options(part: Part, values: Mapping[str, Any]) -> Part:
+    """The same arrays with other options; whether a GRU resets before or after makes it another cell."""
+    options = {**part.options, **values}
+    layout = catalogue.choose("keras", "GRU", options, part.shapes) if "reset_after" in values else part.layout
+    return replace(part, layout=layout, options=options)
+
+
+def _stated_activation(value: str, version: Version) -> str:
+    if value == "hard_sigmoid" and not version.number:
+        raise ConversionError(
+            "hard_sigmoid is two functions, and the file tells no version: state hard_sigmoid_0.2 (Keras 1 and 2) or "
+            "hard_sigmoid_1/6 (Keras 3)"
+        )
+    return activation(value, version)
+
+
+def _check_assumptions(layers: Sequence[Layer], assume: Assume) -> None:
+    """Every statement of the user is about something that the file does not tell."""
+    for key in assume:
+        owner, _, option = key.rpartition(".")
+        owners = [layer for layer in layers if owner in ("", layer.path, layer.path.replace("/", "."))]
+        if not owners:
+            listed = ", ".join(printable(layer.path) for layer in layers)
+            raise UnknownLayer(f"--assume {printable(key)}: no layer {printable(owner)!r}; there are: {listed}")
+        if not any(option in layer.assumed or (option == "class" and _inferred(layer)) for layer in owners):
+            raise ConversionError(
+                f"--assume {printable(key)}: the file itself tells this. What can be stated, for a layer of a "
+                f"weights-only file: class, {', '.join(_ASSUMABLE)}"
+            )
+
+
+def _inferred(layer: Layer) -> bool:
+    return bool(layer.inferred or layer.unknown)
+
+
+_ASSUMABLE = ("activation", "recurrent_activation", "reset_after")
+
+
+def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
+    """The layer with what the graph of its model tells: a mask on its input, a map flattened before it."""
+    if facts is None:
+        return layer
+    found = {**layer.facts, "fed_by": facts.fed_by}
+    if facts.rank is not None:
+        found["rank"] = facts.rank
+    if facts.masked:
+        found["masked"] = True
+    if facts.reshaped:
+        found["reshaped"] = True
+    parts = layer.parts
+    if facts.flattened and _reads_flattened(layer, facts.flattened):
+        found["flattened"] = facts.flattened
+        parts = tuple(part if part.depth else replace(part, flattened=facts.flattened) for part in parts)
+    elif facts.flattened and math.prod(facts.flattened[:-1]) > 1:
+        found["reshaped"] = True
+    return replace(layer, facts=found, parts=parts)
+
+
+def _reads_flattened(layer: Layer, sizes: tuple[int, ...]) -> bool:
+    """Whether this layer's input axis is the flattened map, and the order of its features can matter."""
+    words = ("in", "input")
+    lengths = {part.solved().get(word) for part in layer.parts for word in words if not part.depth} - {None}
+    views = all(isinstance(text, str) for part in layer.parts for text in part.layout.arrays.values())
+    return views and layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1

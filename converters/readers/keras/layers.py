@@ -1,0 +1,198 @@
+"""From a leaf of the configuration and its stored arrays to a `Layer`: layout, options by version, facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from converters.model.arrays import LazyArray
+from converters.model.checkpoint import Layer, Part
+from converters.readers.keras.config import CellConfig, Leaf
+from converters.readers.keras.semantics import Version, cell_options, facts
+from layouts import catalogue
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
+from layouts.layout import Layout
+
+Arrays = Mapping[str, LazyArray]
+
+_FLAGS = {"bias": ("use_bias", "bias"), "b": ("bias",), "gamma": ("scale",), "beta": ("center",)}
+"""Array -> the configuration keys that switch it off."""
+
+
+def candidates(class_name: str) -> tuple[Layout, ...]:
+    """The layouts a Keras class may have; none for a class that is not known."""
+    return catalogue.layers("keras").get(class_name, ())
+
+
+@cache
+def array_names(class_name: str) -> frozenset[str]:
+    """Every name an array of this class may have, in any version of Keras."""
+    return frozenset(
+        name for layout in candidates(class_name) for name in (*(e.name for e in layout.entries()), *layout.ignored)
+    )
+
+
+def expected_names(class_name: str, config: Mapping[str, Any], count: int) -> list[str] | None:
+    """The arrays of a layer in file order, as its configuration switches them on; None when no layout has `count`."""
+    for layout in candidates(class_name):
+        names = [entry.name for entry in layout.entries() if _switched_on(entry.name, config)]
+        if len(names) == count:
+            return names
+    return None
+
+
+def _switched_on(array: str, config: Mapping[str, Any]) -> bool:
+    return all(config.get(key, True) is not False for key in _FLAGS.get(array.rpartition("/")[2], ()))
+
+
+def needs_arrays(leaf: Leaf) -> bool:
+    """Whether a layer of this class cannot do without stored arrays."""
+    slots = [(layout.cell.slots, layout.slots) for layout in candidates(leaf.cells[0].class_name)[:1]]
+    required = any(not table[name].optional for table, names in slots for name in names if name in table)
+    return required or any(
+        _switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE
+    )
+
+
+_AFFINE = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
+
+
+def name_of(weight: str, known: Set[str]) -> str | None:
+    """The layout's name of a stored array: the tail of its path, or of 'lstm_1_W_i' as Keras 1 writes it."""
+    parts = weight.removesuffix(":0").split("/")
+    tails = ["/".join(parts[-2:]), parts[-1]]
+    found = next((tail for tail in tails if tail in known), None)
+    if found is None:
+        stem = re.sub(r"_\d{1,9}$", "", parts[-1])
+        tails = [tail for base in (parts[-1], stem) for tail in _tails(base) if tail in known]
+        found = tails[0] if tails else None
+    return found
+
+
+def _tails(base: str) -> Iterator[str]:
+    """'lstm_1_W_i' -> itself, '1_W_i', 'W_i', 'i': longest first."""
+    words = base.split("_")
+    return ("_".join(words[start:]) for start in range(len(words)))
+
+
+def split_cells(leaf: Leaf, weights: Sequence[tuple[str, LazyArray]]) -> list[dict[str, LazyArray]]:
+    """Name the arrays of a leaf and cut them into its cells: a new cell begins where a name comes again."""
+    if "SpectralNormalization" in "".join(leaf.wrappers):
+        weights = [(name, array) for name, array in weights if not name.removesuffix(":0").endswith("/vector_u")]
+    check_known(leaf)
+    check_elements(dict(weights))
+    cells: list[dict[str, LazyArray]] = [{}]
+    for weight, array in weights:
+        class_name = leaf.cells[min(len(cells), len(leaf.cells)) - 1].class_name
+        known = array_names(class_name)
+        name = name_of(weight, known)
+        if name is None:
+            listed = ", ".join(sorted(known)) or "none"
+            raise UnknownLayer(f"{class_name} has no array {printable(weight)!r}; it may have: {listed}", array=weight)
+        if name in cells[-1]:
+            cells.append({})
+        cells[-1][name] = array
+    if len(cells) != len(leaf.cells):
+        raise CoverageError(f"its arrays make {len(cells)} cells; its configuration has {len(leaf.cells)}")
+    return cells
+
+
+def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: bool = False) -> Layer:
+    """A `Layer` out of the named arrays of each cell; what is not recognised becomes an unknown layer that says why."""
+    try:
+        for arrays in cells:
+            check_elements(arrays)
+        pairs = zip(leaf.cells, cells, strict=True)
+        parts = tuple(_part(cell, arrays, version, flipped) for cell, arrays in pairs)
+    except ConversionError as error:
+        return unknown(leaf, {a.name: a for arrays in cells for a in arrays.values()}, error)
+    found: dict[str, Any] = {}
+    for cell in leaf.cells[::-1]:
+        found |= facts(cell.class_name, cell.config, version)
+    found |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
+    if leaf.class_name == "Bidirectional" and version.zeroes_masked and found.get("return_sequences"):
+        found["zero_output_for_mask"] = True
+    if leaf.wrappers:
+        found["wrappers"] = leaf.wrappers
+    return Layer(leaf.path, leaf.kind, parts, found)
+
+
+def unknown(leaf: Leaf, arrays: Arrays, error: ConversionError) -> Layer:
+    """A layer whose arrays no layout describes."""
+    error.layer = leaf.path
+    return Layer(leaf.path, leaf.kind, unknown=error, arrays=arrays)
+
+
+def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> Part:
+    options = cell_options(cell.class_name, cell.config, version)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if cell.class_name in ("GRU", "GRUCell") and len(shapes.get("bias", ())) == 2:
+        options["reset_after"] = True
+    stored_as = {"flipped": flipped, "dim_ordering": cell.config.get("dim_ordering", "tf")}
+    if cell.class_name == "BatchNormalization" and cell.config.get("mode", 0) != 0:
+        raise NotRepresentable(
+            f"BatchNormalization of Keras 1 with mode={cell.config['mode']} normalises by the statistics of its own "
+            "input; nn.BatchNorm uses the stored ones"
+        )
+    layout = catalogue.choose("keras", cell.class_name, options | stored_as, shapes)
+    part = Part(layout, arrays, options | dict(layout.implies), cell.direction, cell.depth)
+    part.pieces()
+    _check_sizes(cell, part.solved())
+    return part
+
+
+_DECLARED = {
+    "units": ("unit", "out"),
+    "output_dim": ("unit", "out", "feature"),
+    "filters": ("out",),
+    "nb_filter": ("out",),
+}
+"""What a configuration says of a size -> the words of the layouts for it."""
+
+
+def _check_sizes(cell: CellConfig, sizes: Mapping[str, int]) -> None:
+    """No size is zero, and the configuration agrees with the shapes that are stored."""
+    empty = [word for word, size in sizes.items() if not size]
+    if empty:
+        raise ShapeError(f"its shape makes {empty[0]} 0: the layer is empty")
+    for key, words in _DECLARED.items():
+        found = [sizes[word] for word in words if word in sizes]
+        value = cell.config.get(key)
+        if value is not None and found and (isinstance(value, bool) or value != found[0]):
+            raise ShapeError(
+                f"its configuration says {key}={printable(repr(value))}, and its arrays make it {found[0]}"
+            )
+
+
+def check_known(leaf: Leaf) -> None:
+    """Raise `UnknownLayer` when no layout describes a class of this layer."""
+    for cell in leaf.cells:
+        if not candidates(cell.class_name):
+            raise UnknownLayer(f"no layout describes the class {printable(cell.class_name)}")
+
+
+def check_elements(arrays: Arrays) -> None:
+    """Weights are floating point; anything else is refused by name."""
+    for name, array in arrays.items():
+        if not array.is_floating:
+            raise _not_floating(name, array)
+    if {"bfloat16", "float16"} <= {array.dtype.name for array in arrays.values()}:
+        raise ShapeError("its arrays mix bfloat16 and float16, which have no common form")
+
+
+def _not_floating(name: str, array: LazyArray) -> ConversionError:
+    if array.dtype.itemsize == 1:
+        return NotRepresentable(
+            f"{name} holds {array.dtype} numbers: the layer was quantized, and PyTorch's modules have no such form. "
+            "Save the model before `quantize()` and convert that file",
+            array=array.name,
+        )
+    return ShapeError(f"{name} holds {array.dtype} numbers; weights are floating point", array=array.name)
+
+
+def with_assumptions(layer: Layer, assumed: Mapping[str, Any], inferred: str) -> Layer:
+    """The same layer, saying what its source did not tell."""
+    return replace(layer, assumed=assumed, inferred=inferred)

@@ -1,0 +1,177 @@
+"""Every layer of a graph: found node by node, put together and named, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from converters.model.arrays import LazyArray
+from converters.model.checkpoint import Layer, Part
+from converters.plan import refusal as representability
+from converters.readers.onnx.arithmetic import loops
+from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.steps import recognise_steps
+from converters.readers.onnx.graph import chains, names
+from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.layers.found import Found, Leaf, shortened, weights
+from converters.readers.onnx.layers.leftovers import leftovers
+from converters.readers.onnx.layers.other import read_surrounding
+from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent, weight_inputs
+from converters.readers.onnx.layers.stacks import put_together
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer
+
+_OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
+"""What is wrong with one layer alone; anything else means that the file is damaged."""
+_OF_THE_CALL = ("reads", "gives", "initial_h", "initial_c", "sequence_lens")
+"""Facts about one use of a layer, in which its uses may differ."""
+
+
+_COMPARED = 8
+"""Layers made of the same stored arrays whose numbers are compared with one more: parts of one array are many."""
+
+
+class Graph(NamedTuple):
+    """What a graph holds: its layers, and the stored arrays that no node reads."""
+
+    layers: tuple[Layer, ...]
+    unused: tuple[str, ...]
+
+
+def read_graph(root: Scope) -> Graph:
+    """The layers of a linked graph, in its order. Raises `ConversionError` for nodes that break their rules."""
+    place = {node: number for number, node in enumerate(root.walk())}
+    found = put_together(_without_echoes(_once(_with_steps(root, list(_found(root))))))
+    rest, unused = leftovers(root, found)
+    taken: dict[str, int] = {}
+    ordered = sorted([*found, *rest], key=lambda one: place[one.nodes[0]])
+    named = [replace(one.layer, path=one.layer.path or names.unique(_candidates(one), taken)) for one in ordered]
+    return Graph(tuple(_fed(ordered, named)), unused)
+
+
+def _found(scope: Scope) -> Iterator[Found]:
+    """The layers of a graph and of those inside it, nodes that share all weights not yet merged."""
+    for node in scope.nodes:
+        whole = _loop(node) if node.op in ("Loop", "Scan") and not node.domain else None
+        if whole is not None:
+            yield whole
+            continue
+        for inner in node.subgraphs.values():
+            yield from _found(inner)
+        if not scope.is_constant(node.output(0)):
+            yield from _single(node)
+
+
+def _single(node: Node) -> Iterator[Found]:
+    """The layer of one node, or the reason why it cannot be read as the layer it seems to be."""
+    try:
+        if node.op in OPERATORS and not node.domain:
+            yield Found(read_recurrent(node), (node,), inputs={node: tuple(weight_inputs(node).values())})
+        else:
+            surrounding = read_surrounding(node)
+            if surrounding is not None:
+                yield surrounding
+    except _OWN_PROBLEMS as problem:
+        yield Found(Layer("", node.op, unknown=problem, arrays=shortened(weights(node))), (node,))
+    except ConversionError as problem:
+        raise type(problem)(f"{node.called}: {problem}", array=problem.array) from None
+
+
+def _loop(node: Node) -> Found | None:
+    """A Loop whose body is a cell written as arithmetic; None for one that is to be read node by node."""
+    inside = [one for body in node.subgraphs.values() for one in body.walk()]
+    recovered = loops.recognise(node)
+    if not isinstance(recovered, str):
+        return _recovered(recovered, (node, *inside))
+    read = {name: array for one in inside for name, array in weights(one).items()}
+    if not read or any(one.op in OPERATORS for one in inside):
+        return None
+    unknown = Layer("", node.op, unknown=NotRepresentable(recovered), arrays=shortened(read))
+    return Found(unknown, (node, *inside))
+
+
+def _recovered(recovered: Recovered, nodes: tuple[Node, ...], name: str = "") -> Found:
+    part = Part(recovered.layout, recovered.arrays, recovered.options)
+    layer = Layer("", recovered.layout.spells, (part,), recovered.facts)
+    return Found(layer, tuple(dict.fromkeys((*nodes, *recovered.nodes))), name)
+
+
+def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
+    """The same with recurrent layers that stand in the graph step by step, in the place of their products and sums."""
+    covered = {node for one in found if one.layer.recurrent for node in one.nodes}
+    steps = [
+        _recovered(recovered, (), names.common(recovered.nodes))
+        for scope in root.scopes()
+        for recovered in recognise_steps(scope, covered)
+    ]
+    covered = {node for one in steps for node in one.nodes}
+    yield from (one for one in found if one.layer.recurrent or not covered.intersection(one.nodes))
+    yield from steps
+
+
+def _once(found: Iterable[Found]) -> list[Found]:
+    """Nodes that do the same with the same weights are one layer, used several times."""
+    kept: list[Found] = []
+    alike: dict[object, list[int]] = {}
+    for one in found:
+        places = alike.setdefault(_kind(one), []) if one.layer.parts else []
+        same = next((place for place in places[:_COMPARED] if _same_weights(kept[place], one)), None)
+        if same is None:
+            places.append(len(kept))
+            kept.append(one)
+        else:
+            kept[same] = kept[same]._replace(nodes=(*kept[same].nodes, *one.nodes))
+    return kept
+
+
+def _kind(found: Found) -> object:
+    """What two nodes have in common that may be one layer: all but the numbers, which may be parts of one array."""
+    parts = tuple((part.layout, part.directions, part.direction, str(part.options)) for part in found.layer.parts)
+    facts = {key: value for key, value in found.layer.facts.items() if key not in _OF_THE_CALL}
+    return found.layer.kind, parts, str(facts), found.leaves
+
+
+def _same_weights(one: Found, other: Found) -> bool:
+    pairs = zip(one.layer.parts, other.layer.parts, strict=True)
+    return all(_same(a.arrays, b.arrays) for a, b in pairs)
+
+
+def _same(one: Mapping[str, LazyArray], other: Mapping[str, LazyArray]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name] is other[name]
+        or (one[name].shape == other[name].shape and one[name].read().tobytes() == other[name].read().tobytes())
+        for name in one
+    )
+
+
+def _without_echoes(found: Sequence[Found]) -> list[Found]:
+    """Without products of a recurrent layer's weights alone: TensorFlow computes one step more to learn a shape."""
+    recurrent = {leaf for one in found if one.layer.recurrent for leaf in one.leaves}
+    return [one for one in found if one.layer.recurrent or not one.layer.parts or not _echoes(one, recurrent)]
+
+
+def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
+    """Whether a layer reads nothing but stored arrays of recurrent layers, and these whole."""
+    whole = all(scope.leaves(name) == (name,) for scope, name in found.weights)
+    return whole and recurrent.issuperset(found.leaves)
+
+
+def _candidates(found: Found) -> Iterator[str]:
+    leaves = [name for _, name in found.leaves]
+    by_pytorch = found.layer.recurrent and names.origin(leaves) is not None
+    if found.name and not by_pytorch:
+        yield found.name
+    yield from names.candidates(found.nodes[0], leaves, recurrent=found.layer.recurrent)
+
+
+def _fed(found: Sequence[Found], named: Sequence[Layer]) -> Iterator[Layer]:
+    """The layers, each recurrent one with the path of the layer whose outputs it reads, and whether it stacks on it."""
+    by_node = {one.nodes[0]: layer for one, layer in zip(found, named, strict=True) if layer.recurrent}
+    for one, layer in zip(found, named, strict=True):
+        if layer.recurrent and one.nodes[0].op in OPERATORS:
+            source = chains.feeder(one.nodes[0])
+            before = by_node.get(source) if source is not None else None
+            layer = replace(layer, facts={**layer.facts, "fed_by": (before.path,) if before is not None else ()})
+            if before is not None and not representability.unstackable([before, layer]):
+                layer = replace(layer, facts={**layer.facts, "stacks_on": before.path})
+        yield layer

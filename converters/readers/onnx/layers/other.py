@@ -1,0 +1,110 @@
+"""The layers around recurrent ones: linear maps, convolutions, norms, embeddings, slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from converters.readers.onnx.graph.scope import Node
+from converters.readers.onnx.layers.found import Facts, Found, constant, found_layer, given, reshaped
+from converters.readers.onnx.layers.linear_maps import convolution, linear, product
+from layouts.errors import NotRepresentable
+
+
+def read_surrounding(node: Node) -> Found | None:
+    """The layer of a node whose weights are constant; None for a node that has none, or is no layer of this kind.
+
+    Raises a `ConversionError` for arrays that do not fit the operator, and `NotRepresentable` for a node that computes
+    what no layer does.
+    """
+    reader = None if node.domain else _READERS.get(node.op)
+    return reader(node) if reader else None
+
+
+def _batch_norm(node: Node) -> Found | None:
+    if constant(node, 1) is None:
+        return None
+    stated = node.attributes
+    training = stated.get("training_mode", 0) or (node.scope.opset < 7 and not stated.get("is_test", 0))
+    if training or not stated.get("spatial", 1):
+        raise NotRepresentable("in training mode, or with spatial=0, it does not normalise by stored statistics")
+    arrays = dict(given(node, {"scale": 1, "B": 2, "input_mean": 3, "input_var": 4}))
+    return found_layer(node, arrays, _numbers(node, momentum=0.9) | _rank(node))
+
+
+def _layer_norm(node: Node) -> Found | None:
+    scale = constant(node, 1)
+    if scale is None:
+        return None
+    rank, axis = len(scale.shape), node.attributes.get("axis", -1)
+    whole = node.scope.shape(node.input(0))
+    if axis != -rank and (whole is None or axis != len(whole) - rank):
+        raise NotRepresentable(f"it normalises from axis {axis} on, and its Scale has the shape {scale.shape}")
+    names = {"Scale": 1, "B": 2} if node.op == "LayerNormalization" else {"scale": 1}
+    return found_layer(node, dict(given(node, names)), _numbers(node))
+
+
+def _instance_norm(node: Node) -> Found | None:
+    scale = constant(node, 1)
+    if scale is None:
+        return None
+    return found_layer(node, dict(given(node, {"scale": 1, "B": 2})), _numbers(node) | {"groups": scale.size})
+
+
+def _group_norm(node: Node) -> Found | None:
+    if constant(node, 1) is None:
+        return None
+    if node.scope.opset < 21:
+        raise NotRepresentable("before opset 21 it has a scale for every group and not for every channel")
+    facts = _numbers(node) | {"groups": node.attributes.get("num_groups", 1)}
+    return found_layer(node, dict(given(node, {"scale": 1, "bias": 2})), facts)
+
+
+def _embedding(node: Node) -> Found | None:
+    """Gather from the rows of a matrix, by indices that the model is given or computes."""
+    table = constant(node, 0)
+    if table is None or len(table.shape) != 2 or not table.is_floating or node.attributes.get("axis", 0) != 0:
+        return None
+    return found_layer(node, {"data": table}, {"reads": node.input(1)})
+
+
+def _slopes(node: Node) -> Found | None:
+    slope = constant(node, 1)
+    if slope is None:
+        return None
+    whole = node.scope.shape(node.input(0))
+    own = slope.shape[1:] if whole is not None and len(slope.shape) == len(whole) else slope.shape
+    if slope.size > 1 and whole is not None and (len(own) != len(whole) - 1 or own[0] != slope.size):
+        raise NotRepresentable(f"its slopes {slope.shape} do not stand for the channels of an input {whole}")
+    slope = reshaped(slope, own)
+    return found_layer(node, {"slope": slope}, {} if whole is None else {"rank": len(whole)})
+
+
+def _numbers(node: Node, **defaults: float) -> Facts:
+    """Epsilon, and what else a norm states, with ONNX's defaults; as the decimal numbers that were meant."""
+    known = {"epsilon": 1e-5, **defaults}
+    return {name: float(f"{node.attributes.get(name, value):.7g}") for name, value in known.items()}
+
+
+def _rank(node: Node) -> Facts:
+    """How many axes the input of a norm has, from what the file declares or from the convolution that makes it."""
+    whole = node.scope.shape(node.input(0))
+    if whole is not None:
+        return {"rank": len(whole)}
+    made_by = node.scope.producer(node.input(0))
+    kernel = constant(made_by, 1) if made_by is not None and made_by.op in ("Conv", "ConvTranspose") else None
+    return {} if kernel is None else {"rank": len(kernel.shape)}
+
+
+_READERS: Mapping[str, Callable[[Node], Found | None]] = {
+    "Gemm": linear,
+    "MatMul": product,
+    "Conv": convolution,
+    "ConvTranspose": convolution,
+    "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
+    "RMSNormalization": _layer_norm,
+    "InstanceNormalization": _instance_norm,
+    "GroupNormalization": _group_norm,
+    "Gather": _embedding,
+    "PRelu": _slopes,
+}

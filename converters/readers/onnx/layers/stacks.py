@@ -1,0 +1,58 @@
+"""Modules of PyTorch that exporters took apart: a node for each layer of a stack, a step for a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from converters.plan import refusal as representability
+from converters.readers.onnx.graph import chains, names
+from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.layers.found import Found
+from converters.readers.onnx.layers.recurrent import OPERATORS, STATES
+
+
+def put_together(found: Sequence[Found]) -> list[Found]:
+    """Nodes whose weights carry the names of one module of PyTorch, with its layers' numbers, become that module."""
+    modules: dict[tuple[Scope, str], dict[int, Found]] = {}
+    for one in found:
+        source = _origin(one)
+        if source is not None and source.depth is not None and one.nodes[0].op in OPERATORS:
+            modules.setdefault((one.nodes[0].scope, source.module), {}).setdefault(source.depth, one)
+    merged: dict[Node, Found | None] = {}
+    for layers in modules.values():
+        members = [layers[depth] for depth in sorted(layers)]
+        if len(members) > 1 and sorted(layers) == [*range(len(members))] and _one_stack(members):
+            merged |= dict.fromkeys((one.nodes[0] for one in members[1:]), None)
+            merged[members[0].nodes[0]] = _merged(members)
+    kept = [merged.get(one.nodes[0], one) for one in found]
+    return [_cell(one) for one in kept if one is not None]
+
+
+def _origin(found: Found) -> names.Origin | None:
+    return names.origin(name for _, name in found.leaves) if found.layer.recurrent else None
+
+
+def _one_stack(members: Sequence[Found]) -> bool:
+    fed = all(chains.feeder(b.nodes[0]) is a.nodes[0] for a, b in pairwise(members))
+    layers = [replace(one.layer, path="", facts={**one.layer.facts, "fed_by": ("",)}) for one in members]
+    return fed and not representability.unstackable(layers)
+
+
+def _merged(members: Sequence[Found]) -> Found:
+    layers = [one.layer for one in members]
+    states = {name: layer.facts[name] for layer in layers for name in STATES if layer.facts.get(name) == "input"}
+    states |= {name: "stored" for layer in layers for name in STATES if layer.facts.get(name) == "stored"}
+    facts = {**layers[0].facts, **states, "gives": layers[-1].facts["gives"]}
+    layer = replace(layers[0], parts=tuple(representability.placed(layers)), facts=facts)
+    inputs = {node: names for one in members for node, names in one.inputs.items()}
+    return Found(layer, tuple(node for one in members for node in one.nodes), inputs=inputs)
+
+
+def _cell(found: Found) -> Found:
+    """A layer whose weights carry the names of nn.LSTMCell and its like becomes that module."""
+    source = _origin(found)
+    if source is None or source.depth is not None:
+        return found
+    return found._replace(layer=replace(found.layer, facts={**found.layer.facts, "cell": True}))

@@ -1,0 +1,1 @@
+"""Tables, reports, messages."""

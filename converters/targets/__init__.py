@@ -1,0 +1,1 @@
+"""What a framework offers as a destination."""

@@ -1,0 +1,1 @@
+"""What needs torch: drop-in layers, weights into a module, its gates, its initial values."""

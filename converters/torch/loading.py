@@ -1,0 +1,237 @@
+"""`load_into`: weights from any source into an existing module, in place, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from converters import api
+from converters.plan import refusal as representability
+from converters.plan.execution import execute
+from converters.plan.plan import Plan
+from converters.show.report import announce
+from converters.torch import nn as drop_in
+from converters.torch.matching import Match, explain_shape, find_targets, match
+from converters.writers.pytorch import StateDict
+from layouts.errors import CoverageError, NotRepresentable, ShapeError, printable
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What went where, what was left alone, and which settings of the module differ from the source's."""
+
+    loaded: tuple[str, ...]
+    left_alone: tuple[str, ...]
+    differences: tuple[str, ...]
+    adjusted: tuple[str, ...]
+
+    def __str__(self) -> str:
+        marks = (("·", self.loaded), ("–", self.left_alone), ("!", self.differences), ("=", self.adjusted))
+        return "\n".join(f"{mark} {text}" for mark, texts in marks for text in texts)
+
+
+def load_into(
+    module: nn.Module,
+    source: Any,
+    *,
+    rename: Mapping[str, str] | None = None,
+    strict: bool = True,
+    adjust: bool = False,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+) -> LoadReport:
+    """Fill a module's parameters from a file, a Keras model in memory, or a mapping of arrays.
+
+    A mapping without `framework=` holds arrays under the module's own parameter names, in PyTorch's layout:
+    ``load_into(nn.LSTM(3, 5, 2), {"weight_ih_l0": array, …})``. Anything else is matched by name, then by type, shapes
+    and order; consecutive source layers fill ``num_layers``. Copies happen in place, to the parameter's dtype and
+    device; an error leaves the module untouched.
+
+    rename: source layer -> module name, where names differ and structure does not settle it.
+    strict: every module is filled and every layer used; False loads what matches and says what it left alone, and loads
+        weights of layers that the module computes otherwise.
+    adjust: sets what can be set on the module (eps, batch_first, activations) to the source's values; without it each
+        difference is reported, and warned of.
+
+    Raises `ShapeError`, `CoverageError`, `NotRepresentable`; all are `ConversionError`.
+    """
+    if isinstance(source, Mapping) and framework is None:
+        return _load_named(module, source, rename or {}, strict)
+    checkpoint = api.read(source, framework=framework, assume=assume)
+    matches, left = match(module, checkpoint, rename)
+    if left and strict:
+        raise CoverageError("; ".join(left), path=checkpoint.path)
+    problems = [why for found in matches for why in _computed_otherwise(found)]
+    if problems and strict:
+        raise NotRepresentable("; ".join(problems), path=checkpoint.path)
+    _write(module, dict(_tensors(matches, checkpoint)))
+    changes = [change for found in matches for change in _differences(found)]
+    adjusted = tuple(change.apply() for change in changes if adjust)
+    differences = () if adjust else tuple(change.text for change in changes)
+    report = LoadReport(tuple(map(_said, matches)), tuple(left), (*problems, *differences), adjusted)
+    announce((*report.left_alone, *report.differences))
+    return report
+
+
+def _said(found: Match) -> str:
+    zeros = f"; {', '.join(found.zeros)} zero, for it has no bias" if found.zeros else ""
+    return f"{printable(found.source.path) or 'the arrays'} → {found.target.said}, {found.how}{zeros}"
+
+
+def _load_named(module: nn.Module, arrays: Mapping[str, Any], rename: Mapping[str, str], strict: bool) -> LoadReport:
+    """Arrays under the names of the module's own state_dict."""
+    list(find_targets(module))
+    state = module.state_dict()
+    named = {_renamed(key, rename): torch.as_tensor(np.asarray(value)) for key, value in _flat(arrays)}
+    unknown = [key for key in named if key not in state]
+    missing = [key for key in state if key not in named and not key.endswith("num_batches_tracked")]
+    wrong = [
+        explain_shape(module, key, tuple(value.shape), tuple(state[key].shape))
+        for key, value in named.items()
+        if key in state and value.shape != state[key].shape
+    ]
+    if wrong:
+        raise ShapeError("; ".join(wrong))
+    left = [f"{printable(key)}: the module has no such parameter" for key in unknown]
+    left += [f"nothing fills {key} {tuple(state[key].shape)}" for key in missing]
+    if left and strict:
+        raise CoverageError("; ".join(left))
+    for key, value in named.items():
+        if not value.dtype.is_floating_point and state.get(key, value).dtype.is_floating_point:
+            raise ShapeError(f"{printable(key)} holds {value.dtype}; weights are floating point")
+    _write(module, {key: value for key, value in named.items() if key in state})
+    loaded = tuple(f"{key} {tuple(value.shape)}" for key, value in named.items() if key in state)
+    report = LoadReport(loaded, tuple(left), (), ())
+    announce(report.left_alone)
+    return report
+
+
+def _flat(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in arrays.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _renamed(key: str, rename: Mapping[str, str]) -> str:
+    for old, new in sorted(rename.items(), key=lambda pair: -len(pair[0])):
+        if key == old or key.startswith(f"{old}."):
+            return new + key[len(old) :]
+    return key
+
+
+def _tensors(matches: list[Match], checkpoint: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor of the matched modules under the target's own key."""
+    for found in matches:
+        sink = StateDict()
+        plan = Plan(checkpoint, (found.source,), strict=False)
+        for _ in execute(plan, sink):
+            pass
+        prefix = f"{found.source.name}." if found.source.name else ""
+        place = f"{found.target.name}." if found.target.name else ""
+        for key, tensor in sink.tensors().items():
+            yield place + key.removeprefix(prefix), tensor
+        for key in found.zeros:
+            yield place + key, torch.zeros(found.target.shapes[key])
+
+
+def _write(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy into the parameters and buffers; on any failure every one is put back."""
+    state = module.state_dict(keep_vars=True)
+    before = {key: state[key].detach().clone() for key in tensors}
+    try:
+        with torch.no_grad():
+            for key, tensor in tensors.items():
+                state[key].copy_(tensor)
+    except BaseException:
+        with torch.no_grad():
+            for key, old in before.items():
+                state[key].copy_(old)
+        raise
+
+
+def _computed_otherwise(found: Match) -> Iterator[str]:
+    """Reasons for which the target gives other outputs whatever its settings."""
+    part, target = found.source.parts[0], found.target.module
+    if not found.source.problems:
+        return
+    if isinstance(target, drop_in.LSTM | drop_in.GRU | drop_in.RNN) and representability.drop_in(
+        found.source.layers[0], found.source.parts
+    ):
+        return
+    if part.cell.recurrent:
+        yield from (" ".join(str(problem).split()) for problem in found.source.problems)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting of a module that differs from the source's."""
+
+    owner: Any
+    name: str
+    value: Any
+    text: str
+
+    def apply(self) -> str:
+        """Set it, and say so."""
+        setattr(self.owner, self.name, self.value)
+        if self.name == "nonlinearity":
+            self.owner.mode = f"RNN_{self.value.upper()}"
+        return f"{self.text}: set"
+
+
+def _differences(found: Match) -> Iterator[Change]:
+    """Settings that change the outputs and that the source states: eps, activations, batch_first, and the like."""
+    module, layer, options = found.target.module, found.source.layers[0], found.source.parts[0].options
+    wanted: dict[str, Any] = {}
+    if "epsilon" in layer.facts:
+        wanted["eps"] = layer.facts["epsilon"]
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and "momentum" in layer.facts:
+        wanted["momentum"] = round(1.0 - layer.facts["momentum"], 12)
+    if isinstance(module, nn.Embedding):
+        wanted["padding_idx"] = None
+    if isinstance(module, nn.RNNBase):
+        wanted |= _activations(module, options)
+        if "gives" not in layer.facts:  # in a graph the transpositions around a node are the caller's
+            wanted["batch_first"] = not layer.facts.get("time_major")
+    if isinstance(module, drop_in.GRU):
+        wanted["reset_after"] = found.source.parts[0].cell.name != "gru_reset_before"
+    if isinstance(module, nn.GroupNorm) and layer.facts.get("groups", 0) > 0:
+        wanted["num_groups"] = layer.facts["groups"]
+    if isinstance(module, nn.modules.conv._ConvNd):
+        wanted |= _convolution(module, layer.facts)
+    for name, value in wanted.items():
+        present = getattr(module, name)
+        if present != value:
+            text = f"{found.target.said}: {name} is {present!r}, and the source has {value!r}"
+            yield Change(module, name, value, text)
+
+
+def _activations(module: nn.RNNBase, options: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(module, drop_in.LSTM | drop_in.GRU | drop_in.RNN):
+        names = ("activation",) if isinstance(module, drop_in.RNN) else ("activation", "recurrent_activation")
+        wanted = {name: options[name] for name in names if name in options} | {"clip": options.get("clip") or 0.0}
+        if isinstance(module, drop_in.LSTM):
+            wanted["output_activation"] = options.get("output_activation", options.get("activation", "tanh"))
+            wanted["input_forget"] = bool(options.get("input_forget"))
+        return wanted
+    if isinstance(module, nn.RNN):
+        return {"nonlinearity": options.get("activation", "tanh")}
+    return {}
+
+
+def _convolution(module: nn.modules.conv._ConvNd, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Stride and dilation, one number an axis; padding is the forward code's."""
+    wanted: dict[str, Any] = {}
+    for name, key in (("stride", "strides"), ("dilation", "dilation_rate")):
+        value = facts.get(key)
+        if value is not None:
+            numbers = value if isinstance(value, list | tuple) else [value] * len(module.kernel_size)
+            wanted[name] = tuple(numbers)
+    return wanted

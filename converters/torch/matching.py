@@ -1,0 +1,233 @@
+"""Which source layer belongs into which module: by name where names agree, else by type, shapes and order.
+
+A match is made when it is the only one: modules and layers of the same type and the same shapes pair up in order, when
+there are as many of the one as of the other. Anything else is an error that lists the candidates and the rename that
+would settle it. Nothing is copied here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from converters.model.checkpoint import Checkpoint, Layer
+from converters.model.names import Rename
+from converters.plan import pairing as modules
+from converters.plan import refusal as representability
+from converters.plan.pairing import Module
+from converters.torch import nn as drop_in
+from converters.torch.module_layout import modules_of, refuse_opaque
+from layouts import cells
+from layouts.errors import CoverageError, ShapeError, printable
+from layouts.layout import Layout
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One place to be filled: a module by its name within the whole, with the shapes of all it holds."""
+
+    name: str
+    module: nn.Module
+    layout: Layout | None
+    shapes: Shapes
+
+    @property
+    def said(self) -> str:
+        """As messages name it: `rnn (LSTM)`."""
+        return f"{printable(self.name) or 'the module'} ({type(self.module).__name__})"
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A planned module and the target it fills; `how` says what settled it; `zeros` are biases the source lacks."""
+
+    source: Module
+    target: Target
+    how: str
+    zeros: tuple[str, ...] = ()
+
+
+def match(module: nn.Module, checkpoint: Checkpoint, rename: Mapping[str, str] | None) -> tuple[list[Match], list[str]]:
+    """Every match, and a sentence for each place or layer that has none.
+
+    Raises `ShapeError` or `NotRepresentable` where a name agrees and the layer does not fit, `CoverageError` where
+    several matches are possible.
+    """
+    renames = Rename(rename or {}, [layer.path for layer in checkpoint.layers], {})
+    targets = list(find_targets(module))
+    layers = [layer for layer in checkpoint.layers if layer.unknown is None]
+    found: list[Match] = []
+    for target in targets:
+        named = [layer for layer in layers if renames.apply(layer.path) == target.name]
+        if named and _depth(target) == 1:
+            found.append(_by_name(named[0], target))
+    found += _by_structure(targets, layers, found)
+    return found, list(_unmatched(checkpoint.layers, targets, found))
+
+
+def find_targets(module: nn.Module) -> Iterator[Target]:
+    """Every module with tensors of its own, in order of declaration; a pair of separable convolutions is one.
+
+    Raises `NotRepresentable` for parametrised and quantised modules, whose weights cannot be written.
+    """
+    pairs = [name for name, child in module.named_modules() if {"depthwise", "pointwise"} <= set(child._modules)]
+    for name in pairs:
+        yield _target(name, module.get_submodule(name), None)
+    for name, child, layout in modules_of(module):
+        if name.rpartition(".")[0] not in pairs or "." not in name:
+            yield _target(name, child, layout)
+
+
+def _target(name: str, module: nn.Module, layout: Layout | None) -> Target:
+    for path, child in module.named_modules():
+        refuse_opaque(child, f"{name}.{path}".strip("."))
+    return Target(name, module, layout, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+
+
+def _depth(target: Target) -> int:
+    return int(getattr(target.module, "num_layers", 1)) if isinstance(target.module, nn.RNNBase) else 1
+
+
+def _fits(source: Module, target: Target) -> bool:
+    return not _misfit(source, target)
+
+
+def _misfit(source: Module, target: Target) -> str:
+    """Why a planned module does not go into a target; '' when it does."""
+    if not _same_type(source, target):
+        return f"a {source.layers[0].kind} is no {type(target.module).__name__}"
+    prefix = f"{source.name}." if source.name else ""
+    shapes = {tensor.key.removeprefix(prefix): tensor.shape for tensor in source.tensors}
+    for key, shape in shapes.items():
+        if key not in target.shapes:
+            return f"it has {key}, which {target.said} does not have"
+        if target.shapes[key] != shape:
+            return f"its {key} would be {shape}, and that of {target.said} is {target.shapes[key]}"
+    missing = [key for key in target.shapes if key not in shapes and key not in _zeros(source, target)]
+    return f"it has no {missing[0]}, which {target.said} needs" if missing else ""
+
+
+def _same_type(source: Module, target: Target) -> bool:
+    """Whether the target's class is the one for this cell; a drop-in GRU is set to either of its two."""
+    if not source.parts:
+        return False
+    cell, layout = source.parts[0].cell, target.layout
+    if layout is None:
+        return cell.name.startswith("separable")
+    stacks = ("{layer}" in "".join(layout.arrays)) == cell.recurrent
+    gru = isinstance(target.module, drop_in.GRU) and cell in (cells.GRU, cells.GRU_RESET_BEFORE)
+    return stacks and (cell is layout.cell or gru)
+
+
+def _zeros(source: Module, target: Target) -> tuple[str, ...]:
+    """Biases that the target has and the source, built without any, does not: zeros are exact."""
+    stored = {piece.slot for part in source.parts for piece in part.pieces()}
+    if any("bias" in slot for slot in stored):
+        return ()
+    return tuple(key for key in target.shapes if key.rpartition(".")[2].startswith("bias"))
+
+
+def _planned(layer: Layer) -> list[Module]:
+    return modules.pair(layer, layer.path, None)
+
+
+def _by_name(layer: Layer, target: Target) -> Match:
+    planned = _planned(layer)
+    why_not = _misfit(planned[0], target) if len(planned) == 1 else "it needs one module for each of its cells"
+    if why_not:
+        raise ShapeError(
+            f"{printable(layer.path)} does not fit {target.said} of the same name: {why_not}", layer=layer.path
+        )
+    return Match(planned[0], target, "by name", _zeros(planned[0], target))
+
+
+def _by_structure(targets: Sequence[Target], layers: Sequence[Layer], named: Sequence[Match]) -> Iterator[Match]:
+    """Pair what is left: stacks first, for they take several layers, then one to one."""
+    taken = {id(layer) for found in named for layer in found.source.layers}
+    filled = {id(found.target) for found in named}
+    for target in sorted((t for t in targets if id(t) not in filled), key=_depth, reverse=True):
+        if id(target) in filled:
+            continue
+        free = [layer for layer in layers if id(layer) not in taken]
+        sources = [source for source in _runs(free, _depth(target)) if _fits(source, target)]
+        rivals = [t for t in targets if id(t) not in filled and any(_fits(source, t) for source in sources)]
+        if not sources:
+            continue
+        if len(sources) != len(rivals):
+            raise _ambiguous(rivals, sources)
+        how = "the only one that fits" if len(sources) == 1 else "by order"
+        for rival, source in zip(rivals, sources, strict=True):
+            if not _fits(source, rival):
+                raise _ambiguous(rivals, sources)
+            yield Match(source, rival, how, _zeros(source, rival))
+            filled.add(id(rival))
+            taken |= {id(layer) for layer in source.layers}
+
+
+def _runs(layers: Sequence[Layer], depth: int) -> Iterator[Module]:
+    """Every planned module of this depth: a layer by itself, or layers that follow one another."""
+    for start, layer in enumerate(layers):
+        if depth == 1 or not layer.recurrent:
+            planned = _planned(layer)
+            if len(planned) == 1 and planned[0].target is not None:
+                yield planned[0]
+            continue
+        members: list[Layer] = []
+        for follower in (item for item in layers[start:] if item.recurrent):
+            members.append(follower)
+            levels = max((part.depth + part.layers for part in representability.placed(members)), default=0)
+            if levels >= depth:
+                break
+        if levels == depth and not representability.unstackable(members):
+            yield modules.stack(members, layer.path, None)
+
+
+def _ambiguous(targets: Sequence[Target], sources: Sequence[Module]) -> CoverageError:
+    first, example = targets[0], sources[0].layers[0].path
+    return CoverageError(
+        f"several layers and modules fit one another: {', '.join(printable(s.path) for s in sources)} into "
+        f"{', '.join(t.said for t in targets)}. Settle it by name, e.g. rename={{{example!r}: {first.name!r}}}"
+    )
+
+
+def _unmatched(layers: Sequence[Layer], targets: Sequence[Target], found: Sequence[Match]) -> Iterator[str]:
+    """A sentence for every layer that goes nowhere and every module that nothing fills."""
+    taken = {id(layer) for each in found for layer in each.source.layers}
+    filled = {id(each.target) for each in found}
+    left = [target for target in targets if id(target) not in filled]
+    for layer in layers:
+        if id(layer) not in taken:
+            yield f"{printable(layer.path)} ({printable(layer.kind)}) goes into no module{_nearest(layer, left)}"
+    for target in left:
+        yield f"nothing fills {target.said} {_listed(target.shapes)}"
+
+
+def _nearest(layer: Layer, targets: Sequence[Target]) -> str:
+    """Why the layer does not go into the one module that is left of its type, where there is one."""
+    if layer.unknown is not None:
+        return f": {' '.join(str(layer.unknown).split())}"
+    planned = _planned(layer)
+    same = [target for target in targets if _same_type(planned[0], target)]
+    return f": {_misfit(planned[0], same[0])}" if len(same) == 1 and len(planned) == 1 else ""
+
+
+def _listed(shapes: Shapes) -> str:
+    return ", ".join(f"{key} {shape}" for key, shape in list(shapes.items())[:2]) + (", …" if len(shapes) > 2 else "")
+
+
+def explain_shape(module: nn.Module, key: str, found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """A shape that does not fit a parameter, with the arithmetic behind the expected one for recurrent modules."""
+    text = f"{printable(key)} is {found}"
+    owner_name, _, own = key.rpartition(".")
+    owner = module.get_submodule(owner_name)
+    if isinstance(owner, nn.RNNBase) and own.startswith("weight_ih_l"):
+        layer = int(own.removeprefix("weight_ih_l").removesuffix("_reverse"))
+        both = "bidirectional " if owner.bidirectional else ""
+        kind = f"a {both}{type(owner).__name__} with hidden_size {owner.hidden_size}"
+        reads = f"layer {layer} of {kind} reads {expected[1]} features" if len(expected) == 2 else kind
+        return f"{text}; {reads}: expected {expected}"
+    return f"{text}; {type(owner).__name__} expects {expected}"

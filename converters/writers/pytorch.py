@@ -1,0 +1,64 @@
+"""PyTorch: tensors in a dictionary, and that dictionary as a `.pt` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.model.arrays import Array
+from layouts.errors import MissingDependency
+
+if TYPE_CHECKING:
+    import torch
+
+_VIEWED = {"bfloat16": "int16", "float8_e4m3fn": "int8", "float8_e5m2": "int8"}
+"""Dtypes that NumPy lends from ml_dtypes, and the plain words in which they cross to torch."""
+
+
+class StateDict:
+    """A sink that gathers tensors over freshly allocated memory: each element is copied once."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+
+    def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        self._arrays[key] = np.empty(shape, dtype)
+        return self._arrays[key]
+
+    def filled(self) -> None:
+        return None
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The tensors, sharing the memory that was filled."""
+        try:
+            import torch
+        except ImportError:
+            raise MissingDependency(
+                "PyTorch is not installed: pip install torch; or write a .safetensors file"
+            ) from None
+        found: dict[str, torch.Tensor] = {}
+        for key, array in self._arrays.items():
+            plain = _VIEWED.get(array.dtype.name)
+            if plain is None:
+                found[key] = torch.from_numpy(array)
+            else:
+                found[key] = torch.from_numpy(array.view(plain)).view(getattr(torch, array.dtype.name))
+        return found
+
+
+class TorchWriter(StateDict):
+    """Writes the state_dict with `torch.save`; `torch.load(path, weights_only=True)` reads it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def close(self) -> None:
+        import torch
+
+        try:
+            torch.save(self.tensors(), self._path)
+        except RuntimeError as error:  # its own writer's word for a full disk
+            raise OSError(f"torch.save failed: {error}") from None

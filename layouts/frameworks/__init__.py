@@ -1,0 +1,1 @@
+"""Where each framework keeps its weights: data only, one file a framework."""

@@ -1,0 +1,34 @@
+"""PyTorch's names and order for recurrent cells that no module of torch.nn computes, for modules of one's own.
+
+1. Everything is laid out as in `layouts.frameworks.pytorch`, so a state_dict reads the same.
+2. A reset-before GRU adds its two biases in every gate; PyTorch's nn.GRU computes another equation.
+3. Peepholes of an LSTM stand in one more array, blocks i, f, o: no module of torch.nn has them.
+"""
+
+from layouts import cells
+from layouts.frameworks import pytorch
+from layouts.layout import Layout
+
+_SPELL = pytorch.LSTM.spell
+
+GRU_RESET_BEFORE = Layout(
+    "gateport",
+    cells.GRU_RESET_BEFORE,
+    pytorch.GRU.arrays,
+    gates="rzn",
+    spell=_SPELL,
+    when={"reset_after": False},
+    computes=pytorch.GRU.computes,
+    spells="GRU",
+)
+LSTM = Layout(
+    "gateport",
+    cells.LSTM,
+    {**pytorch.LSTM.arrays, "weight_p_l{layer}{direction}": "(gate:ifo unit) -> peephole"},
+    gates="ifgo",
+    spell=_SPELL,
+    computes=pytorch.LSTM.computes,
+    spells="LSTM",
+)
+
+LAYERS = {"LSTM": (LSTM,), "GRU": (GRU_RESET_BEFORE,)}

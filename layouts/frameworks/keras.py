@@ -1,0 +1,102 @@
+"""Keras 1, 2, tf.keras and 3, and their CuDNN layers.
+
+1. Kernels are (input, gates × units): inputs first, so every matrix is the transpose of PyTorch's. Source: `build` of
+   the recurrent layers; outputs compared in the tests for every version.
+2. LSTM blocks stand in PyTorch's order i, f, g (Keras: c), o; GRU blocks are z, r, n (Keras: h).
+3. One bias. Only a GRU with reset_after has two, as the rows of one array (2, 3 × units).
+4. `unit_forget_bias` acts on the initial value only; nothing is added when the layer runs.
+5. Keras 1 stores one array for every gate (`W_i`, `U_i`, `b_i`), or packed ones with consume_less='gpu'.
+6. The CuDNN layers keep two biases in one axis, blocks of the input kernel as reshaped buffers, and blocks of the
+   recurrent kernel already transposed.
+7. Convolutions are channels last: (height, width, in, out); transposed ones (height, width, out, in). On the Theano
+   backend kernels are applied flipped, so they are stored backwards along every spatial axis.
+8. BatchNormalization of Keras 1 calls the variance `running_std`.
+"""
+
+from layouts import cells
+from layouts.custom import BlockBuffers
+from layouts.frameworks import keras_other as keras_surroundings
+from layouts.layout import Custom, Layout
+
+_KERNELS = {
+    "kernel": "input (gate unit) -> input_weight",
+    "recurrent_kernel": "state (gate unit) -> recurrent_weight",
+}
+_BIAS = {"bias": "(gate unit) -> input_bias"}
+_BIASES = {"bias": "(side gate unit) -> {side}_bias"}
+_TWO_BIASES = {"bias": "side (gate unit) -> {side}_bias"}
+_CUDNN: dict[str, str | Custom] = {
+    "kernel": BlockBuffers(),
+    "recurrent_kernel": "unit (gate state) -> recurrent_weight",
+    **_BIASES,
+}
+_PEEPHOLES = {
+    "input_gate_peephole_weights": "unit -> peephole[i]",
+    "forget_gate_peephole_weights": "unit -> peephole[f]",
+    "output_gate_peephole_weights": "unit -> peephole[o]",
+}
+_GATES_APART = {
+    "W_{gate}": "input unit -> input_weight",
+    "U_{gate}": "state unit -> recurrent_weight",
+    "b_{gate}": "unit -> input_bias",
+}
+_PACKED = {
+    "W": "input (gate unit) -> input_weight",
+    "U": "state (gate unit) -> recurrent_weight",
+    "b": "(gate unit) -> input_bias",
+}
+_LSTM_LETTERS = {"gate": {"g": "c"}}
+_GRU_LETTERS = {"gate": {"n": "h"}}
+_FUSED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+
+LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", spells="LSTM")
+LSTM_PEEPHOLE = Layout("keras", cells.LSTM, _KERNELS | _BIAS | _PEEPHOLES, gates="ifgo", spells="PeepholeLSTMCell")
+LSTM_CUDNN = Layout("keras", cells.LSTM, _CUDNN, gates="ifgo", implies=_FUSED, spells="CuDNNLSTM")
+LSTM_APART = Layout("keras", cells.LSTM, _GATES_APART, gates="igfo", spell=_LSTM_LETTERS, spells="LSTM (Keras 1)")
+LSTM_PACKED = Layout("keras", cells.LSTM, _PACKED, gates="ifgo", spells="LSTM (Keras 1, gpu)")
+
+GRU = Layout(
+    "keras", cells.GRU, _KERNELS | _TWO_BIASES, gates="zrn", when={"reset_after": True}, spells="GRU (reset after)"
+)
+GRU_BEFORE = Layout(
+    "keras",
+    cells.GRU_RESET_BEFORE,
+    _KERNELS | _BIAS,
+    gates="zrn",
+    when={"reset_after": False},
+    spells="GRU (reset before)",
+)
+GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED | {"reset_after": True}, spells="CuDNNGRU")
+GRU_APART = Layout(
+    "keras", cells.GRU_RESET_BEFORE, _GATES_APART, gates="zrn", spell=_GRU_LETTERS, spells="GRU (Keras 1)"
+)
+GRU_PACKED = Layout("keras", cells.GRU_RESET_BEFORE, _PACKED, gates="zrn", spells="GRU (Keras 1, gpu)")
+
+RNN = Layout(
+    "keras",
+    cells.RNN,
+    {
+        "kernel": "input unit -> input_weight",
+        "recurrent_kernel": "state unit -> recurrent_weight",
+        "bias": "unit -> input_bias",
+    },
+    spells="SimpleRNN",
+)
+RNN_KERAS1 = Layout(
+    "keras",
+    cells.RNN,
+    {"W": "input unit -> input_weight", "U": "state unit -> recurrent_weight", "b": "unit -> input_bias"},
+    spells="SimpleRNN (Keras 1)",
+)
+
+LAYERS = {
+    "LSTM": (LSTM, LSTM_APART, LSTM_PACKED),
+    "LSTMCell": (LSTM,),
+    "PeepholeLSTMCell": (LSTM_PEEPHOLE,),
+    "CuDNNLSTM": (LSTM_CUDNN,),
+    "GRU": (GRU, GRU_BEFORE, GRU_APART, GRU_PACKED),
+    "GRUCell": (GRU, GRU_BEFORE),
+    "CuDNNGRU": (GRU_CUDNN,),
+    "SimpleRNN": (RNN, RNN_KERAS1),
+    "SimpleRNNCell": (RNN,),
+} | keras_surroundings.LAYERS
