@@ -1,4 +1,4 @@
-"""gateport: trained recurrent models out of other frameworks and into PyTorch, proven equal.
+"""gateport: trained recurrent models out of other frameworks and into PyTorch.
 
     from converters import convert
     model.load_state_dict(convert("model.h5"))
@@ -9,9 +9,12 @@ Importing this loads NumPy and nothing heavier.
 from typing import TYPE_CHECKING, Any
 
 from converters.api import convert, convert_file, plan, read
-from converters.model.checkpoint import Checkpoint, Layer
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer, Part
+from converters.model.settings import Call, Wiring
+from converters.plan.modules import Module, Tensor
 from converters.plan.plan import Plan
-from converters.show.report import ConversionWarning, Report
+from converters.plan.report import ConversionWarning, Report
 from layouts.errors import (
     CheckpointError,
     ConversionError,
@@ -27,29 +30,40 @@ from layouts.errors import (
 )
 
 if TYPE_CHECKING:
-    from converters.torch import nn
+    from converters import nn
     from converters.torch.export import export_arrays
-    from converters.torch.gate_views import gates
-    from converters.torch.initializers import initialize
-    from converters.torch.loading import load_into
+    from converters.torch.gate_views import Gates, gates
+    from converters.torch.initializers import Initialized, initialize
+    from converters.torch.loading import LoadReport, load_into
+
+__version__ = "0.2.0"
 
 __all__ = [
+    "Call",
     "Checkpoint",
     "CheckpointError",
     "ConversionError",
     "ConversionWarning",
     "CoverageError",
+    "Gates",
+    "Initialized",
     "Layer",
     "LayoutError",
+    "LoadReport",
     "MissingDependency",
+    "Module",
     "NotRepresentable",
+    "Part",
     "Plan",
     "Report",
     "ShapeError",
+    "Tensor",
     "UnknownLayer",
     "UnreadableCheckpoint",
     "UnsafeCheckpoint",
     "VerificationFailed",
+    "Wiring",
+    "__version__",
     "convert",
     "convert_file",
     "export_arrays",
@@ -62,13 +76,16 @@ __all__ = [
 ]
 
 _LATE = {
+    "Gates": "converters.torch.gate_views",
+    "Initialized": "converters.torch.initializers",
+    "LoadReport": "converters.torch.loading",
     "export_arrays": "converters.torch.export",
     "gates": "converters.torch.gate_views",
     "initialize": "converters.torch.initializers",
     "load_into": "converters.torch.loading",
     "nn": "",
 }
-"""What needs torch -> the module that defines it; '' for a module of this package."""
+"""What is imported when it is used -> the module that defines it; '' for a module of this package."""
 
 
 def __getattr__(name: str) -> Any:
@@ -76,9 +93,13 @@ def __getattr__(name: str) -> Any:
 
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if not _LATE[name]:
-        return import_module(f"{__name__}.{name}")
-    return getattr(import_module(_LATE[name]), name)
+    try:
+        module = import_module(_LATE[name] or f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingDependency(f"{name} needs PyTorch, which is not installed: pip install torch") from None
+    return getattr(module, name) if _LATE[name] else module
 
 
 def __dir__() -> list[str]:

@@ -3,69 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters import readers
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
 from converters.plan.execution import Sink, execute
+from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
-from converters.show.report import Report, announce
+from converters.plan.report import Report, announce
+from converters.targets import PYTORCH
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
     import torch
 
-Source = Any
-"""A path, a Keras model or ONNX ModelProto in memory, or a mapping of arrays with `framework=`."""
 Progress = Callable[[int, int], None]
 """Called with the bytes just written and the bytes there are in all."""
 
 
 def read(
-    source: Source,
+    source: Any,
     *,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> Checkpoint:
-    """What is in a source: layers, cells, shapes, options, and what needs care; `print` it. No data is converted.
+    """What is in a source: layers, cells, shapes, settings, and what needs care; `print` it. No data is converted.
 
     `source`: a file or folder that Keras wrote (any version) or an ONNX file, told apart by content; a Keras model or
     an ONNX ModelProto in memory; or with `framework=` a mapping of arrays in that framework's layout. `assume` states
-    what a weights-only file cannot tell: ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for
-    inputs of an ONNX graph that hold weights: ``{"W": array, "R": array}``.
+    what a source does not store: ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for inputs
+    of an ONNX graph that hold weights: ``{"W": array, "R": array}``.
 
     Raises `CheckpointError` and its kinds.
     """
-    if isinstance(source, Checkpoint):
-        return source
-    if isinstance(source, str | os.PathLike):
-        from converters.readers import open_checkpoint
-
-        return open_checkpoint(source, assume or {}, weights or {})
-    if isinstance(source, Mapping):
-        from converters.readers.memory import read_mapping
-
-        return read_mapping(source, framework, assume or {})
-    if type(source).__name__ == "ModelProto":
-        from converters.readers import onnx
-
-        return onnx.read_model(source, weights or {})
-    from converters.readers.keras.memory import read_model
-
-    return read_model(source, assume or {})
+    return readers.read(source, framework=framework, assume=assume, weights=weights)
 
 
 def plan(
-    source: Source,
+    source: Any,
     *,
     layer: str | None = None,
     stack: Mapping[str, Sequence[str]] | None = None,
     rename: Mapping[str, str] | None = None,
     dtype: str | np.dtype[Any] | torch.dtype | None = None,
+    dropins: bool = False,
     strict: bool = True,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
@@ -76,10 +62,23 @@ def plan(
     The arguments are those of `convert`. Problems are gathered in `Plan.problems`; `Plan.check()` raises them.
     """
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    return make_plan(checkpoint, layer=layer, stack=stack, rename=rename, dtype=_numpy_dtype(dtype), strict=strict)
+    choices = Choices(_numpy_dtype(dtype), dropins=dropins)
+    return make_plan(checkpoint, PYTORCH, layer=layer, stack=stack, rename=rename, choices=choices, strict=strict)
 
 
-def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
+def convert(
+    source: Any,
+    *,
+    layer: str | None = None,
+    stack: Mapping[str, Sequence[str]] | None = None,
+    rename: Mapping[str, str] | None = None,
+    dtype: str | np.dtype[Any] | torch.dtype | None = None,
+    dropins: bool = False,
+    strict: bool = True,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
+) -> dict[str, torch.Tensor]:
     """Convert a source into a PyTorch state_dict: ``{"lstm.weight_ih_l0": tensor, …}``.
 
     Keys are the layer's path and PyTorch's own names, one module a layer; shapes and order are those of `nn.LSTM`,
@@ -91,7 +90,8 @@ def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
     stack: ``{"rnn": ["lstm", "lstm_1"]}``, consecutive layers as one module with ``num_layers=2``.
     rename: ``{"dense": "head"}``, whole names of layers or nested models.
     dtype: "float32", "float16", "bfloat16", "float64" or a torch dtype; default the stored one.
-    strict: False gives the weights of layers that torch.nn cannot compute, and passes unknown layers through under
+    dropins: True accepts layers that a drop-in of `converters.nn` computes exactly, and torch.nn does not.
+    strict: False gives the weights of layers that no module computes exactly, and passes unknown layers through under
         their own names, each with a `ConversionWarning`.
     framework, assume, weights: see `read`.
 
@@ -100,14 +100,37 @@ def convert(source: Source, **options: Any) -> dict[str, torch.Tensor]:
     """
     from converters.writers.pytorch import StateDict
 
-    found = plan(source, **options)
+    found = plan(
+        source,
+        layer=layer,
+        stack=stack,
+        rename=rename,
+        dtype=dtype,
+        dropins=dropins,
+        strict=strict,
+        framework=framework,
+        assume=assume,
+        weights=weights,
+    )
     sink = StateDict()
     announce(_carry_out(found, sink, None))
     return sink.tensors()
 
 
 def convert_file(
-    source: Source, output: str | os.PathLike[str], *, progress: Progress | None = None, **options: Any
+    source: Any,
+    output: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    layer: str | None = None,
+    stack: Mapping[str, Sequence[str]] | None = None,
+    rename: Mapping[str, str] | None = None,
+    dtype: str | np.dtype[Any] | torch.dtype | None = None,
+    dropins: bool = False,
+    strict: bool = True,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> Report:
     """Convert a source into a file: `.safetensors` (with the plan in its metadata), `.pt` or `.npz`.
 
@@ -117,12 +140,24 @@ def convert_file(
     """
     from pathlib import Path
 
-    from converters.writers import open_writer
+    from converters.writers import check_output, open_writer
     from converters.writers.atomic import replacing
 
-    found = plan(source, **options)
-    found.check()
     target = Path(output)
+    check_output(target, PYTORCH.suffixes)
+    found = plan(
+        source,
+        layer=layer,
+        stack=stack,
+        rename=rename,
+        dtype=dtype,
+        dropins=dropins,
+        strict=strict,
+        framework=framework,
+        assume=assume,
+        weights=weights,
+    )
+    found.check()
     with replacing(target, found.checkpoint.path) as temporary:
         writer = open_writer(target, temporary, found)
         warnings = _carry_out(found, writer, progress)
@@ -131,24 +166,19 @@ def convert_file(
 
 
 def _carry_out(found: Plan, sink: Sink, progress: Progress | None) -> tuple[str, ...]:
-    """Execute a plan that has no fatal problem; returns its warnings."""
+    """Execute a plan in whose way nothing stands; returns its warnings."""
     found.check()
     total = sum(tensor.nbytes for tensor in found.tensors)
     warnings = [*found.warnings, *(" ".join(str(problem).split()) for problem in found.problems)]
     try:
         for done in execute(found, sink):
-            warnings += _not_finite(done.not_finite)
+            warnings += done.remarks
             if progress:
                 progress(sum(tensor.nbytes for tensor in done.module.tensors), total)
     except ConversionError as error:
         error.path = error.path or found.checkpoint.path
         raise
     return tuple(warnings)
-
-
-def _not_finite(names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        yield f"{printable(name)} holds NaN or infinite numbers; they are converted as they are"
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype[Any] | None:

@@ -1,12 +1,13 @@
 """The command `gateport`: inspect, plan, convert, layouts.
 
-Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: wrong usage.
+Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: usage error.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +16,53 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converters import api
-from layouts.errors import ConversionError
+from converters import __version__, api
+from converters.show import text
+from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 _WAIT = 1.0
 """Seconds before a progress bar appears."""
+
+
+_LONGEST_LINE = 800
+_LONGEST_PATH = 120
+_FLAGS = (
+    (re.compile(r"\bdropins=True"), lambda _: "--dropins"),
+    (re.compile(r"\bstrict=False"), lambda _: "--no-strict"),
+    (re.compile(r"\bdtype="), lambda _: "--dtype"),
+    (re.compile(r"\bframework="), lambda _: "--framework"),
+    (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
+    (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
+)
+"""What the library says in Python, and the flag of the command that does it."""
+
+
+def _listed(items: str) -> str:
+    return ",".join(item.strip().strip("'") for item in items.split(","))
+
+
+def _pairs_of(items: str) -> list[str]:
+    return [f"{key}={value}" for key, value in re.findall(r"'([^']*)': '?([^',}]*)'?", items)]
+
+
+def in_flags(text: str) -> str:
+    """A message of the library with the flags of the command in place of arguments in Python."""
+    for pattern, flag in _FLAGS:
+        text = pattern.sub(flag, text)
+    return text
+
+
+def one_line(error: ConversionError) -> str:
+    """An error on one line, led by the file where one is known."""
+    text = in_flags(" ".join(str(error).split()))
+    text = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}… (`gateport plan` shows all)"
+    if not error.path or error.path in text:
+        return text
+    path = error.path if len(error.path) <= _LONGEST_PATH else f"…{error.path[1 - _LONGEST_PATH :]}"
+    return f"{printable(path)}: {text}"
 
 
 @contextmanager
@@ -34,13 +74,11 @@ def _refusing(as_json: bool) -> Iterator[None]:
         if click.get_current_context().find_root().params.get("debug"):
             raise
         if as_json:
-            from converters.show.data import problem_data
-
-            click.echo(json.dumps({"error": problem_data(error)}, ensure_ascii=False))
-        click.echo(f"gateport: {error.line}", err=True)
+            click.echo(json.dumps({"error": error.data()}, ensure_ascii=False))
+        click.echo(f"gateport: {one_line(error)}", err=True)
         sys.exit(1)
-    except (MemoryError, RecursionError) as error:
-        click.echo(f"gateport: {type(error).__name__}: the file claims more than can be held", err=True)
+    except (MemoryError, RecursionError):
+        click.echo("gateport: out of memory: the file needs more than there is", err=True)
         sys.exit(1)
 
 
@@ -70,6 +108,9 @@ _ASSUME = click.option(
     metavar="[LAYER.]OPTION=VALUE",
     help="State what a weights-only file cannot tell, e.g. lstm.recurrent_activation=hard_sigmoid. Repeatable.",
 )
+_FRAMEWORK = click.option(
+    "--framework", metavar="NAME", help="Whose layout the arrays of an .npz file have: keras, tensorflow, flax, …"
+)
 _CHOICES: tuple[Callable[[Any], Any], ...] = (
     click.option("--layer", metavar="PATH", help="Convert one layer alone, its parameters without a prefix."),
     click.option(
@@ -90,9 +131,12 @@ _CHOICES: tuple[Callable[[Any], Any], ...] = (
         "--dtype", type=click.Choice(["float16", "bfloat16", "float32", "float64"]), help="Default: as stored."
     ),
     click.option(
+        "--dropins", is_flag=True, help="Accept layers that a drop-in of converters.nn computes and torch.nn does not."
+    ),
+    click.option(
         "--strict/--no-strict",
         default=True,
-        help="--no-strict gives the weights of layers that torch.nn cannot compute, and passes unknown layers through.",
+        help="--no-strict gives weights of layers that nothing computes exactly, and passes unknown layers through.",
     ),
 )
 
@@ -109,33 +153,35 @@ def _options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gateport")
+@click.version_option(__version__, prog_name="gateport")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
-    """Trained recurrent models out of other frameworks and into PyTorch, proven equal."""
+    """Trained recurrent models out of other frameworks and into PyTorch."""
     gc.freeze()  # what is imported stays to the end: to walk it for garbage is a tenth of a small conversion
+
+
+def _print(data: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(data, ensure_ascii=False, default=str))
 
 
 @main.command()
 @_SOURCE
+@_FRAMEWORK
 @_ASSUME
 @_JSON
-def inspect(source: str, assume: dict[str, str], as_json: bool) -> None:
-    """Show what is in a model file: layers, shapes, options, and what needs care."""
+def inspect(source: str, framework: str | None, assume: dict[str, str], as_json: bool) -> None:
+    """Show what is in a model file: layers, shapes, settings, and what needs care."""
     with _refusing(as_json):
-        found = api.read(source, assume=assume)
+        found = api.read(source, framework=framework, assume=assume)
         if as_json:
-            from converters.show.data import checkpoint_data
-
-            return click.echo(json.dumps(checkpoint_data(found), ensure_ascii=False, default=str))
-        from converters.show.tables import checkpoint_table, print_tables
-
-        print_tables([checkpoint_table(found)])
+            return _print(found.data())
+        text.show(found.table())
 
 
 @main.command()
 @_SOURCE
 @_choices
+@_FRAMEWORK
 @_ASSUME
 @_JSON
 def plan(source: str, as_json: bool, **values: Any) -> None:
@@ -143,21 +189,21 @@ def plan(source: str, as_json: bool, **values: Any) -> None:
     with _refusing(as_json):
         found = api.plan(source, **_options(values))
         if as_json:
-            from converters.show.data import plan_data
-
-            click.echo(json.dumps(plan_data(found), ensure_ascii=False, default=str))
+            _print(found.data())
         else:
-            from converters.show.tables import plan_tables, print_tables
+            text.show(*map(_in_flags, found.tables()))
+        sys.exit(1 if found.fatal else 0)
 
-            print_tables(plan_tables(found))
-    with _refusing(False):
-        found.check()
+
+def _in_flags(table: text.Table) -> text.Table:
+    return table._replace(lines=tuple(line._replace(words=in_flags(line.words)) for line in table.lines))
 
 
 @main.command()
 @_SOURCE
 @click.argument("output", type=click.Path())
 @_choices
+@_FRAMEWORK
 @_ASSUME
 @_JSON
 def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
@@ -165,13 +211,11 @@ def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
     with _refusing(as_json), _Bar() as bar:
         report = api.convert_file(source, output, progress=bar.advance, **_options(values))
         bar.stop()
-        for text in report.warnings:
-            click.echo(f"gateport: warning: {text}", err=True)
+        for warning in report.warnings:
+            click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
         if as_json:
-            from converters.show.data import report_data
-
-            return click.echo(json.dumps(report_data(report), ensure_ascii=False, default=str))
-        click.echo(str(report))
+            return _print(report.data())
+        click.echo(in_flags(str(report)))
 
 
 @main.command()
@@ -180,9 +224,9 @@ def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
 def layouts(framework: str | None, layer: str | None) -> None:
     """Print the gate-order tables: of all frameworks, of one, or of one layer of it."""
     with _refusing(False):
-        from converters.show.tables import layout_tables, print_tables
+        from converters.show.layouts import layout_tables
 
-        print_tables(layout_tables(framework, layer))
+        text.show(*layout_tables(framework, layer))
 
 
 class _Bar:

@@ -58,7 +58,7 @@ class Axis(NamedTuple):
     text: str
 
 
-class Target(NamedTuple):
+class SlotName(NamedTuple):
     """The slot on the right of the arrow; `gates` when the pattern names the ones it holds."""
 
     template: str
@@ -71,7 +71,7 @@ class Pattern:
 
     text: str
     axes: tuple[Axis, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[SlotName, ...]
 
     @property
     def stacked(self) -> int | None:
@@ -91,8 +91,8 @@ class Size(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Part(NamedTuple):
-    """One view of an array: the slot it belongs to, its labels, and the view with its axes named."""
+class View(NamedTuple):
+    """One view of an array: the slot it belongs to, its labels, and the memory with its axes named."""
 
     slot: str
     labels: dict[str, Any]
@@ -137,14 +137,14 @@ def _parse_term(term: str, word: str) -> tuple[Factor, ...]:
     return tuple(Factor(m[1], tuple(m[2]) if m[2] else None) for m in matches if m)
 
 
-def _parse_target(word: str, text: str) -> Target:
+def _parse_target(word: str, text: str) -> SlotName:
     match = _SLOT.fullmatch(word)
     if not match:
         raise LayoutError(f"pattern {text!r}: {word!r} is no slot")
     if match[2] and len(match[2]) > 1:
         on_axis = f"(gate:{match[2]} unit)"
         raise LayoutError(f"pattern {text!r}: {word!r} names several gates; write them on the axis, as {on_axis}")
-    return Target(match[1], tuple(match[2]) if match[2] else None)
+    return SlotName(match[1], tuple(match[2]) if match[2] else None)
 
 
 def _length(factor: Factor, sizes: Mapping[str, Size], labels: Mapping[str, Sequence[Any]]) -> int | None:
@@ -271,9 +271,9 @@ def shape_of(
     return tuple(shape)
 
 
-def parts(
+def views(
     array: Array, pattern: Pattern, sizes: Mapping[str, Size], labels: Mapping[str, Sequence[Any]]
-) -> Iterator[Part]:
+) -> Iterator[View]:
     """Every named view of one array: together they cover each element exactly once, and share its memory."""
     stacked = pattern.stacked
     start = 0
@@ -293,10 +293,10 @@ def _backwards(pattern: Pattern) -> tuple[slice, ...]:
 def _split(
     array: Array,
     terms: Sequence[tuple[Factor, ...]],
-    target: Target,
+    target: SlotName,
     sizes: Mapping[str, Size],
     labels: Mapping[str, Sequence[Any]],
-) -> Iterator[Part]:
+) -> Iterator[View]:
     """Cut product axes into their factors and take one view for each combination of label values."""
     factors = [factor for term in terms for factor in term]
     array = array.reshape([_length(factor, sizes, labels) or 0 for factor in factors])
@@ -308,4 +308,4 @@ def _split(
         found = {factor.name: v[i] for factor, v, i in chosen if v is not None and isinstance(i, int)}
         if target.gates:
             found["gate"] = target.gates[0]
-        yield Part(target.template.format(**found), found, named, array[index])
+        yield View(target.template.format(**found), found, named, array[index])

@@ -1,13 +1,16 @@
-"""Finds layouts: by framework, by class name, by cell. Every framework is one module of this package, found by itself.
+"""Finds layouts: by framework, by class name, by cell. Every framework is one module of `layouts.frameworks`.
 
 Third parties add theirs through the entry-point group `layouts.frameworks`: a name and a module with `LAYERS`.
+
+`choose` is the one way from a source's arrays to their layout, `target` the one way from a cell to the layout in which
+a framework keeps it.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import layouts.frameworks
 from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
-from layouts.layout import Layout
+from layouts.layout import DIRECTIONS, Layout
 from layouts.repack import solve
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "layouts.frameworks"
 
 Layers = Mapping[str, tuple[Layout, ...]]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @cache
@@ -54,7 +58,8 @@ def layers(framework: str) -> Layers:
     except ModuleNotFoundError:
         found = [point for point in _registered() if point.name == framework]
         if not found:
-            raise LayoutError(f"no layouts for {framework!r}; known: {', '.join(frameworks())}") from None
+            known = ", ".join(frameworks())
+            raise LayoutError(f"no layouts for {printable(framework)!r}; known: {known}") from None
         module = found[0].load()
     table: Layers = module.LAYERS
     return table
@@ -63,33 +68,34 @@ def layers(framework: str) -> Layers:
 def every_layout() -> Iterator[Layout]:
     """Every layout of every framework, each once."""
     for framework in frameworks():
-        yield from dict.fromkeys(layout for found in layers(framework).values() for layout in found)
+        yield from of(framework)
 
 
-@cache
-def target(framework: str, cell: Cell) -> Layout:
-    """The layout in which a framework keeps this cell; `NotRepresentable` where it has none that computes it."""
-    for candidates in layers(framework).values():
-        for layout in candidates:
-            if layout.cell is cell:
-                return layout
-    raise NotRepresentable(f"{framework} has no module that computes {cell.name.replace('_', ' ')}", layout=framework)
+def of(framework: str) -> tuple[Layout, ...]:
+    """Every layout of one framework, each once."""
+    return tuple(dict.fromkeys(layout for found in layers(framework).values() for layout in found))
 
 
 def choose(
-    framework: str, class_name: str, options: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+    framework: str,
+    class_name: str,
+    conditions: Mapping[str, Any],
+    shapes: Shapes,
+    *,
+    directions: Sequence[str] = DIRECTIONS[:1],
+    depth: int = 1,
 ) -> Layout:
-    """The layout of a class that fits its options, and the names and shapes of its arrays.
+    """The layout of a class that fits what is known of the layer, and the names and shapes of its arrays.
 
     Raises `UnknownLayer` when the class has no layout, or none with these arrays, and the `ShapeError` of the first
     layout when names and ranks fit and sizes do not.
     """
     candidates = layers(framework).get(class_name, ())
-    fitting = [layout for layout in candidates if _fits(layout, options, shapes)]
+    fitting = [layout for layout in candidates if described(layout, conditions, shapes, directions, depth)]
     misfits: list[ShapeError] = []
     for layout in fitting:
         try:
-            solve(layout, {name: shape for name, shape in shapes.items() if name not in layout.passed_over})
+            solve(layout, _read(layout, shapes), directions, depth)
         except ShapeError as error:
             misfits.append(error)
         else:
@@ -101,8 +107,49 @@ def choose(
     raise UnknownLayer(f"{framework} {printable(class_name)}: {what}")
 
 
-def _fits(layout: Layout, options: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    if any(options.get(option) != value for option, value in layout.when.items()):
+def described(
+    layout: Layout,
+    conditions: Mapping[str, Any],
+    shapes: Shapes,
+    directions: Sequence[str] = DIRECTIONS[:1],
+    depth: int = 1,
+) -> bool:
+    """Whether the conditions of a layout hold, and every array is one of its own, with as many axes."""
+    if any(conditions.get(key) != value for key, value in layout.when.items()):
         return False
-    expected = {entry.name: len(entry.pattern.axes) for entry in layout.entries()}
-    return all(expected.get(name) == len(shape) for name, shape in shapes.items() if name not in layout.passed_over)
+    expected = ranks(layout, tuple(directions), depth)
+    return all(expected.get(name) == len(shape) for name, shape in _read(layout, shapes).items())
+
+
+@cache
+def ranks(layout: Layout, directions: tuple[str, ...] = DIRECTIONS[:1], depth: int = 1) -> Mapping[str, int]:
+    """How many axes each array of a layout has."""
+    return {entry.name: len(entry.pattern.axes) for entry in layout.entries(directions, depth)}
+
+
+def _read(layout: Layout, shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, shape in shapes.items() if name not in layout.passed_over}
+
+
+def target(
+    frameworks: Sequence[str], cells: Sequence[Cell], slots: Collection[str] = (), class_name: str | None = None
+) -> Layout:
+    """The layout in which the first of these frameworks keeps one of these cells, with a place for all slots.
+
+    A second bias needs no place of its own. `class_name`: the framework's class, where a cell can be kept in several.
+    Raises `UnknownLayer` for a class that the frameworks do not have, `NotRepresentable` where nothing fits.
+    """
+    tables = [layers(framework) for framework in frameworks]
+    if class_name is not None and not any(class_name in table for table in tables):
+        known = ", ".join(name for table in tables for name in table)
+        raise UnknownLayer(f"{frameworks[0]} has no layout for {printable(class_name)}; there are: {known}")
+    named = [
+        layout for table in tables for name, found in table.items() if class_name in (None, name) for layout in found
+    ]
+    fitting = [layout for cell in cells for layout in named if layout.cell is cell]
+    for layout in fitting:
+        if set(slots) <= layout.slots | {"recurrent_bias"}:
+            return layout
+    lacking = sorted(set(slots) - fitting[0].slots - {"recurrent_bias"}) if fitting else []
+    what = " with ".join([cells[0].name.replace("_", " "), *lacking])
+    raise NotRepresentable(f"{frameworks[0]} has no {class_name or 'layer'} that computes {what}", layout=frameworks[0])

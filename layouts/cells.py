@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from layouts.axes import LABELS
+from layouts.errors import LayoutError
+from layouts.options import Convolution, Normalization, Options, Plain, Recurrence
 
 
 class Slot(NamedTuple):
@@ -68,6 +70,15 @@ class Cell:
     """The values of labels other than gate, in neutral order."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What each gate is called in words: `forget` is spelled `f`."""
+    options: Options = Plain()
+    """What may be chosen beyond the weights, with its defaults."""
+    chooses: tuple[str, ...] = ()
+    """The fields of `options` that this cell has."""
+
+    def __post_init__(self) -> None:
+        strangers = set(self.chooses) - set(vars(self.options))
+        if strangers:
+            raise LayoutError(f"cell {self.name}: {type(self.options).__name__} has no option {sorted(strangers)[0]!r}")
 
     @property
     def recurrent(self) -> bool:
@@ -90,7 +101,10 @@ def _scale(axes: str) -> Slot:
     return Slot(axes, fill=1.0, optional=True)
 
 
-def _recurrent(name: str, spoken: Mapping[str, str], summed: str, **extra: Slot) -> Cell:
+_ACTIVATIONS = ("activation", "recurrent_activation")
+
+
+def _recurrent(name: str, spoken: Mapping[str, str], summed: str, chooses: tuple[str, ...], **extra: Slot) -> Cell:
     gate, gates = "gate " if spoken else "", "".join(spoken)
     slots = {
         "input_weight": Slot(f"{gate}unit input"),
@@ -98,7 +112,8 @@ def _recurrent(name: str, spoken: Mapping[str, str], summed: str, **extra: Slot)
         "input_bias": _bias(f"{gate}unit"),
         "recurrent_bias": _bias(f"{gate}unit"),
     }
-    return Cell(name, slots | extra, gates, {"state": "unit"}, summed, spoken=spoken)
+    ties = {"state": "unit"}
+    return Cell(name, slots | extra, gates, ties, summed, spoken=spoken, options=Recurrence(), chooses=chooses)
 
 
 _LSTM_GATES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
@@ -109,26 +124,36 @@ LSTM = _recurrent(
     "lstm",
     _LSTM_GATES,
     "ifgo",
+    (*_ACTIVATIONS, "output_activation", "clip", "input_forget"),
     projection=Slot("state unit", optional=True),
     peephole=Slot("gate unit", optional=True),
 )
 """i, f, o = σ(W x + U h + b); g = tanh(…); c' = f c + i g; h' = o tanh(c'), projected to `state` where stored."""
 
-GRU = _recurrent("gru", _GRU_GATES, "rz")
+GRU = _recurrent("gru", _GRU_GATES, "rz", (*_ACTIVATIONS, "clip"))
 """Reset after: n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h. The second bias of n stands inside r (…)."""
 
-GRU_RESET_BEFORE = _recurrent("gru_reset_before", _GRU_GATES, "rzn")
+GRU_RESET_BEFORE = _recurrent("gru_reset_before", _GRU_GATES, "rzn", (*_ACTIVATIONS, "clip"))
 """Reset before: n = tanh(W x + b + U (r h)); h' = (1 - z) n + z h. No weights of a `GRU` compute this."""
 
-RNN = _recurrent("rnn", {}, "")
+RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 
 
+_FORWARD = ("strides", "dilation", "groups", "padding", "pads", "channels_last")
+_TRANSPOSED = (*_FORWARD, "output_padding", "output_shape")
+
+
+def _convolved(name: str, slots: Mapping[str, Slot]) -> Cell:
+    chooses = _TRANSPOSED if "transpose" in name else _FORWARD
+    return Cell(name, slots, options=Convolution(), chooses=chooses)
+
+
 def _convolution(name: str, axes: str) -> Cell:
-    return Cell(name, {"weight": Slot(axes), "bias": _bias("out")})
+    return _convolved(name, {"weight": Slot(axes), "bias": _bias("out")})
 
 
 CONV1D = _convolution("conv1d", "out in width")
@@ -141,16 +166,16 @@ CONV_TRANSPOSE3D = _convolution("conv_transpose3d", "in out depth height width")
 
 def _grouped(name: str, axes: str) -> Cell:
     """A transposed convolution in groups: `out` of each stand in the weight, and those of all in the bias."""
-    return Cell(name, {"weight": Slot(axes), "bias": _bias("group out")})
+    return _convolved(name, {"weight": Slot(axes), "bias": _bias("group out")})
 
 
 CONV_TRANSPOSE1D_GROUPED = _grouped("conv_transpose1d_grouped", "in out width")
 CONV_TRANSPOSE2D_GROUPED = _grouped("conv_transpose2d_grouped", "in out height width")
 CONV_TRANSPOSE3D_GROUPED = _grouped("conv_transpose3d_grouped", "in out depth height width")
 
-DEPTHWISE_CONV1D = Cell("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")})
-DEPTHWISE_CONV2D = Cell("depthwise_conv2d", {"weight": Slot("in multiplier height width"), "bias": _bias("out")})
-SEPARABLE_CONV1D = Cell(
+DEPTHWISE_CONV1D = _convolved("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")})
+DEPTHWISE_CONV2D = _convolved("depthwise_conv2d", {"weight": Slot("in multiplier height width"), "bias": _bias("out")})
+SEPARABLE_CONV1D = _convolved(
     "separable_conv1d",
     {
         "depthwise_weight": Slot("in multiplier width"),
@@ -158,7 +183,7 @@ SEPARABLE_CONV1D = Cell(
         "bias": _bias("out"),
     },
 )
-SEPARABLE_CONV2D = Cell(
+SEPARABLE_CONV2D = _convolved(
     "separable_conv2d",
     {
         "depthwise_weight": Slot("in multiplier height width"),
@@ -167,7 +192,12 @@ SEPARABLE_CONV2D = Cell(
     },
 )
 
-BATCH_NORM = Cell(
+
+def _norm(name: str, slots: Mapping[str, Slot], *chooses: str) -> Cell:
+    return Cell(name, slots, options=Normalization(), chooses=("epsilon", "axes", *chooses))
+
+
+BATCH_NORM = _norm(
     "batch_norm",
     {
         "weight": _scale("channel"),
@@ -175,12 +205,19 @@ BATCH_NORM = Cell(
         "running_mean": Slot("channel"),
         "running_var": Slot("channel"),
     },
+    "momentum",
 )
-LAYER_NORM = Cell("layer_norm", {"weight": _scale("feature"), "bias": _bias("feature")})
-LAYER_NORM_2D = Cell("layer_norm_2d", {"weight": _scale("row feature"), "bias": _bias("row feature")})
-LAYER_NORM_3D = Cell("layer_norm_3d", {"weight": _scale("plane row feature"), "bias": _bias("plane row feature")})
-GROUP_NORM = Cell("group_norm", {"weight": _scale("channel"), "bias": _bias("channel")})
-RMS_NORM = Cell("rms_norm", {"weight": _scale("feature")})
+
+
+def _layer_norm(name: str, axes: str) -> Cell:
+    return _norm(name, {"weight": _scale(axes), "bias": _bias(axes)}, "rms_scaling")
+
+
+LAYER_NORM = _layer_norm("layer_norm", "feature")
+LAYER_NORM_2D = _layer_norm("layer_norm_2d", "row feature")
+LAYER_NORM_3D = _layer_norm("layer_norm_3d", "plane row feature")
+GROUP_NORM = _norm("group_norm", {"weight": _scale("channel"), "bias": _bias("channel")}, "groups")
+RMS_NORM = _norm("rms_norm", {"weight": _scale("feature")})
 PRELU = Cell("prelu", {"weight": Slot("channel")})
 PRELU_BY_ELEMENT = Cell("prelu_by_element", {"weight": Slot("row channel")})
 """A slope for every element of the input but the batch, not one a channel."""

@@ -8,7 +8,6 @@ Those about a file or an array also derive from the built-in error that fits, so
 from __future__ import annotations
 
 _LONGEST_NAME = 120
-_LONGEST_LINE = 800
 
 
 def printable(name: object) -> str:
@@ -32,15 +31,16 @@ class ConversionError(Exception):
         super().__init__(message)
         self.layer, self.array, self.layout, self.path = layer, array, layout, path
 
-    @property
-    def line(self) -> str:
-        """The message on one line, led by the file where one is known: what the command prints."""
-        text = " ".join(str(self).split())
-        text = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}… (`gateport plan` shows all)"
-        if not self.path or self.path in text:
-            return text
-        path = self.path if len(self.path) <= _LONGEST_NAME else f"…{self.path[1 - _LONGEST_NAME :]}"
-        return f"{printable(path)}: {text}"
+    def data(self) -> dict[str, str | None]:
+        """The error as plain data, for JSON."""
+        return {
+            "type": type(self).__name__,
+            "message": " ".join(str(self).split()),
+            "layer": self.layer,
+            "array": self.array,
+            "layout": self.layout,
+            "path": self.path,
+        }
 
 
 class LayoutError(ConversionError, ValueError):

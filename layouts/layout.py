@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
 from string import Formatter
@@ -13,6 +13,7 @@ from layouts import axes
 from layouts.axes import Array, Pattern
 from layouts.cells import Cell, Piece
 from layouts.errors import LayoutError
+from layouts.options import Options
 
 SIDES = ("input", "recurrent")
 """The values of the label `side`: the two biases of a recurrent cell."""
@@ -58,20 +59,23 @@ class Layout:
     """Where `framework` keeps the weights of `cell`.
 
     `arrays` maps the name of each stored array to its pattern (see `layouts.axes`) or to a `Custom`. A name may hold
-    labels in braces; `spell` gives their spelling. `gates` is the order of the blocks on a gate axis.
+    labels in braces; `spelling` gives that of their values. `gates` is the order of the blocks on a gate axis.
     """
 
     framework: str
     cell: Cell
     arrays: Mapping[str, str | Custom]
     gates: str = ""
-    spell: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    spelling: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     when: Mapping[str, Any] = field(default_factory=dict)
-    """Options the source layer must have for this layout to describe it."""
+    """What must be known of the source layer for this layout to describe it: how it is stored, which variant it is."""
     implies: Mapping[str, Any] = field(default_factory=dict)
     """Options that follow from the layout itself: a CuDNN layer always has sigmoid gates."""
-    added: Mapping[str, str] = field(default_factory=dict)
-    """Gate -> option whose value the framework adds to that gate's bias when it runs, without storing it."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The framework's own default of an option, where it is not that of the cell: what arrays alone do not tell."""
+    added: Mapping[str, str | float] = field(default_factory=dict)
+    """Gate -> what the framework adds to that gate's bias when it runs, without storing it: a number, or the name of a
+    constant that its user chose and no array tells."""
     negated: str = ""
     """Gates stored with the opposite sense: σ(-a) = 1 - σ(a)."""
     computes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -82,12 +86,15 @@ class Layout:
     """Arrays that carry no weight: made from this scalar when written, passed over when read."""
     ignored: tuple[str, ...] = ()
     """Arrays that may stand beside the weights and do not change the outputs at inference."""
-    spells: str = ""
+    class_name: str = ""
     """The class name of this layer in the framework, for messages and tables."""
 
     def __post_init__(self) -> None:
         if sorted(self.gates) != sorted(self.cell.gates):
             raise LayoutError(f"{self.name}: gates {self.gates!r}; {self.cell.name} has {self.cell.gates!r}")
+        for option in (*self.implies, *self.defaults, *self.computes):
+            if option not in self.cell.chooses:
+                raise LayoutError(f"{self.name}: {self.cell.name} has no option {option!r}")
         for template, pattern in self._patterns.items():
             for number in range(len(pattern.targets)):
                 self._check(template, pattern, number)
@@ -95,7 +102,7 @@ class Layout:
     @property
     def name(self) -> str:
         """As messages say it: 'keras LSTM'."""
-        return f"{self.framework} {self.spells or self.cell.name}"
+        return f"{self.framework} {self.class_name or self.cell.name}"
 
     @property
     def passed_over(self) -> tuple[str, ...]:
@@ -133,7 +140,7 @@ class Layout:
             custom = self.arrays[template]
             for choice in product(*(values[word] for word in words)):
                 labels = dict(zip(words, choice, strict=True))
-                spelled = {word: self.spell.get(word, {}).get(str(v), v) for word, v in labels.items()}
+                spelled = {word: self.spelling.get(word, {}).get(str(v), v) for word, v in labels.items()}
                 yield Entry(template.format(**spelled), pattern, labels, None if isinstance(custom, str) else custom)
 
     def labels(self, directions: Sequence[str] = ("forward",), layers: int = 1) -> dict[str, Sequence[Any]]:
@@ -145,6 +152,21 @@ class Layout:
         """The neutral address of a part of an array, without labels that do not belong to it."""
         fields = {k: v for k, v in labels.items() if k != "side"}
         return Piece(slot, **fields)
+
+    @cached_property
+    def options(self) -> Options:
+        """What a layer of this layout computes unless something else is known of it."""
+        return replace(self.cell.options, **self.defaults, **self.implies)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of constants whose values somebody has to state."""
+        return tuple(name for name in self.added.values() if isinstance(name, str))
+
+    def holds(self, label: str) -> bool:
+        """Whether arrays of this layout tell this label apart, by their names or on an axis."""
+        on_axes = (f.name for p in self._patterns.values() for axis in p.axes for term in axis.terms for f in term)
+        return any(label in _words(template) for template in self.arrays) or label in on_axes
 
     @property
     def slots(self) -> frozenset[str]:

@@ -49,7 +49,7 @@ def unpack(
         solved = solve(layout, {name: arrays[name].shape for name in own}, directions, layers, sizes)
         for name, entry in own.items():
             plain = entry.custom.unpack(arrays[name], len(layout.gates)) if entry.custom else arrays[name]
-            for part in axes.parts(plain, entry.pattern, solved, labels):
+            for part in axes.views(plain, entry.pattern, solved, labels):
                 piece = layout.piece(part.slot, entry.labels | part.labels)
                 pieces[piece] = _ordered(part.view, part.axes, layout.cell.slots[part.slot])
     return _neutral(layout, pieces, options or {}, sign=1)
@@ -82,7 +82,7 @@ def pack(
         array = allocate(target.name, target.shape, target.dtype)
         custom = target.entry.custom
         plain = np.empty(custom.shape(target.shape), target.dtype) if custom else array
-        for part in axes.parts(plain, target.entry.pattern, target.sizes, target.labels):
+        for part in axes.views(plain, target.entry.pattern, target.sizes, target.labels):
             piece = layout.piece(part.slot, target.entry.labels | part.labels)
             view = _ordered(part.view, part.axes, cell.slots[part.slot])
             if piece in pieces:
@@ -95,15 +95,46 @@ def pack(
     return arrays
 
 
-def repack(source: Layout, target: Layout, arrays: Mapping[str, Array], **labels: Any) -> dict[str, Array]:
-    """Move one layer from one framework's arrays into another's: `pack(target, unpack(source, arrays))`."""
+def repack(
+    source: Layout,
+    target: Layout,
+    arrays: Mapping[str, Array],
+    *,
+    directions: Sequence[str] = ("forward",),
+    layers: int = 1,
+    options: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> dict[str, Array]:
+    """Move one layer from one framework's arrays into another's: `pack(target, unpack(source, arrays))`.
+
+    `options` states what either framework adds when it runs; see `unpack` and `pack` for the rest.
+    """
     if source.cell is not target.cell:
         raise NotRepresentable(
             f"{source.name} computes {source.cell.name} and {target.name} computes {target.cell.name}: "
             "different equations, so no weights of the one give the outputs of the other",
             layout=target.name,
         )
-    return pack(target, unpack(source, arrays, **labels))
+    pieces = unpack(source, arrays, directions=directions, layers=layers, options=options, sizes=sizes)
+    return pack(target, pieces, options=options, sizes=sizes)
+
+
+def changed(layout: Layout, pieces: Mapping[Piece, Array], options: Mapping[str, Any] | None = None) -> list[Piece]:
+    """The biases that will not come back bit for bit out of `layout`: two summed into one, or rounded by a constant.
+
+    Everything else moves on bits. Raises as `pack` does.
+    """
+    biases = {p: v for p, v in pieces.items() if p.slot in ("input_bias", "recurrent_bias")}
+    around = biases | {p: v for p, v in pieces.items() if p.slot == "input_weight"}
+    stored = _homed(layout, _neutral(layout, around, options or {}, sign=-1))
+    back = _neutral(layout, stored, options or {}, sign=1)
+    return [piece for piece, value in biases.items() if not _same(value, back.get(piece))]
+
+
+def _same(value: Array, back: Array | None) -> bool:
+    if back is None:
+        return not np.any(value)
+    return value.shape == back.shape and value.tobytes() == back.tobytes()
 
 
 class TargetArray(NamedTuple):
@@ -125,6 +156,7 @@ def targets(
     Raises `CoverageError` when pieces are missing for an array that has to be there.
     """
     directions, layers = _extent(pieces)
+    pieces = {**pieces, **{bias: pieces[beside][:, 0] for bias, beside in _made(layout, pieces)}}
     labels = layout.labels(directions, layers)
     filled = _filled_slots(layout.cell, pieces)
     known = [
@@ -183,7 +215,7 @@ def describe(
         solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
         pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
         described |= {piece: tuple(solved[name].value for name in slots[piece.slot].dims) for piece in pieces}
-    return described
+    return described | {bias: described[beside][:1] for bias, beside in _made(layout, described)}
 
 
 def assign_blocks(target: Array, source: Array, after: Callable[[Array], None] | None = None) -> None:
@@ -242,7 +274,7 @@ def _pieces_of(layout: Layout, entry: Entry, labels: Mapping[str, Sequence[Any]]
     words = {f.name for axis in entry.pattern.axes for term in axis.terms for f in term if not f.is_label}
     ones = {word: Size(1, "", ()) for word in words}
     dummy = np.broadcast_to(np.uint8(0), axes.shape_of(entry.pattern, ones, labels, entry.name))
-    for part in axes.parts(dummy, entry.pattern, ones, labels):
+    for part in axes.views(dummy, entry.pattern, ones, labels):
         yield layout.piece(part.slot, entry.labels | part.labels)
 
 
@@ -276,16 +308,24 @@ def _partners(cell: Cell, pieces: Mapping[Piece, Array]) -> list[Piece]:
 def _neutral(layout: Layout, pieces: Pieces, options: Mapping[str, Any], sign: int) -> Pieces:
     """Apply the conventions: to neutral pieces with sign 1, and away from them with sign -1."""
     pieces = {p: _negative(v) if p.gate and p.gate in layout.negated else v for p, v in pieces.items()}
-    for gate, option in layout.added.items():
-        constant = layout.implies.get(option, options.get(option))
+    for gate, added in layout.added.items():
+        constant = options.get(added) if isinstance(added, str) else added
         if constant is None:
-            raise NotRepresentable(f"{layout.name} adds {option} to gate {gate} at run time: state its value")
+            raise NotRepresentable(f"{layout.name} adds {added} to gate {gate} at run time: state its value")
         for piece in [p for p in pieces if p.slot == "input_weight" and p.gate == gate]:
             bias = piece._replace(slot="input_bias")
             stored = pieces.get(bias, np.zeros(pieces[piece].shape[:1], pieces[piece].dtype))
             value = _computable(stored)
             pieces[bias] = (value + value.dtype.type(sign * constant)).astype(stored.dtype)
     return pieces
+
+
+def _made(layout: Layout, pieces: Mapping[Piece, Any]) -> Iterator[tuple[Piece, Piece]]:
+    """The biases that exist only because something is added to them, each with the weight of its gate."""
+    for piece in pieces:
+        bias = piece._replace(slot="input_bias")
+        if piece.slot == "input_weight" and piece.gate in layout.added and bias not in pieces:
+            yield bias, piece
 
 
 def _negative(array: Array) -> Array:
@@ -301,7 +341,7 @@ def _computable(array: Array) -> Array:
 
 def _homed(layout: Layout, pieces: Pieces) -> Pieces:
     """Add a recurrent bias to the input bias where the target stores only one; refuse what has no place."""
-    extent = _extent(pieces)
+    pieces, extent = dict(pieces), _extent(pieces)
     labels = layout.labels(*extent)
     homes = {piece for entry in layout.entries(*extent) for piece in _pieces_of(layout, entry, labels)}
     for piece in [p for p in pieces if p not in homes]:

@@ -20,10 +20,12 @@ from torch import nn
 from torch.nn import functional
 
 import converters.nn
-from converters.model.checkpoint import Layer
-from converters.plan.pairing import Module
+from converters.model.layers import Layer
+from converters.model.settings import Call
+from converters.plan.modules import Module
 from converters.plan.plan import Plan
 from layouts import reference
+from layouts.options import Convolution
 
 Array = np.ndarray[Any, Any]
 Tensors = Mapping[str, torch.Tensor]
@@ -113,7 +115,7 @@ def reference_runner(layer: Layer) -> Runner:
 
     def run(x: Array, initial: Sequence[Array]) -> Run:
         ways: dict[str, tuple[Array, tuple[Array, ...]]] = {}
-        for part in sorted(layer.parts, key=lambda part: part.depth):
+        for part in sorted(layer.parts, key=lambda part: part.layer):
             unpacked = replace(part, flattened=()).unpack()
             pieces = {p._replace(direction=part.direction, layer=0): v for p, v in unpacked.items()}
             before = ways[part.direction][0] if part.direction in ways else x
@@ -121,7 +123,7 @@ def reference_runner(layer: Layer) -> Runner:
                 part.cell,
                 pieces,
                 before,
-                options=part.options,
+                options=vars(part.options),
                 direction=part.direction,
                 initial=tuple(initial) or None,
             )
@@ -135,7 +137,7 @@ def cells_runner(layer: Layer, built: Sequence[nn.Module]) -> Runner:
 
     def run(x: Array, _: Sequence[Array]) -> Run:
         ways: dict[str, Run] = {}
-        for part, module in sorted(zip(layer.parts, built, strict=True), key=lambda pair: pair[0].depth):
+        for part, module in sorted(zip(layer.parts, built, strict=True), key=lambda pair: pair[0].layer):
             before = ways.get(part.direction)
             given = before.outputs[0] if before else _turned(x, part.direction)
             ways[part.direction] = torch_runner(module, part.flattened)(given, ())
@@ -187,28 +189,25 @@ _MERGE: dict[Any, Callable[[Array, Array], Array]] = {
 
 
 def recurrent_outputs(
-    run: Runner, facts: Mapping[str, Any], x: Array, mask: Array | None, initial: Sequence[Array]
+    run: Runner, call: Call, x: Array, mask: Array | None, initial: Sequence[Array]
 ) -> tuple[list[Array], list[Array]]:
     """What the Keras layer returns: its outputs (two with merge_mode=None), and its states where it returns them."""
-    if "TimeDistributed" in facts.get("wrappers", ()):
-        inner = {key: value for key, value in facts.items() if key != "wrappers"}
-        outputs, states = recurrent_outputs(run, inner, x.reshape(-1, *x.shape[2:]), None, ())
+    if call.each_step:
+        outputs, states = recurrent_outputs(run, replace(call, each_step=False), x.reshape(-1, *x.shape[2:]), None, ())
         return [y.reshape(*x.shape[:2], *y.shape[1:]) for y in outputs], states
-    bidirectional = "merge_mode" in facts
-    if facts.get("go_backwards"):
+    if call.direction == "backward":
         x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-    ran = masked(run, mask, bool(facts.get("zero_output_for_mask")))(x, initial)
-    sequences = facts.get("return_sequences")
+    ran = masked(run, mask, call.zeros_where_masked)(x, initial)
     last = [states[0] for states in ran.states]
-    if facts.get("zero_output_for_mask"):
+    if call.zeros_where_masked:
         last = [y[:, step] for y, step in zip(ran.outputs, (-1, 0), strict=False)]
-    if not bidirectional:
-        outputs = [ran.outputs[0] if sequences else last[0]]
+    if not call.merge:
+        outputs = [ran.outputs[0] if call.sequences else last[0]]
     else:
-        pair = ran.outputs if sequences else last
-        merge = _MERGE.get(facts["merge_mode"])
+        pair = ran.outputs if call.sequences else last
+        merge = _MERGE.get(call.merge)
         outputs = [merge(*pair)] if merge else list(pair)
-    states = [state for way in ran.states for state in way] if facts.get("return_state") else []
+    states = [state for way in ran.states for state in way] if call.states else []
     return outputs, states
 
 
@@ -225,37 +224,33 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 def surrounding_output(layer: Layer, built: nn.Module, x: Sequence[Array], theano: bool) -> Array:
     """What a layer that is not recurrent gives for Keras's own input."""
-    facts, cell = layer.facts, layer.parts[0].cell.name
     kind = next((t.dtype for t in built.state_dict().values() if t.is_floating_point()), torch.float32)
     inputs = [torch.from_numpy(a).to(kind) if a.dtype.kind == "f" else torch.from_numpy(a).long() for a in x]
-    if "TimeDistributed" in facts.get("wrappers", ()):
+    if layer.call.each_step:
         first = inputs[0]
-        y = _surrounding(cell, facts, built, [first.reshape(-1, *first.shape[2:])], theano)
+        y = _other(layer, built, [first.reshape(-1, *first.shape[2:])], theano)
         y = y.reshape(*first.shape[:2], *y.shape[1:])
     else:
-        y = _surrounding(cell, facts, built, inputs, theano)
-    return _ACTIVATIONS[facts.get("activation") or "linear"](y).detach().numpy()
+        y = _other(layer, built, inputs, theano)
+    return _ACTIVATIONS[layer.call.activation](y).detach().numpy()
 
 
-def _surrounding(
-    cell: str, facts: Mapping[str, Any], built: nn.Module, inputs: Sequence[torch.Tensor], theano: bool
-) -> torch.Tensor:
-    x = inputs[0]
-    if cell == "linear" and "flattened" in facts:
-        rank = len(facts["flattened"])
-        maps = x.reshape(-1, *facts["flattened"]).permute(0, rank, *range(1, rank))
+def _other(layer: Layer, built: nn.Module, inputs: Sequence[torch.Tensor], theano: bool) -> torch.Tensor:
+    x, part = inputs[0], layer.parts[0]
+    cell, axes = part.cell.name, part.normalization.axes
+    if cell == "linear" and part.flattened:
+        rank = len(part.flattened)
+        maps = x.reshape(-1, *part.flattened).permute(0, rank, *range(1, rank))
         return built(maps.flatten(1)).reshape(*x.shape[:-1], -1)
     if cell.startswith("attention"):
         key = inputs[2] if len(inputs) > 2 else inputs[min(1, len(inputs) - 1)]
         return built(x, key, inputs[min(1, len(inputs) - 1)], need_weights=False)[0]
     if cell.startswith(("conv", "depthwise", "separable")):
-        return _convolved(cell, facts, built, x, theano)
+        return _convolved(cell, part.convolution, built, x, theano)
     if cell == "batch_norm":
-        axis = facts.get("axis", -1)
-        axis = axis[0] if isinstance(axis, list | tuple) else axis
-        return built(x.movedim(axis, 1)).movedim(1, axis)
-    if cell.startswith("layer_norm") and isinstance(facts.get("axis"), list | tuple):
-        axes, last = list(facts["axis"]), list(range(-len(facts["axis"]), 0))
+        return built(x.movedim(axes[0], 1)).movedim(1, axes[0])
+    if cell.startswith("layer_norm") and axes:
+        last = tuple(range(-len(axes), 0))
         return built(x.movedim(axes, last)).movedim(last, axes)
     if cell == "group_norm":
         return built(x.movedim(-1, 1)).movedim(1, -1)
@@ -264,12 +259,12 @@ def _surrounding(
     return built(x)
 
 
-def _convolved(cell: str, facts: Mapping[str, Any], built: nn.Module, x: torch.Tensor, theano: bool) -> torch.Tensor:
-    first = facts.get("data_format") == "channels_first" or facts.get("dim_ordering") == "th"
+def _convolved(cell: str, options: Convolution, built: nn.Module, x: torch.Tensor, theano: bool) -> torch.Tensor:
+    first = not options.channels_last
     x = x if first else x.movedim(-1, 1)
     modules = list(built.values()) if isinstance(built, nn.ModuleDict) else [built]
     leading = modules[0]
-    padding, stride = facts.get("padding", "valid"), leading.stride
+    padding, stride = options.padding, leading.stride
     reach = [(k - 1) * d + 1 for k, d in zip(leading.kernel_size, leading.dilation, strict=True)]
     if "transpose" in cell:
         y = _cropped(leading(x), padding, x.shape[2:], leading.kernel_size, stride, leading.bias, theano)

@@ -86,7 +86,7 @@ def public_api(source: str, output: str) -> dict[str, Any]:
         converters.convert_file(checkpoint, output)
     except converters.ConversionError as error:
         return {"kind": type(error).__name__, "line": error.line, "path": error.path}
-    return {"kind": None, "code": list(checkpoint.code), "layers": [layer.path for layer in checkpoint.layers]}
+    return {"kind": None, "code": list(checkpoint.custom_layers), "layers": [layer.path for layer in checkpoint.layers]}
 
 
 def files_written(source: str, output: str) -> list[str]:

@@ -33,7 +33,7 @@ from hypothesis import HealthCheck, Phase, settings
 from live_models import build, inputs_for, randomize
 
 import converters
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 from converters.plan.plan import Plan
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -143,10 +143,10 @@ def assert_layers_equal(plan: Plan, tensors: Tensors, calls: Mapping[str, Call])
     worst: dict[str, float] = {}
     for layer in plan.checkpoint.layers:
         if layer.unknown is not None:
-            raise AssertionError(f"{layer.path} ({layer.kind}) is not recognised: {layer.unknown}")
+            raise AssertionError(f"{layer.path} ({layer.class_name}) is not recognised: {layer.unknown}")
         check = _recurrent_error if layer.recurrent else _surrounding_error
         error = check(plan, tensors, layer, calls[layer.path])
-        worst[layer.kind] = max(worst.get(layer.kind, 0.0), error)
+        worst[layer.class_name] = max(worst.get(layer.class_name, 0.0), error)
     return worst
 
 
@@ -158,15 +158,15 @@ def _error(found: np.ndarray, expected: np.ndarray, what: str) -> float:
 
 def _recurrent_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
     """The NumPy reference always, and the module or modules that the plan names."""
-    if bool(layer.facts.get("masked")) != (call.mask is not None):
+    if layer.call.masked != (call.mask is not None):
         raise AssertionError(
-            f"{layer.path}: a mask {'came' if call.mask is not None else 'did not come'}: {layer.facts}"
+            f"{layer.path}: a mask {'came' if call.mask is not None else 'did not come'}: {layer.call}"
         )
     worst = 0.0
     for run in _runners(plan, tensors, layer, getattr(torch, call.inputs[0].dtype.name)):
-        outputs, states = recurrent_outputs(run, layer.facts, call.inputs[0], call.mask, call.inputs[1:])
+        outputs, states = recurrent_outputs(run, layer.call, call.inputs[0], call.mask, call.inputs[1:])
         for found, expected in zip([*outputs, *states], call.outputs, strict=True):
-            worst = max(worst, _error(found, expected, f"{layer.path} ({layer.kind})"))
+            worst = max(worst, _error(found, expected, f"{layer.path} ({layer.class_name})"))
     return worst
 
 
@@ -183,11 +183,11 @@ def _runners(plan: Plan, tensors: Tensors, layer: Layer, dtype: torch.dtype) -> 
 def _surrounding_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -> float:
     (module,) = [module for module in plan.modules if layer in module.layers]
     if module.problems:
-        raise AssertionError(f"{layer.path} ({layer.kind}) is refused: {module.problems}")
+        raise AssertionError(f"{layer.path} ({layer.class_name}) is refused: {module.problems}")
     (expected,) = call.outputs
     built = load(module, tensors, getattr(torch, expected.dtype.name))
     found = surrounding_output(layer, built, call.inputs, theano=False)
-    return _error(found, expected, f"{layer.path} ({layer.kind})")
+    return _error(found, expected, f"{layer.path} ({layer.class_name})")
 
 
 def saved_forms(model: Any, folder: Path, forms: Sequence[str]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from converters.model.checkpoint import Part
-from converters.plan.pairing import Module
+from converters.model.layers import Layer, Part
+from converters.model.settings import Call
+from converters.plan.modules import Module
 
 Array = np.ndarray[Any, Any]
 Values = Mapping[str, Array]
@@ -52,17 +53,16 @@ def outputs(module: Module, tensors: Tensors, values: Values, model: onnx.ModelP
     double = tensors[module.tensors[0].key].dtype == torch.float64
     built = load(module, tensors, torch.float64 if double else torch.float32)
     (layer,) = module.layers
-    facts = layer.facts
-    nodes = _nodes(model, next(filter(None, facts["gives"])), layer.parts) if layer.recurrent else []
-    if layer.recurrent and not nodes and "initial_h" in facts:
+    nodes = _nodes(model, next(filter(None, layer.wiring.gives)), layer.parts) if layer.recurrent else []
+    if layer.recurrent and not nodes and layer.call.initial_h:
         return  # arithmetic does not tell which values its states are
-    if facts.get("cell"):
-        made = _stepped(built, facts, values)
+    if layer.call.cell:
+        made = _stepped(built, layer, values)
     elif layer.recurrent:
-        made = _recurrent(built, facts, values, nodes)
+        made = _recurrent(built, layer, values, nodes)
     else:
-        made = [_surrounding(built, layer.parts[0].cell.name, values[facts["reads"]])]
-    yield from zip(facts["gives"], made, strict=False)
+        made = [_surrounding(built, layer.parts[0].cell.name, values[layer.wiring.reads])]
+    yield from zip(layer.wiring.gives, made, strict=False)
 
 
 def _nodes(model: onnx.ModelProto, output: str, parts: Sequence[Part]) -> list[onnx.NodeProto]:
@@ -70,32 +70,31 @@ def _nodes(model: onnx.ModelProto, output: str, parts: Sequence[Part]) -> list[o
     last = node_of(model, output)
     alike = [node for node in model.graph.node if last is not None and node.op_type == last.op_type]
     until = alike.index(last) + 1 if last in alike else 0
-    depth = 1 + max(part.depth for part in parts)
+    depth = 1 + max(part.layer for part in parts)
     return alike[until - depth : until] if last is not None and last.op_type in ("LSTM", "GRU", "RNN") else []
 
 
-def _states(nodes: Sequence[onnx.NodeProto], facts: Mapping[str, Any], values: Values) -> list[Array]:
+def _states(nodes: Sequence[onnx.NodeProto], call: Call, values: Values) -> list[Array]:
     """The initial states of all layers, (layers × directions, batch, units); none where they are zeros."""
-    names = [k for k, name in zip(_INITIAL, ("initial_h", "initial_c"), strict=True) if name in facts]
-    axis = 0 if facts.get("time_major") else 1
+    names = [k for k, name in zip(_INITIAL, ("initial_h", "initial_c"), strict=True) if name in call.initial]
+    axis = call.time_axis
     return [np.concatenate([values[node.input[k]] for node in nodes], axis) for k in names]
 
 
-def _recurrent(
-    built: nn.Module, facts: Mapping[str, Any], values: Values, nodes: Sequence[onnx.NodeProto]
-) -> list[Array]:
+def _recurrent(built: nn.Module, layer: Layer, values: Values, nodes: Sequence[onnx.NodeProto]) -> list[Array]:
     """Y, Y_h and Y_c as ONNX lays them out; of a Loop without the axis of directions."""
-    first, kind = bool(facts.get("time_major")), next(built.parameters()).dtype
-    x = torch.from_numpy(np.ascontiguousarray(values[facts["reads"]])).to(kind)
-    x = x[None] if facts.get("single_step") else x if first else x.transpose(0, 1)
-    given = [torch.from_numpy(state).to(kind) for state in _states(nodes, facts, values)]
+    call = layer.call
+    first, kind = call.time_axis == 0, next(built.parameters()).dtype
+    x = torch.from_numpy(np.ascontiguousarray(values[layer.wiring.reads])).to(kind)
+    x = x[None] if call.single_step else x if first else x.transpose(0, 1)
+    given = [torch.from_numpy(state).to(kind) for state in _states(nodes, call, values)]
     given = given if first else [state.transpose(0, 1).contiguous() for state in given]
     states = None if not given else tuple(given) if len(given) > 1 else given[0]
-    reverse = facts.get("direction") == "reverse"
+    reverse = call.direction == "reverse"
     built.batch_first = False
-    x = x.flip(0) if reverse or facts.get("go_backwards") else x
+    x = x.flip(0) if call.direction != "forward" else x
     with torch.no_grad():
-        if facts.get("sequence_lens"):
+        if call.lengths:
             lengths = torch.from_numpy(values[nodes[0].input[_LENGTHS]].astype(np.int64))
             packed, final = built(pack_padded_sequence(x, lengths, enforce_sorted=False), states)
             y, _ = pad_packed_sequence(packed, total_length=len(x))
@@ -112,13 +111,13 @@ def _recurrent(
     return [y.numpy(), *(state.numpy() for state in finals)]
 
 
-def _stepped(built: nn.Module, facts: Mapping[str, Any], values: Values) -> list[Array]:
+def _stepped(built: nn.Module, layer: Layer, values: Values) -> list[Array]:
     """The final states of a cell that is called for every step; nothing in the place of a sequence."""
-    x = torch.from_numpy(np.ascontiguousarray(values[facts["reads"]])).to(next(built.parameters()).dtype)
-    steps = [x] if x.ndim == 2 else x.unbind(0 if facts.get("time_major") else 1)
+    x = torch.from_numpy(np.ascontiguousarray(values[layer.wiring.reads])).to(next(built.parameters()).dtype)
+    steps = [x] if x.ndim == 2 else x.unbind(layer.call.time_axis)
     states = None
     with torch.no_grad():
-        for step in reversed(steps) if facts.get("go_backwards") else steps:
+        for step in reversed(steps) if layer.call.direction == "backward" else steps:
             states = built(step, states)
     return [np.zeros(0), *(state.numpy() for state in (states if isinstance(states, tuple) else (states,)))]
 

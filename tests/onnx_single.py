@@ -11,9 +11,11 @@ from layout_samples import BOTH
 from onnx import TensorProto, helper
 
 from converters.model.arrays import in_memory
-from converters.model.checkpoint import Layer, Part
+from converters.model.layers import Layer, Part
+from converters.model.settings import Call, Wiring
 from layouts import Layout, catalogue, reference, unpack
 from layouts.axes import Array
+from layouts.options import Recurrence
 
 BATCH, TIME, INPUT, UNITS = 2, 7, 3, 5
 LENGTHS = (4, 7)
@@ -51,11 +53,16 @@ class Case(NamedTuple):
         return next(layout for layout in found if all(when[key] == value for key, value in layout.when.items()))
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def call(self) -> Call:
         """What a reader tells of the node."""
-        facts = {"gives": ("Y", "Y_h"), "time_major": True, "direction": self.direction}
-        facts |= {name: "input" for name in self.optional if name.startswith("initial")}
-        return facts | ({"sequence_lens": True} if "sequence_lens" in self.optional else {})
+        states: dict[str, Any] = {name: "input" for name in self.optional if name.startswith("initial")}
+        return Call(
+            direction="reverse" if self.direction == "reverse" else "forward",
+            merge="stacked" if self.direction == "bidirectional" else "",
+            time_axis=0,
+            lengths="sequence_lens" in self.optional,
+            **states,
+        )
 
 
 def arrays_of(case: Case) -> dict[str, Array]:
@@ -122,8 +129,9 @@ def by_reference(case: Case, arrays: Mapping[str, Array]) -> list[Array]:
 def layer_of(case: Case, arrays: Mapping[str, Array]) -> Layer:
     """The node as a layer: the arrays of a single direction stand as forward, whichever it is."""
     stored = {name: in_memory(name, arrays[name]) for name in WEIGHTS if name in arrays}
-    part = Part(case.layout, stored, case.options, directions=BOTH if len(case.ways) > 1 else BOTH[:1])
-    return Layer("node", case.op, (part,), case.facts)
+    options = Recurrence(**case.options)
+    part = Part(case.layout, stored, options, directions=BOTH if len(case.ways) > 1 else BOTH[:1])
+    return Layer("node", case.op, (part,), case.call, Wiring(gives=("Y", "Y_h")))
 
 
 def expect_equal(found: Sequence[Array], expected: Sequence[Array], tolerance: float = 1e-6) -> None:

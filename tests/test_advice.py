@@ -50,13 +50,13 @@ NOTES = [
         _conv(padding="causal"), _conv(padding="valid"), "F.pad(x, ((kernel_size - 1) * dilation, 0))", id="causal"
     ),
     pytest.param(_conv(padding="same", strides=2), _conv(padding="same"), "the odd one at the end", id="strided-same"),
-    pytest.param(_transposed(padding="same", strides=2), _transposed(), "crop (kernel - stride) // 2", id="transposed"),
+    pytest.param(_transposed(padding="same", strides=2), _transposed(), "more // 2 at the start", id="transposed"),
     pytest.param(
         _conv(data_format="channels_last"), _conv(data_format="channels_first"), "channels to axis 1", id="last"
     ),
     pytest.param(_conv(activation="relu"), _conv(activation="linear"), "apply relu to the output", id="activation"),
     pytest.param(_lstm(stateful=True), _lstm(), "initial state of the next", id="stateful"),
-    pytest.param(_lstm(return_state=True), _lstm(), "the states are h_n (and c_n)", id="return-state"),
+    pytest.param(_lstm(return_state=True), _lstm(), "they are h_n (and c_n)", id="return-state"),
     pytest.param(_lstm(time_major=True), _lstm(), "batch_first=False", id="time-major"),
     pytest.param(_lstm(recurrent_dropout=0.3), _lstm(), "training only", id="recurrent-dropout"),
     pytest.param(_lstm(go_backwards=True), _lstm(), "feed x.flip(1)", id="go-backwards"),

@@ -42,7 +42,7 @@ def test_a_file_is_named_in_several_ways(kind: Callable[[Path], Any], model: Pat
 
 def test_reading_reads_no_data_and_prints_a_table(model: Path) -> None:
     found = converters.read(model)
-    assert [(layer.path, layer.kind) for layer in found.layers] == [("rnn", "LSTM"), ("head", "Dense")]
+    assert [(layer.path, layer.class_name) for layer in found.layers] == [("rnn", "LSTM"), ("head", "Dense")]
     assert (found.framework, found.version) == ("keras", "3.9.0")
     printed = " ".join(str(found).split())
     assert [word for word in ("LSTM", "3 → 5", "kernel 3×20 float32", "whole model") if word not in printed] == []

@@ -57,7 +57,7 @@ def numbered_array(pattern: Pattern, sizes: dict[str, int]) -> np.ndarray[Any, A
 def test_parts_cover_each_element_exactly_once(case: tuple[Pattern, dict[str, int]]) -> None:
     pattern, sizes = case
     array = numbered_array(pattern, sizes)
-    found = [part.view.ravel() for part in axes.parts(array, pattern, sized(**sizes), LABELS)]
+    found = [part.view.ravel() for part in axes.views(array, pattern, sized(**sizes), LABELS)]
     assert np.array_equal(np.sort(np.concatenate(found)), np.arange(array.size))
 
 
@@ -65,7 +65,7 @@ def test_parts_cover_each_element_exactly_once(case: tuple[Pattern, dict[str, in
 def test_parts_share_the_memory_of_the_array(case: tuple[Pattern, dict[str, int]]) -> None:
     pattern, sizes = case
     array = numbered_array(pattern, sizes)
-    for part in axes.parts(array, pattern, sized(**sizes), LABELS):
+    for part in axes.views(array, pattern, sized(**sizes), LABELS):
         part.view[...] = -1
     assert (array == -1).all()
 
@@ -78,8 +78,8 @@ def test_a_round_trip_keeps_every_bit(case: tuple[Pattern, dict[str, int]], dtyp
         source.view(np.uint8).shape
     )
     target = np.zeros_like(source)
-    taken = list(axes.parts(source, pattern, sized(**sizes), LABELS))
-    for part, place in zip(taken, axes.parts(target, pattern, sized(**sizes), LABELS), strict=True):
+    taken = list(axes.views(source, pattern, sized(**sizes), LABELS))
+    for part, place in zip(taken, axes.views(target, pattern, sized(**sizes), LABELS), strict=True):
         assert (part.slot, part.labels, part.axes) == (place.slot, place.labels, place.axes)
         place.view[...] = part.view
     assert target.tobytes() == source.tobytes()
@@ -96,7 +96,7 @@ def test_one_unknown_size_is_solved(case: tuple[Pattern, dict[str, int]], data: 
 
 def test_a_part_is_named_by_slot_labels_and_axes() -> None:
     array = np.arange(24).reshape(4, 6)
-    found = list(axes.parts(array, parse("input (gate:og unit) -> input_weight"), sized(input=4, unit=3), LABELS))
+    found = list(axes.views(array, parse("input (gate:og unit) -> input_weight"), sized(input=4, unit=3), LABELS))
     assert [(part.slot, part.labels, part.axes) for part in found] == [
         ("input_weight", {"gate": "o"}, ("input", "unit")),
         ("input_weight", {"gate": "g"}, ("input", "unit")),
@@ -105,18 +105,18 @@ def test_a_part_is_named_by_slot_labels_and_axes() -> None:
 
 
 def test_interleaved_gates_are_strided_views() -> None:
-    (i, f, *_) = axes.parts(np.arange(8), parse("(unit gate) -> input_bias"), sized(unit=2), LABELS)
+    (i, f, *_) = axes.views(np.arange(8), parse("(unit gate) -> input_bias"), sized(unit=2), LABELS)
     assert (i.view.tolist(), f.view.tolist()) == ([0, 4], [1, 5])
 
 
 def test_a_reversed_axis_is_read_backwards() -> None:
-    (part,) = axes.parts(np.arange(6).reshape(2, 3), parse("~height out -> weight"), sized(height=2, out=3), LABELS)
+    (part,) = axes.views(np.arange(6).reshape(2, 3), parse("~height out -> weight"), sized(height=2, out=3), LABELS)
     assert part.view.tolist() == [[3, 4, 5], [0, 1, 2]]
 
 
 def test_a_stacked_axis_is_cut_in_order() -> None:
     pattern = parse("(input + state) -> input_weight[n] + recurrent_weight[n]")
-    above, below = axes.parts(np.arange(5), pattern, sized(input=2, state=3), LABELS)
+    above, below = axes.views(np.arange(5), pattern, sized(input=2, state=3), LABELS)
     assert (above.slot, above.view.tolist(), above.labels) == ("input_weight", [0, 1], {"gate": "n"})
     assert (below.slot, below.view.tolist(), below.labels) == ("recurrent_weight", [2, 3, 4], {"gate": "n"})
 

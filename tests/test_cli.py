@@ -57,7 +57,7 @@ def test_the_layer_table_mentions_what_needs_care(tmp_path: Path) -> None:
         bidirectional("GRU", "both", 5, 7, merge_mode="sum", return_sequences=False),
     ]
     printed = words(run("inspect", write(tmp_path / "m.h5", *layers)).stdout)
-    wanted = ("go_backwards=True", "stateful=True", "merge_mode=sum", "reset_after=True", "Bidirectional(GRU)")
+    wanted = ("direction=backward", "stateful=True", "merge=sum", "reset_after=True", "Bidirectional(GRU)")
     assert [text for text in wanted if text not in printed] == []
 
 
@@ -68,7 +68,7 @@ def test_assumptions_are_marked_in_the_table(weights: Path) -> None:
 def test_inspect_gives_json(model: Path) -> None:
     found = json.loads(run("inspect", model, "--json").stdout)
     assert {"path", "framework", "version", "container", "layers"} <= found.keys()
-    assert [(layer["path"], layer["kind"], layer["parameters"]) for layer in found["layers"]] == [
+    assert [(layer["path"], layer["class_name"], layer["parameters"]) for layer in found["layers"]] == [
         ("rnn", "LSTM", 180),
         ("head", "Dense", 12),
     ]

@@ -23,7 +23,7 @@ from equivalence import (
     torch_runner,
 )
 
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 
 CASES = sorted(set((ROOT / "fixtures").glob("*/*/case.json")) - set((ROOT / "fixtures").glob("onnx_*/*/case.json")))
 
@@ -54,7 +54,7 @@ def test_layer_equals_its_framework(case: Path, path: str, measured: Any) -> Non
     layer = plan.checkpoint.layer(path)
     if layer.unknown is not None:
         pytest.skip(f"refused: {' '.join(str(layer.unknown).split())}")
-    name = f"{case.parent.parent.name}/{case.parent.name} {path} ({layer.kind})"
+    name = f"{case.parent.parent.name}/{case.parent.name} {path} ({layer.class_name})"
     x = inputs(io, path)
     if not x:
         pytest.skip("inside a TimeDistributed model, where nothing was recorded")
@@ -77,7 +77,7 @@ def check_recurrent(case: Path, file: Path, layer: Layer, x: Sequence[np.ndarray
     mask = io.get(f"layers/{layer.path}/mask")
     worst = 0.0
     for run in runners:
-        outputs, states = recurrent_outputs(run, layer.facts, x[0], mask, x[1:])
+        outputs, states = recurrent_outputs(run, layer.call, x[0], mask, x[1:])
         expected = io[f"layers/{layer.path}/y"]
         scale = max(1.0, float(np.abs(expected).max()))
         worst = max(worst, assert_close(outputs[0], expected, tolerance * scale, layer.path))
@@ -112,7 +112,7 @@ def other_files() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("first", "other"), other_files())
 def test_every_form_of_a_model_gives_the_same_recurrent_weights(first: Path, other: Path) -> None:
-    flattened = any("flattened" in layer.facts for layer in planned(first).checkpoint.layers if layer.recurrent)
+    flattened = any(layer.wiring.flattened for layer in planned(first).checkpoint.layers if layer.recurrent)
     assert recurrent_tensors(first, flattened) == recurrent_tensors(other, flattened)
 
 

@@ -70,7 +70,7 @@ def test_a_whole_model_keeps_its_dtype(dtype: str, tmp_path: Path) -> None:
 
 def test_a_lambda_is_reported_and_never_run(tmp_path: Path) -> None:
     path = hostile.odd.config_lambda(tmp_path)
-    assert converters.read(path).code == ("lambda (Lambda)",)
+    assert converters.read(path).custom_layers == ("lambda (Lambda)",)
     assert "lambda" in str(converters.read(path))
 
 

@@ -208,7 +208,7 @@ def test_what_is_not_there_is_told() -> None:
     assert Piece("input_weight", "f") in found.views
 
 
-def quantised() -> nn.Module:
+def quantized() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if "fbgemm" not in torch.backends.quantized.supported_engines:
@@ -223,14 +223,14 @@ def hooked(undo: str) -> nn.Module:
 
 
 OPAQUE = {
-    "parametrised": (
+    "parametrized": (
         lambda: parametrizations.weight_norm(nn.LSTM(3, 5), "weight_hh_l0"),
-        r"weight_hh_l0 is parametrised.*remove_parametrizations\(module, 'weight_hh_l0'\)",
+        r"weight_hh_l0 is parametrized.*remove_parametrizations\(module, 'weight_hh_l0'\)",
     ),
     "weight-norm": (lambda: hooked("weight_norm"), "remove_weight_norm"),
     "spectral-norm": (lambda: hooked("spectral_norm"), "remove_spectral_norm"),
     "pruned": (lambda: prune.l1_unstructured(nn.LSTM(3, 5), "weight_hh_l0", 0.5), "prune.remove"),
-    "quantised": (quantised, "quantised, its weights are packed integers"),
+    "quantized": (quantized, "quantized, its weights are packed integers"),
 }
 
 

@@ -42,7 +42,7 @@ LATE = ("export_arrays", "gates", "initialize", "load_into")
 
 
 @pytest.mark.parametrize(
-    "first", ["converters.show.tables", "converters.torch.export", "converters.torch.initializers", "converters.nn"]
+    "first", ["converters.show.text", "converters.torch.export", "converters.torch.initializers", "converters.nn"]
 )
 def test_late_names_are_what_they_say_whatever_is_imported_first(first: str) -> None:
     """A module of the same name would stand in the place of its function."""

@@ -176,10 +176,10 @@ def test_keras_has_no_projection() -> None:
         initialize(nn.LSTM(3, 5, proj_size=2), scheme="keras")
 
 
-def test_a_parametrised_layer_is_no_matter_where_nothing_of_it_is_set() -> None:
+def test_a_parametrized_layer_is_no_matter_where_nothing_of_it_is_set() -> None:
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 5)), nn.GRU(5, 7))
     initialize(model, recurrent_weight=nn.init.orthogonal_)
-    with pytest.raises(NotRepresentable, match=r"0 .*weight is parametrised"):
+    with pytest.raises(NotRepresentable, match=r"0 .*weight is parametrized"):
         initialize(model, weight=nn.init.zeros_)
 
 

@@ -16,7 +16,7 @@ from torch.nn.utils import prune
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from converters.torch import nn as drop_in
-from converters.torch.module_layout import describe_module
+from converters.torch.module_layout import part_of, views
 from layouts import reference
 from layouts.cells import Piece
 
@@ -152,14 +152,14 @@ def varied(kind: str, options: Mapping[str, Any], **more: Any) -> Any:
 
 def by_reference(module: Any, x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
     """Outputs (batch, time, …) and final h of every layer and direction, by the NumPy definition of the cell."""
-    found = describe_module(module)
-    pieces = {piece: view.numpy() for piece, view in found.views().items()}
+    found = part_of(module)
+    pieces = {piece: view.numpy() for piece, view in views(module, found).items()}
     names = ("activation", "recurrent_activation", "output_activation", "input_forget")
     options = {name: getattr(module, name) for name in names if hasattr(module, name)} | {"clip": module.clip or None}
     finals = []
     for layer in range(found.layers):
         ways = []
-        for direction in found.directions:
+        for direction in found.ways:
             own: dict[Piece, Any] = {p: v for p, v in pieces.items() if (p.layer, p.direction) == (layer, direction)}
             place = {"layer": layer, "direction": direction}
             y, states = reference.forward(found.layout.cell, own, x, options=options, **place)

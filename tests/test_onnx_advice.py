@@ -10,32 +10,35 @@ import pytest
 from layout_samples import BOTH
 from onnx_single import STATES, Case, arrays_of, layer_of
 
+from converters.model import stacking
 from converters.model.arrays import in_memory
-from converters.model.checkpoint import Layer, Part
-from converters.plan import pairing as modules
-from converters.plan import refusal as representability
-from converters.show import tables
+from converters.model.layers import Layer, Part
+from converters.model.settings import Wiring
+from converters.plan import pairing
+from converters.targets import PYTORCH
 from layouts import catalogue
 from layouts.errors import NotRepresentable
+from layouts.options import Normalization, Options, Plain, Recurrence
 
 BOTHWAYS = {"direction": "bidirectional"}
 
 
-def layer(case: Case, **facts: Any) -> Layer:
+def layer(case: Case, **call: Any) -> Layer:
     found = layer_of(case, arrays_of(case))
-    return replace(found, facts={**found.facts, **facts})
+    return replace(found, call=replace(found.call, **call))
 
 
-def planned(case: Case, **facts: Any) -> Any:
-    (module,) = modules.pair(layer(case, **facts), "", None)
+def planned(case: Case, **call: Any) -> Any:
+    (module,) = pairing.pair(layer(case, **call), "", PYTORCH)
     return module
 
 
-def around(kind: str, shapes: dict[str, tuple[int, ...]], facts: dict[str, Any] | None = None) -> Any:
+def around(kind: str, shapes: dict[str, tuple[int, ...]], options: Options = Plain(), rank: int | None = None) -> Any:
     """The module of a node that is not recurrent."""
     arrays = {name: in_memory(name, np.zeros(shape, np.float32)) for name, shape in shapes.items()}
     layout = catalogue.choose("onnx", kind, {"transB": 1}, shapes)
-    (module,) = modules.pair(Layer("node", kind, (Part(layout, arrays),), facts or {}), "", None)
+    found = Layer("node", kind, (Part(layout, arrays, options),), wiring=Wiring(rank=rank, reads="x", gives=("y",)))
+    (module,) = pairing.pair(found, "", PYTORCH)
     return module
 
 
@@ -75,7 +78,7 @@ def test_the_constructor_names_what_differs(case: Case, call: str) -> None:
 
 
 def test_a_layer_with_the_batch_first_says_so() -> None:
-    assert planned(Case("LSTM"), time_major=False).constructor == "nn.LSTM(3, 5, batch_first=True)"
+    assert planned(Case("LSTM"), time_axis=1).constructor == "nn.LSTM(3, 5, batch_first=True)"
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -105,9 +108,7 @@ def test_options_that_say_nothing_are_no_reason(options: dict[str, Any]) -> None
 
 NOTES = [
     pytest.param(Case("LSTM", {"direction": "reverse"}), {}, "feed x.flip(0) and flip the outputs back", id="reverse"),
-    pytest.param(
-        Case("LSTM", {"direction": "reverse"}), {"time_major": False}, "feed x.flip(1)", id="reverse-batch-first"
-    ),
+    pytest.param(Case("LSTM", {"direction": "reverse"}), {"time_axis": 1}, "feed x.flip(1)", id="reverse-batch-first"),
     pytest.param(
         Case("LSTM", {"direction": "reverse"}, ("B", "sequence_lens")),
         {},
@@ -121,39 +122,39 @@ NOTES = [
         id="lengths",
     ),
     pytest.param(
-        Case("GRU", {}, ("B", "sequence_lens")), {"time_major": False}, "batch_first=True, ", id="lengths-batch-first"
+        Case("GRU", {}, ("B", "sequence_lens")), {"time_axis": 1}, "batch_first=True, ", id="lengths-batch-first"
     ),
     pytest.param(Case("LSTM", {}, STATES), {}, "initial_h is an input: pass it as h_0", id="h"),
     pytest.param(Case("LSTM", {}, STATES), {}, "initial_c is an input: pass it as c_0", id="c"),
     pytest.param(Case("RNN"), {"initial_h": "stored"}, "initial_h is stored in the graph and not zero", id="stored"),
     pytest.param(
-        Case("RNN", {}, STATES[:1]), {"time_major": False}, "(batch, directions, units): transpose", id="h-batch-first"
+        Case("RNN", {}, STATES[:1]), {"time_axis": 1}, "(batch, directions, units): transpose", id="h-batch-first"
     ),
     pytest.param(Case("RNN", BOTHWAYS), {}, "Y is (time, directions, batch, units)", id="both"),
     pytest.param(Case("RNN", BOTHWAYS), {}, "stacked on axis 1", id="both-axis"),
     pytest.param(
-        Case("RNN", BOTHWAYS), {"time_major": False}, "Y is (batch, time, directions, units)", id="both-batch-first"
+        Case("RNN", BOTHWAYS), {"time_axis": 1}, "Y is (batch, time, directions, units)", id="both-batch-first"
     ),
     pytest.param(Case("RNN"), {}, "reads (time, batch, input)", id="time-major"),
 ]
 
 
-@pytest.mark.parametrize(("case", "facts", "note"), NOTES)
-def test_a_note_tells_what_the_node_did(case: Case, facts: dict[str, Any], note: str) -> None:
-    assert [text for text in planned(case, **facts).notes if note in text]
-    assert not [text for text in planned(Case("LSTM"), time_major=False).notes if note in text]
+@pytest.mark.parametrize(("case", "call", "note"), NOTES)
+def test_a_note_tells_what_the_node_did(case: Case, call: dict[str, Any], note: str) -> None:
+    assert [text for text in planned(case, **call).notes if note in text]
+    assert not [text for text in planned(Case("LSTM"), time_axis=1).notes if note in text]
 
 
 def test_a_plain_node_with_the_batch_first_needs_no_note() -> None:
-    assert planned(Case("LSTM"), time_major=False).notes == ()
+    assert planned(Case("LSTM"), time_axis=1).notes == ()
 
 
 def test_both_directions_in_one_part_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     found = layer(Case("LSTM", BOTHWAYS))
-    assert representability.bidirectional(found.parts)
-    assert representability.difference(found.parts) == ""
-    assert "3 → 5, both directions" in tables.render(tables.checkpoint_table(checkpoint(found)))
+    assert stacking.bidirectional(found.parts)
+    assert stacking.difference(found.parts) == ""
+    assert "3 → 5, both directions" in str(checkpoint(found))
     assert [tensor.key for tensor in planned(Case("LSTM", BOTHWAYS)).tensors][4] == "weight_ih_l0_reverse"
 
 
@@ -163,9 +164,9 @@ def checkpoint(*layers: Layer) -> Any:
     return Checkpoint("m.onnx", "onnx", "17", "ONNX", layers)
 
 
-def deeper(case: Case, width: int, **facts: Any) -> Layer:
+def deeper(case: Case, width: int, **call: Any) -> Layer:
     """A node that reads so many features."""
-    found, arrays = layer(case, **facts), arrays_of(case)
+    found, arrays = layer(case, **call), arrays_of(case)
     wide = np.zeros((*arrays["W"].shape[:2], width), np.float32)
     (part,) = found.parts
     part = replace(part, arrays={**part.arrays, "W": in_memory("W", wide)})
@@ -178,22 +179,22 @@ STACKS = [
     pytest.param(Case("LSTM", BOTHWAYS), Case("LSTM", BOTHWAYS), 5, {}, "reads 5 features where 10 arrive", id="width"),
     pytest.param(Case("LSTM", BOTHWAYS), Case("LSTM"), 10, {}, "some run in one direction", id="ways"),
     pytest.param(Case("LSTM"), Case("LSTM", {"direction": "reverse"}), 5, {}, "second goes backwards", id="reverse"),
-    pytest.param(Case("LSTM"), Case("LSTM"), 5, {"time_major": False}, "one has the time first", id="time"),
+    pytest.param(Case("LSTM"), Case("LSTM"), 5, {"time_axis": 1}, "one has the time first", id="time"),
     pytest.param(Case("LSTM"), Case("LSTM", {}, ("B",), {"clip": 1.0}), 5, {}, "they differ in clip", id="clip"),
 ]
 
 
-@pytest.mark.parametrize(("first", "second", "width", "facts", "reason"), STACKS)
+@pytest.mark.parametrize(("first", "second", "width", "call", "reason"), STACKS)
 def test_nodes_stack_where_widths_and_directions_agree(
-    first: Case, second: Case, width: int, facts: dict[str, Any], reason: str
+    first: Case, second: Case, width: int, call: dict[str, Any], reason: str
 ) -> None:
-    found = representability.unstackable([layer(first), deeper(second, width, **facts)])
+    found = stacking.unstackable([layer(first), deeper(second, width, **call)])
     assert reason in found if reason else found == ""
 
 
 def test_a_stack_of_both_directions_is_one_module() -> None:
     case = Case("LSTM", BOTHWAYS)
-    module = modules.stack([layer(case), deeper(case, 10)], "rnn", None)
+    module = pairing.stack([layer(case), deeper(case, 10)], "rnn", PYTORCH)
     assert module.constructor == "nn.LSTM(3, 5, num_layers=2, bidirectional=True)"
 
 
@@ -204,13 +205,13 @@ def test_directions_that_differ_become_two_modules() -> None:
         replace(
             found.parts[0],
             arrays={name: in_memory(name, lazy.read()[k : k + 1]) for name, lazy in found.parts[0].arrays.items()},
-            options={"activation": ("tanh", "relu")[k]},
+            options=Recurrence(activation=("tanh", "relu")[k]),
             direction=way,
             directions=(),
         )
         for k, way in enumerate(BOTH)
     ]
-    forward, backward = modules.pair(replace(found, parts=tuple(halves)), "rnn", None)
+    forward, backward = pairing.pair(replace(found, parts=tuple(halves)), "rnn", PYTORCH)
     assert (forward.name, backward.name) == ("rnn.forward", "rnn.backward")
     assert backward.constructor == "converters.nn.LSTM(3, 5, activation='relu')"
     assert any("the backward modules read x.flip(0)" in note for note in backward.notes)
@@ -226,26 +227,29 @@ AROUND = [
         around(
             "BatchNormalization",
             dict.fromkeys(("scale", "B", "input_mean", "input_var"), (5,)),
-            {"epsilon": 1e-5, "momentum": 0.9, "rank": 4, "reads": "x"},
+            Normalization(epsilon=1e-5, momentum=0.9),
+            4,
         ),
         "nn.BatchNorm2d(5, eps=1e-05, momentum=0.1)",
         id="batch-norm",
     ),
     pytest.param(
-        around("InstanceNormalization", {"scale": (5,), "B": (5,)}, {"groups": 5, "epsilon": 1e-5}),
+        around("InstanceNormalization", {"scale": (5,), "B": (5,)}, Normalization(groups=5, epsilon=1e-5)),
         "nn.GroupNorm(5, 5, eps=1e-05)",
         id="instance-norm",
     ),
     pytest.param(
-        around("GroupNormalization", {"scale": (6,), "bias": (6,)}, {"groups": 2}),
+        around("GroupNormalization", {"scale": (6,), "bias": (6,)}, Normalization(groups=2)),
         "nn.GroupNorm(2, 6)",
         id="group-norm",
     ),
     pytest.param(
-        around("LayerNormalization", {"Scale": (7, 5)}, {"epsilon": 1e-5}), "nn.LayerNorm((7, 5), eps=1e-05)", id="norm"
+        around("LayerNormalization", {"Scale": (7, 5)}, Normalization(epsilon=1e-5)),
+        "nn.LayerNorm((7, 5), eps=1e-05)",
+        id="norm",
     ),
     pytest.param(around("RMSNormalization", {"scale": (5,)}), "nn.RMSNorm(5)", id="rms-norm"),
-    pytest.param(around("PRelu", {"slope": (5, 1, 1)}, {"rank": 4}), "nn.PReLU(5)", id="prelu"),
+    pytest.param(around("PRelu", {"slope": (5, 1, 1)}, rank=4), "nn.PReLU(5)", id="prelu"),
 ]
 
 
@@ -255,14 +259,14 @@ def test_nodes_around_the_recurrent_ones(module: Any, call: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "facts", "note"),
+    ("shape", "rank", "note"),
     [
-        ((5,), {"rank": 3}, "of axis 2: move it to axis 1"),
-        ((5,), {}, "of axis -1: unless that is axis 1"),
-        ((5,), {"rank": 2}, ""),
-        ((1,), {"rank": 4}, ""),
+        ((5,), 3, "of axis 2: move it to axis 1"),
+        ((5,), None, "of axis -1: unless that is axis 1"),
+        ((5,), 2, ""),
+        ((1,), 4, ""),
     ],
 )
-def test_slopes_along_another_axis_are_noted(shape: tuple[int, ...], facts: dict[str, Any], note: str) -> None:
-    notes = around("PRelu", {"slope": shape}, facts).notes
+def test_slopes_along_another_axis_are_noted(shape: tuple[int, ...], rank: int | None, note: str) -> None:
+    notes = around("PRelu", {"slope": shape}, rank=rank).notes
     assert [note in text for text in notes] == ([True] if note else [])

@@ -51,9 +51,9 @@ def test_every_layer_gives_what_its_node_gave(case: Path, measured: Any) -> None
         model = onnx.load(file)
         values = cast(model, constants(model) | recorded)
         for module in planned(file).modules:
-            facts = module.layers[0].facts
-            there |= {module.path} if module.constructor and module.layers[0].recurrent else set()
-            if not module.constructor or facts["reads"] not in values or facts.get("masked"):
+            layer = module.layers[0]
+            there |= {module.path} if module.constructor and layer.recurrent else set()
+            if not module.constructor or layer.wiring.reads not in values or layer.call.masked:
                 continue
             for name, found in outputs(module, converted(file), values, model):
                 if name in recorded:

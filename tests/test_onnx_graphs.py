@@ -217,7 +217,7 @@ def test_layers_that_go_backwards_do_not_stack() -> None:
     nodes = [LSTM, helper.make_node("Squeeze", ["y", "axis"], ["q"]), second]
     arrays = {"W": W, "R": R, "B": B, "axis": np.array([1]), "W2": normal(1, 4 * UNITS, UNITS, seed=3), "R2": R}
     found = model(nodes, arrays, "z")
-    assert converters.read(found).layers[1].facts["fed_by"] == ("lstm",)
+    assert converters.read(found).layers[1].wiring.fed_by == ("lstm",)
     with pytest.raises(converters.NotRepresentable, match="second goes backwards"):
         converters.convert(found, stack={"whole": ["lstm", "second"]})
 
@@ -232,5 +232,5 @@ def test_layers_stack_only_where_steps_stay_steps(order: tuple[int, ...]) -> Non
         helper.make_node("LSTM", ["p", "W2", "R2"], ["z"], name="second", hidden_size=UNITS),
     ]
     arrays = {"W": W, "R": R, "B": B, "axis": np.array([1]), "W2": normal(1, 4 * UNITS, UNITS, seed=3), "R2": R}
-    facts = converters.read(model(nodes, arrays, "z")).layers[1].facts
-    assert facts["fed_by"] == (("lstm",) if order == (0, 1, 2) else ())
+    wiring = converters.read(model(nodes, arrays, "z")).layers[1].wiring
+    assert wiring.fed_by == (("lstm",) if order == (0, 1, 2) else ())

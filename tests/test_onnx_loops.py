@@ -72,7 +72,7 @@ def assert_bits(one: Recovered, weights: list[np.ndarray]) -> None:
 def test_any_style(kind: str, inputs: int, units: int, axis: int, where: str, masked: bool) -> None:
     model, weights = written(kind, inputs, units, axis=axis, where=where, masked=masked)
     (one,) = recovered(model)
-    assert one.layout.spells == kind
+    assert one.layout.class_name == kind
     assert_bits(one, list(weights.values()))
     assert one.options["activation"] == "tanh"
     assert one.options.get("recurrent_activation", "sigmoid") == "sigmoid"
@@ -111,7 +111,7 @@ def test_zeros_do_not_hide_what_is_what(zeros: str) -> None:
         if zeros == "all" or tensor.name == "B":
             tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(weights[tensor.name]), tensor.name))
     (one,) = recovered(model)
-    assert one.layout.spells == "GRU (reset after)"
+    assert one.layout.class_name == "GRU (reset after)"
     assert one.arrays["kernel"].name == "K" and one.arrays["recurrent_kernel"].name == "R"
 
 

@@ -14,12 +14,12 @@ from onnx_single import expect_equal, run
 from torch.nn import functional
 
 from converters.model.arrays import in_memory
-from converters.model.checkpoint import Layer, Part
-from converters.plan import pairing as modules
+from converters.model.layers import Layer, Part
+from converters.plan import pairing
+from converters.readers.onnx.layers.linear_maps import convolution_options
+from converters.targets import PYTORCH
 from layouts import catalogue, pack
 from layouts.axes import Array
-
-FACTS = {"dilations": "dilation_rate", "group": "groups"}
 
 
 def arrays_of(op: str, kernel: tuple[int, ...], groups: int) -> dict[str, Array]:
@@ -43,11 +43,11 @@ def planned(op: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any])
     stored = {name: in_memory(name, array) for name, array in arrays.items() if name != "X"}
     options = {"grouped": attributes.get("group", 1) > 1}
     layout = catalogue.choose("onnx", op, options, {name: array.shape for name, array in stored.items()})
-    facts = {FACTS.get(name, name): value for name, value in attributes.items()}
-    (found,) = modules.pair(Layer("node", op, (Part(layout, stored),), facts), "", None)
-    assert found.target is not None
+    part = Part(layout, stored, convolution_options(attributes))
+    (found,) = pairing.pair(Layer("node", op, (part,)), "", PYTORCH)
+    assert found.layout is not None
     module = eval(found.constructor, {"nn": torch.nn})
-    state = pack(found.target, found.parts[0].unpack())
+    state = pack(found.layout, found.parts[0].unpack())
     module.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()}, strict=True)
     return module, found.notes, found.constructor
 
@@ -116,7 +116,8 @@ def test_the_notes_on_same_hold(kernel: int, stride: int, name: str) -> None:
     x, n = torch.from_numpy(arrays["X"]), arrays["X"].shape[2]
     if notes:
         in_all = max((math.ceil(n / stride) - 1) * stride + kernel - n, 0)
-        assert f"auto_pad {name}" in notes[0] and "padding" not in constructor
+        rule = "'same'" if name == "SAME_UPPER" else "'same_lower'"
+        assert f"padding {rule}" in notes[0] and "padding=" not in constructor
         less, more = in_all // 2, in_all - in_all // 2
         odd_at_the_end = "the odd one at the end" in notes[0]
         x = functional.pad(x, (less, more) if odd_at_the_end else (more, less))

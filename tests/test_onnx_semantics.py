@@ -15,7 +15,8 @@ from onnx_single import BATCH, STATES, TIME, Case, arrays_of, by_reference, expe
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import converters.nn
-from converters.plan import pairing as modules
+from converters.plan import pairing
+from converters.targets import PYTORCH
 from layouts import pack
 from layouts.axes import Array
 
@@ -87,11 +88,11 @@ def identified(cases: Iterator[Case]) -> list[Any]:
 
 def by_module(case: Case, arrays: Mapping[str, Array]) -> list[Array]:
     """The same by the constructor that the plan prints, with the forward code that its notes ask for."""
-    (planned,) = modules.pair(layer_of(case, arrays), "", None)
-    assert planned.target is not None
+    (planned,) = pairing.pair(layer_of(case, arrays), "", PYTORCH)
+    assert planned.layout is not None
     module = eval(planned.constructor, {"nn": torch.nn, "converters": converters})
     pieces = {piece: view for part in planned.parts for piece, view in part.unpack().items()}
-    module.load_state_dict({k: torch.from_numpy(v) for k, v in pack(planned.target, pieces).items()}, strict=True)
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in pack(planned.layout, pieces).items()}, strict=True)
     x, lengths = torch.from_numpy(arrays["X"]), torch.tensor(arrays.get("sequence_lens", [TIME] * BATCH))
     backwards = case.direction == "reverse"
     x = _reversed(x, lengths) if backwards else x

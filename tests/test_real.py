@@ -19,7 +19,7 @@ from conftest import ROOT
 from equivalence import Run, Runner, assert_close, load, reference_runner, torch_runner
 
 import converters
-from converters.plan.pairing import Module
+from converters.plan.modules import Module
 from converters.plan.plan import Plan
 
 REAL = ROOT.parent / "shared" / "real"

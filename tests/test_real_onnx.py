@@ -43,7 +43,7 @@ def worst(path: Path, values: dict[str, np.ndarray[Any, Any]], **options: Any) -
     tensors, model = converted(path, **options), onnx.load(path)
     values = cast(model, constants(model) | values)
     for module in converters.plan(path, strict=False, **options).modules:
-        if module.constructor and module.layers[0].facts["reads"] in values:
+        if module.constructor and module.layers[0].wiring.reads in values:
             for name, found in outputs(module, tensors, values, model):
                 if name in values:
                     expected = values[name].reshape(found.shape)

@@ -60,9 +60,9 @@ def exchanged(text: str, first: str, second: str) -> str:
 
 def with_swapped_gates(layout: Layout, first: str, second: str) -> Layout:
     """Two gates exchanged: on the axis, and in names where gates live there."""
-    spelled = {gate: layout.spell.get("gate", {}).get(gate, gate) for gate in layout.gates}
+    spelled = {gate: layout.spelling.get("gate", {}).get(gate, gate) for gate in layout.gates}
     swapped = {gate: spelled[exchanged(gate, first, second)] for gate in layout.gates}
-    return replace(layout, gates=exchanged(layout.gates, first, second), spell={**layout.spell, "gate": swapped})
+    return replace(layout, gates=exchanged(layout.gates, first, second), spelling={**layout.spelling, "gate": swapped})
 
 
 def identified(layout: Layout, *words: str) -> Any:

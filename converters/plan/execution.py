@@ -8,9 +8,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from converters.model.arrays import Array
-from converters.plan.pairing import Module, own_names
+from converters.plan.modules import Module
+from converters.plan.pairing import own_names
 from converters.plan.plan import Plan
-from layouts.repack import Pieces, assign_blocks, pack
+from layouts.errors import printable
+from layouts.layout import Layout
+from layouts.repack import Pieces, assign_blocks, changed, pack
 
 
 class Sink(Protocol):
@@ -24,19 +27,19 @@ class Sink(Protocol):
 
 
 class Done(NamedTuple):
-    """One module carried out, and which of its tensors hold numbers that are not finite."""
+    """One module carried out, and a sentence for everything about its numbers that a person should know."""
 
     module: Module
-    not_finite: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def execute(plan: Plan, sink: Sink) -> Iterator[Done]:
     """Fill the sink module by module."""
     for module in plan.modules:
-        filling = _Filling(module, sink)
+        filling = _Filling(module, plan, sink)
         with np.errstate(over="ignore", invalid="ignore"):
             filling.run()
-        yield Done(module, tuple(filling.not_finite))
+        yield Done(module, tuple(filling.remarks()))
 
 
 _RELEASED = 1 << 24
@@ -46,28 +49,40 @@ _RELEASED = 1 << 24
 class _Filling:
     """One module on its way into the sink: watches every panel while it is still in the cache."""
 
-    def __init__(self, module: Module, sink: Sink) -> None:
-        self._module, self._sink = module, sink
-        self._planned = {tensor.key: tensor.dtype for tensor in module.tensors}
+    def __init__(self, module: Module, plan: Plan, sink: Sink) -> None:
+        self._module, self._plan, self._sink = module, plan, sink
+        self._planned = {tensor.name: tensor for tensor in module.tensors}
         self._releases: list[Callable[[], None]] = [sink.filled]
         self._key, self._written = "", 0
-        self.not_finite: dict[str, None] = {}
+        self._not_finite: dict[str, None] = {}
+        self._changed: list[str] = []
 
     def run(self) -> None:
         """Fill every tensor of the module."""
-        target = self._module.target
-        if target is None:
+        layout = self._module.layout
+        if layout is None:
             self._pass_through()
         else:
-            pack(target, self._pieces(), allocate=self._allocate, assign=self._assign)
-            for name, value in target.constants.items():
-                self._allocate(name, (), np.dtype(np.int64))[...] = value
+            self._pack(layout, self._pieces())
         self._release()
+
+    def remarks(self) -> Iterator[str]:
+        """Numbers that are not finite, and biases that a convention of the target changed."""
+        for key in self._not_finite:
+            yield f"{printable(key)} holds NaN or infinite numbers; they are converted as they are"
+        yield from self._changed
 
     def _pass_through(self) -> None:
         for layer in self._module.layers:
             for name, lazy in own_names(layer).items():
                 self._assign(self._allocate(name, lazy.shape, lazy.dtype), lazy.read())
+
+    def _pack(self, layout: Layout, pieces: Pieces) -> None:
+        options, sizes = self._plan.choices.constants, self._module.parts[0].given
+        self._changed = list(_changes(layout, pieces, options, printable(self._module.path or self._module.class_name)))
+        pack(layout, pieces, allocate=self._allocate, assign=self._assign, options=options, sizes=sizes)
+        for name, value in layout.constants.items():
+            self._allocate(name, (), np.dtype(np.int64))[...] = value
 
     def _pieces(self) -> Pieces:
         pieces: Pieces = {}
@@ -78,15 +93,16 @@ class _Filling:
 
     def _allocate(self, name: str, shape: tuple[int, ...], _: np.dtype[Any]) -> Array:
         """Memory for one tensor, of the dtype that was planned."""
-        self._key = f"{self._module.name}.{name}" if self._module.name else name
-        return self._sink.allocate(self._key, shape, self._planned[self._key])
+        tensor = self._planned[name]
+        self._key = tensor.key
+        return self._sink.allocate(tensor.key, shape, tensor.dtype)
 
     def _assign(self, target: Array, source: Array) -> None:
         assign_blocks(target, source, self._written_panel)
 
     def _written_panel(self, panel: Array) -> None:
         if _not_finite(panel):
-            self.not_finite[self._key] = None
+            self._not_finite[self._key] = None
         self._written += panel.nbytes
         if self._written >= _RELEASED:
             self._release()
@@ -95,6 +111,20 @@ class _Filling:
         self._written = 0
         for release in self._releases:
             release()
+
+
+def _changes(layout: Layout, pieces: Pieces, options: Any, name: str) -> Iterator[str]:
+    """A sentence where the target keeps one bias for two, or adds a constant, and some number will not come back."""
+    if not layout.cell.recurrent or ("recurrent_bias" in layout.slots and not layout.added):
+        return
+    lost = changed(layout, pieces, options)
+    if any(piece.slot == "recurrent_bias" for piece in lost):
+        yield (
+            f"{name}: input_bias and recurrent_bias became one, their sum, for {layout.name} keeps one bias where the "
+            "equation adds them. The outputs are the same; coming back, input_bias is the sum and recurrent_bias 0"
+        )
+    elif lost:
+        yield f"{name}: {', '.join(map(str, lost))} rounded, for {layout.name} adds a constant when it runs"
 
 
 def _not_finite(panel: Array) -> bool:

@@ -1,98 +1,92 @@
-"""Pairs a source layer with the PyTorch module that a person would write for it, and names every parameter."""
+"""Pairs a source layer with the module of the target that a person would write for it, and names every parameter."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer, Part
+from converters.model.layers import Layer, Part
 from converters.model.names import module_name
-from converters.plan import refusal as representability
-from converters.targets.pytorch import constructors as advice
+from converters.model.stacking import difference, placed, unstackable
+from converters.plan.modules import Module, Tensor
+from converters.plan.refusal import reasons, refusal, stored_states
+from converters.targets import Target
 from layouts import catalogue
-from layouts.cells import Cell, Piece
+from layouts.cells import Piece
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.flatten import channels_first
 from layouts.layout import Layout
 from layouts.repack import targets
 
-Dtype = np.dtype[Any] | None
-
-_OWN = "gateport"
-"""The framework of the layouts for cells that no module of torch.nn computes."""
-
 
 @dataclass(frozen=True)
-class Tensor:
-    """One entry of the state_dict to be: its key, shape and dtype."""
+class Choices:
+    """What the caller chose, the same for all layers.
 
-    key: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: of what is written; None as stored. class_name: the target's class, where it keeps a cell in several.
+    constants: what the target adds when it runs. dropins: layers that only a drop-in computes are welcome.
+    """
 
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-@dataclass(frozen=True, eq=False)
-class Module:
-    """One PyTorch module to be filled: from which layers, in which layout, under which name, with which call."""
-
-    name: str
-    layers: tuple[Layer, ...]
-    parts: tuple[Part, ...]
-    target: Layout | None
-    tensors: tuple[Tensor, ...]
-    constructor: str = ""
-    notes: tuple[str, ...] = ()
-    problems: tuple[ConversionError, ...] = ()
-
-    @property
-    def path(self) -> str:
-        """The source layers, as messages name them."""
-        return " + ".join(layer.path for layer in self.layers)
+    dtype: np.dtype[Any] | None = None
+    class_name: str | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
+    dropins: bool = False
 
 
-def pair(layer: Layer, name: str, dtype: Dtype) -> list[Module]:
-    """One module for a layer, or one for each cell where its cells differ too much for one."""
+def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) -> list[Module]:
+    """One module for a layer, or one for each cell where they differ too much for one, or the target's has but one."""
     if not layer.parts:
-        return [_passed_through(layer, layer.unknown, name, dtype)]
-    difference = representability.difference(layer.parts)
-    if not difference:
-        return [_module(name, (layer,), layer.parts, dtype, tuple(_stackable(layer)))]
-    notes = [f"one module for each cell: {difference}"]
-    if representability.bidirectional(layer.parts):
-        axis = 0 if layer.facts.get("time_major") else 1
-        each = layer.facts.get("sequence_lens") or layer.facts.get("masked")
-        whole = f"x.flip({axis}), and their outputs are flipped back"
-        own = "each sequence reversed within its own length, and their outputs are reversed back"
-        notes.append(f"the backward modules read {own if each else whole}")
+        return [_passed_through(layer, layer.unknown, name, target, choices)]
+    unlike = difference(layer.parts)
+    if not unlike:
+        layout = _layout(layer.parts, target, choices)
+        if layout is None or _is_whole(layout, layer.parts):
+            return [_module(name, (layer,), layer.parts, layout, target, choices)]
+    cells = [replace(part, only=place) for part in layer.parts for place in _places(part)]
+    labels = target.places([part.only for part in cells if part.only])
     return [
-        _module(_joined(name, label), (layer,), (replace(part, direction="forward", depth=0),), dtype, (*notes,))
-        for label, part in zip(_labels(layer.parts), layer.parts, strict=True)
+        _module(_joined(name, label), (layer,), (cell,), _layout([cell], target, choices), target, choices, unlike)
+        for label, cell in zip(labels, cells, strict=True)
     ]
 
 
-def _stackable(layer: Layer) -> Iterator[str]:
+def _is_whole(layout: Layout, parts: Sequence[Part]) -> bool:
+    """Whether one module of this layout has a place for all directions and layers of these cells."""
+    places = [place for part in parts for place in _places(part)]
+    wanted = zip(("direction", "layer"), zip(*places, strict=True), strict=True)
+    return all(len({*values}) == 1 or layout.holds(label) for label, values in wanted)
+
+
+def _joined(name: str, label: str) -> str:
+    return f"{name}.{label}" if name else label
+
+
+def _places(part: Part) -> list[tuple[str, int]]:
+    """Direction and layer of every cell of a part, layer by layer."""
+    return [(way, part.layer + k) for k in range(part.layers) for way in part.ways]
+
+
+def _stackable(layer: Layer, layout: Layout) -> Iterator[str]:
     """Where a graph has a node for each layer of a stack: how to make one module of them."""
-    if "stacks_on" in layer.facts:
-        before, own = (printable(module_name(path)) for path in (layer.facts["stacks_on"], layer.path))
-        yield f"reads exactly what {before} gives: --stack NAME={before},{own} makes one module with num_layers of them"
+    if layer.wiring.stacks_on and layout.holds("layer"):
+        before, own = (printable(module_name(path)) for path in (layer.wiring.stacks_on, layer.path))
+        yield f"reads exactly what {before} gives: stack={{'NAME': ['{before}', '{own}']}} makes one module of them"
 
 
-def stack(members: Sequence[Layer], name: str, dtype: Dtype) -> Module:
+def stack(members: Sequence[Layer], name: str, target: Target, choices: Choices = Choices()) -> Module:
     """Several layers as one module with `num_layers`. Raises `NotRepresentable` where they are no such stack."""
-    why_not = representability.unstackable(members)
+    why_not, parts = unstackable(members), tuple(placed(members))
+    layout = None if why_not else _layout(parts, target, choices)
+    if layout is not None and not _is_whole(layout, parts):
+        why_not = f"{target.called(layout)} has one layer"
     if why_not:
         listed = ", ".join(printable(layer.path) for layer in members)
         raise NotRepresentable(f"{listed} cannot be stacked as {printable(name)}: {why_not}", layer=members[0].path)
-    return _module(name, tuple(members), tuple(representability.placed(members)), dtype)
+    return _module(name, tuple(members), parts, layout, target, choices)
 
 
 def own_names(layer: Layer) -> dict[str, LazyArray]:
@@ -103,84 +97,54 @@ def own_names(layer: Layer) -> dict[str, LazyArray]:
     return found
 
 
-def _joined(name: str, label: str) -> str:
-    return f"{name}.{label}" if name else label
+def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout | None:
+    """The target's layout for these cells; None where it, and its drop-ins, have none."""
+    slots = {piece.slot for part in parts for piece in part.pieces()}
+    try:
+        return catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
+    except NotRepresentable:
+        if choices.class_name is not None:
+            raise
+        return None
 
 
-def _labels(parts: Sequence[Part]) -> Iterator[str]:
-    """'forward', 'backward'; or the number in a stack; or both."""
-    deep = len({part.depth for part in parts}) > 1
-    both = len({part.direction for part in parts}) > 1
-    for part in parts:
-        yield ".".join(filter(None, (part.direction if both else "", str(part.depth) if deep else "")))
+def _of_cell(layout: Layout, target: Target) -> Layout:
+    """The layout of the class that computes one step, where the framework has one."""
+    own = catalogue.layers(layout.framework).get(f"{layout.class_name}Cell", ())
+    return next((one for one in own if one.cell is layout.cell), layout) if layout.framework == target.name else layout
 
 
 def _module(
-    name: str, layers: tuple[Layer, ...], parts: tuple[Part, ...], dtype: Dtype, extra: tuple[str, ...] = ()
+    name: str,
+    layers: tuple[Layer, ...],
+    parts: tuple[Part, ...],
+    layout: Layout | None,
+    target: Target,
+    choices: Choices,
+    apart: str = "",
 ) -> Module:
-    first, dummies = layers[0], _dummies(parts, dtype)
-    target = _target(parts[0].cell, {piece.slot for piece in dummies})
-    if target and first.facts.get("cell") and target.framework == "pytorch":
-        target = catalogue.layers("pytorch")[f"{target.spells}Cell"][0]
-    if target is None:
-        reason = NotRepresentable(f"torch.nn has no module for {parts[0].cell.name.replace('_', ' ')}")
+    """One module out of these cells; `apart` says why it is not the only one of its layer."""
+    first = layers[0]
+    if layout is None:
+        what = parts[0].cell.name.replace("_", " ")
+        reason = NotRepresentable(f"{target.library} has no module for {what}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
-        return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, dtype)
-    reasons = list(representability.reasons(first, parts, target))
-    constructor = _constructor(first, parts, exact=not reasons)
-    refusals = [_refusal(first, reasons, target, constructor)] if reasons else []
-    problems = (*refusals, *_stored_states(layers))
-    if parts[0].flattened:
-        target = channels_first(target, len(parts[0].flattened))
-    tensors = tuple(_tensors(name, target, dummies))
-    notes = (*extra, *dict.fromkeys(note for layer in layers for note in advice.notes(layer)))
-    return Module(name, layers, parts, target, tensors, constructor, notes, problems)
+        return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, target, choices)
+    layout = _of_cell(layout, target) if first.call.cell else layout
+    why = tuple(reasons(first, parts, layout, target))
+    drop_in = bool(why) and target.drop_in(first, parts)
+    constructor = target.constructor(first, parts, not why)
+    refused = why and not (drop_in and choices.dropins)
+    problems = [refusal(first, why, layout, constructor, drop_in)] if refused else []
+    problems += stored_states(layers, target)
+    notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
+    notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
+    layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
+    tensors = tuple(_tensors(name, layout, parts, target, choices))
+    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why if drop_in else (), (*problems,))
 
 
-def _target(cell: Cell, slots: set[str]) -> Layout | None:
-    """The layout of PyTorch's module, or one of our own where torch.nn has no such cell or no such slot."""
-    for framework in ("pytorch", _OWN):
-        try:
-            found = catalogue.target(framework, cell)
-        except NotRepresentable:
-            continue
-        if slots <= found.slots:
-            return found
-    return None
-
-
-def _constructor(layer: Layer, parts: Sequence[Part], *, exact: bool) -> str:
-    """The module of torch.nn, or the drop-in one of `converters.nn` where only that is exact; '' where none is."""
-    if not parts[0].cell.recurrent:
-        return advice.constructor(parts[0], layer.facts)
-    if exact:
-        return advice.recurrent_constructor("nn", parts, layer.facts)
-    if representability.drop_in(layer, parts):
-        return advice.recurrent_constructor("converters.nn", parts, layer.facts)
-    return ""
-
-
-def _refusal(layer: Layer, reasons: Sequence[str], target: Layout, constructor: str) -> NotRepresentable:
-    way_out = ". strict=False (--no-strict) gives its weights all the same"
-    if constructor.startswith("converters."):
-        way_out = f". {constructor} computes it, and convert(…, strict=False) (--no-strict) gives the weights it loads"
-    text = f"{printable(layer.path)}: {'; '.join(reasons)}{way_out}"
-    return NotRepresentable(text, layer=layer.path, layout=target.name)
-
-
-def _stored_states(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
-    """Initial states that the source stores: an argument of the module's call, for which a state_dict has no place."""
-    for layer in layers:
-        stored = [name for name in ("initial_h", "initial_c") if layer.facts.get(name) == "stored"]
-        if stored:
-            yield NotRepresentable(
-                f"{printable(layer.path)}: it starts from stored states ({', '.join(stored)}), for which a state_dict "
-                "has no place: strict=False (--no-strict) gives the weights; pass the states in the call",
-                layer=layer.path,
-            )
-
-
-def _dummies(parts: Sequence[Part], dtype: Dtype) -> dict[Piece, Any]:
+def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, Any]:
     """The pieces of a module with their shapes and dtypes and no memory, for planning."""
     found: dict[Piece, Any] = {}
     for part in parts:
@@ -190,24 +154,26 @@ def _dummies(parts: Sequence[Part], dtype: Dtype) -> dict[Piece, Any]:
     return found
 
 
-def _tensors(name: str, target: Layout, dummies: Mapping[Piece, Any]) -> Iterator[Tensor]:
-    for array in targets(target, dummies):
-        yield Tensor(_joined(name, array.name), array.shape, array.dtype.newbyteorder("="))
-    for constant in target.constants:
-        yield Tensor(_joined(name, constant), (), np.dtype(np.int64))
+def _tensors(name: str, layout: Layout, parts: Sequence[Part], target: Target, choices: Choices) -> Iterator[Tensor]:
+    for array in targets(layout, _dummies(parts, choices.dtype), parts[0].given):
+        yield Tensor(target.key(name, array.name), array.name, array.shape, array.dtype.newbyteorder("="))
+    for constant in layout.constants:
+        yield Tensor(target.key(name, constant), constant, (), np.dtype(np.int64))
 
 
-def _passed_through(layer: Layer, reason: ConversionError | None, name: str, dtype: Dtype) -> Module:
+def _passed_through(
+    layer: Layer, reason: ConversionError | None, name: str, target: Target, choices: Choices
+) -> Module:
     """Arrays under their own names: PyTorch's parameters, or with a problem those of a layer that is not known."""
     tensors = tuple(
-        Tensor(_joined(name, short), array.shape, dtype or array.dtype.newbyteorder("="))
+        Tensor(target.key(name, short), short, array.shape, choices.dtype or array.dtype.newbyteorder("="))
         for short, array in own_names(layer).items()
     )
     if reason is None:
         return Module(name, (layer,), (), None, tensors, notes=("PyTorch's own parameters, under their own names",))
     known = isinstance(reason, NotRepresentable | UnknownLayer | CoverageError | ShapeError)
     problem = (type(reason) if known else UnknownLayer)(
-        f"{printable(layer.path)} ({printable(layer.kind)}): {reason}", layer=layer.path, array=reason.array
+        f"{printable(layer.path)} ({printable(layer.class_name)}): {reason}", layer=layer.path, array=reason.array
     )
     notes = ("no layout describes it: its arrays pass through under their own names",)
     return Module(name, (layer,), (), None, tensors, notes=notes, problems=(problem,))

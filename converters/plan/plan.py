@@ -1,22 +1,24 @@
 """Decides everything before a byte of data is read: which modules, which parameters, what is refused and why.
 
-A plan pairs each source layer with a PyTorch module (`modules`), names every parameter, and accounts for every stored
-array. It gathers all problems and raises them once.
+A plan pairs each source layer with a module of the target (`pairing`), names every parameter, and accounts for every
+stored array (`coverage`). It gathers all problems and raises them once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from converters.model.checkpoint import Checkpoint, Layer
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
 from converters.model.names import Rename
-from converters.plan import pairing as modules
-from converters.plan.pairing import Module, Tensor
-from layouts.errors import ConversionError, CoverageError, NotRepresentable, UnknownLayer, printable
+from converters.plan import coverage, pairing
+from converters.plan.modules import Module, Tensor
+from converters.plan.pairing import Choices
+from converters.show import text
+from converters.targets import Target
+from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +26,9 @@ class Plan:
     """What a conversion will do. `print` it, or read its fields; `check()` raises what stands in the way."""
 
     checkpoint: Checkpoint
+    target: Target
     modules: tuple[Module, ...]
-    dtype: np.dtype[Any] | None = None
+    choices: Choices = field(default_factory=Choices)
     strict: bool = True
     warnings: tuple[str, ...] = ()
 
@@ -37,43 +40,107 @@ class Plan:
     def tensors(self) -> tuple[Tensor, ...]:
         return tuple(tensor for module in self.modules for tensor in module.tensors)
 
+    @property
+    def fatal(self) -> tuple[ConversionError, ...]:
+        """The problems that stand in the way; `strict=False` lets those of layers that are unknown or inexact pass."""
+        return tuple(p for p in self.problems if self.strict or not isinstance(p, NotRepresentable | UnknownLayer))
+
     def check(self) -> None:
-        """Raise the problems, all in one error of the first one's type, unless `strict=False` lets them pass."""
-        fatal = [p for p in self.problems if self.strict or not isinstance(p, NotRepresentable | UnknownLayer)]
-        if fatal:
-            first = fatal[0]
-            text = "\n".join(str(problem) for problem in fatal)
+        """Raise what stands in the way, all in one error of the first one's type."""
+        if self.fatal:
+            first = self.fatal[0]
+            lines = (*self._drop_ins(), *(str(problem) for problem in self.fatal if problem not in self._of_drop_ins()))
             raise type(first)(
-                text, layer=first.layer, array=first.array, layout=first.layout, path=self.checkpoint.path
+                "\n".join(lines), layer=first.layer, array=first.array, layout=first.layout, path=self.checkpoint.path
             )
 
-    def __str__(self) -> str:
-        from converters.show.tables import plan_tables, render
+    def _of_drop_ins(self) -> list[ConversionError]:
+        """The problems that are none with drop-ins, where there are several."""
+        found = [m.problems[0] for m in self.modules if m.drop_in and not self.choices.dropins]
+        return found if len(found) > 1 else []
 
-        return render(*plan_tables(self))
+    def _drop_ins(self) -> Iterator[str]:
+        """One sentence for all layers that need drop-ins, where there are several."""
+        needing = [module for module in self.modules if module.drop_in and not self.choices.dropins]
+        if len(needing) > 1:
+            recurrent = sum(any(layer.recurrent for layer in module.layers) for module in self.modules)
+            briefs: dict[str, list[str]] = {}
+            for module in needing:
+                briefs.setdefault(", ".join(reason.brief for reason in module.drop_in), []).append(module.path)
+            listed = "; ".join(f"{', '.join(map(printable, paths))}: {brief}" for brief, paths in briefs.items())
+            yield (
+                f"{len(needing)} of {recurrent} recurrent layers need {self.target.drop_ins} ({listed}): "
+                "dropins=True gives the weights that these load; the plan names their calls"
+            )
+
+    def tables(self) -> list[text.Table]:
+        """One row a module with its constructor and parameters; then problems, warnings and notes."""
+        lines = [text.Line("✗", " ".join(str(problem).split())) for problem in self.problems]
+        lines += [text.Line("!", warning) for warning in (*self.warnings, *self.checkpoint.care())]
+        lines += [text.Line("·", f"{printable(m.name or m.path)}: {note}") for m in self.modules for note in m.notes]
+        title = f"{printable(self.checkpoint.path)} → {self.target.title}"
+        columns = ("module", "from", "constructor", "parameters")
+        return [text.Table(title, columns, tuple(map(_row, self.modules)), tuple(lines))]
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data, for JSON."""
+        return {
+            "path": self.checkpoint.path,
+            "framework": self.checkpoint.framework,
+            "version": self.checkpoint.version or None,
+            "target": self.target.name,
+            "strict": self.strict,
+            "dropins": self.choices.dropins,
+            "modules": [module.data() for module in self.modules],
+            "warnings": list(self.warnings),
+            "problems": [problem.data() for problem in self.problems],
+            "bytes": sum(tensor.nbytes for tensor in self.tensors),
+        }
+
+    def __str__(self) -> str:
+        return text.render(*self.tables())
+
+    def __repr__(self) -> str:
+        refused = f", {len(self.fatal)} refused" if self.fatal else ""
+        route = f"{printable(self.checkpoint.path)} → {self.target.title}"
+        return f"<Plan {route}: {len(self.modules)} modules, {len(self.tensors)} tensors{refused}>"
+
+    def _repr_html_(self) -> str:
+        return text.html(*self.tables())
+
+
+def _row(module: Module) -> text.Row:
+    cells = (
+        printable(module.name) or "(no prefix)",
+        f"{printable(module.path)} ({printable(module.class_name)})",
+        module.constructor or "?",
+        "\n".join(f"{printable(t.key)} {tuple(t.shape)} {t.dtype}" for t in module.tensors),
+    )
+    return text.Row(cells, refused=bool(module.problems))
 
 
 def make_plan(
     checkpoint: Checkpoint,
+    target: Target,
     *,
     layer: str | None = None,
     stack: Mapping[str, Sequence[str]] | None = None,
     rename: Mapping[str, str] | None = None,
-    dtype: np.dtype[Any] | None = None,
+    choices: Choices | None = None,
     strict: bool = True,
 ) -> Plan:
     """Plan a conversion. Raises only for wrong arguments; what stands in the way is in `Plan.problems`."""
+    choices = choices or Choices()
     if layer is not None:
         if stack or rename:
             raise ConversionError("layer= gives one layer without a prefix: stack= and rename= do not go with it")
         chosen = [checkpoint.layer(layer)]
-        found = modules.pair(chosen[0], "", dtype)
+        found = pairing.pair(chosen[0], "", target, choices)
     else:
         chosen = list(checkpoint.layers)
-        found = list(_all_modules(checkpoint, _stacks(checkpoint, stack or {}), rename or {}, dtype))
-    plan = Plan(checkpoint, tuple(found), dtype, strict, (*_warnings(chosen), *_unused(checkpoint)))
-    _check_keys(plan)
-    return plan
+        found = list(_all_modules(checkpoint, _stacks(checkpoint, stack or {}), rename or {}, target, choices))
+    coverage.check_names(found, checkpoint.path)
+    return Plan(checkpoint, target, tuple(found), choices, strict, tuple(coverage.warnings(checkpoint, chosen)))
 
 
 def _stacks(checkpoint: Checkpoint, stack: Mapping[str, Sequence[str]]) -> dict[str, list[Layer]]:
@@ -93,7 +160,8 @@ def _all_modules(
     checkpoint: Checkpoint,
     stacks: Mapping[str, list[Layer]],
     rename: Mapping[str, str],
-    dtype: np.dtype[Any] | None,
+    target: Target,
+    choices: Choices,
 ) -> Iterator[Module]:
     """The modules of every layer in model order; a stack stands where its first layer stood."""
     renames = Rename(rename, [layer.path for layer in checkpoint.layers], stacks)
@@ -101,37 +169,6 @@ def _all_modules(
     for layer in checkpoint.layers:
         name = inside.get(id(layer))
         if name is None:
-            yield from modules.pair(layer, renames.apply(layer.path), dtype)
+            yield from pairing.pair(layer, renames.apply(layer.path), target, choices)
         elif stacks[name][0] is layer:
-            yield modules.stack(stacks[name], renames.apply(name), dtype)
-
-
-def _check_keys(plan: Plan) -> None:
-    """No two modules write one key."""
-    seen: dict[str, str] = {}
-    for module in plan.modules:
-        for tensor in module.tensors:
-            if tensor.key in seen:
-                raise CoverageError(
-                    f"{printable(module.path)} and {printable(seen[tensor.key])} would both write "
-                    f"{printable(tensor.key)}: rename one of them",
-                    path=plan.checkpoint.path,
-                )
-            seen[tensor.key] = module.path
-
-
-def _warnings(layers: Sequence[Layer]) -> Iterator[str]:
-    for layer in layers:
-        if layer.assumed:
-            values = ", ".join(f"{option}={value}" for option, value in layer.assumed.items())
-            place = f"{layer.path}." if layer.path else ""
-            example = printable(f"{place}{next(iter(layer.assumed))}")
-            yield (
-                f"{printable(layer.path) or 'the arrays'}: not told by the source, so assumed: {values}. "
-                f"State what is true with assume={{'{example}': …}} (--assume {example}=…)"
-            )
-
-
-def _unused(checkpoint: Checkpoint) -> Iterator[str]:
-    for name in checkpoint.unused:
-        yield f"{printable(name)} is stored, and nothing in the model reads it: it is left out"
+            yield pairing.stack(stacks[name], renames.apply(name), target, choices)

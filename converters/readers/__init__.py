@@ -1,4 +1,4 @@
-"""Readers: one module per container. `open_checkpoint` tells containers apart by content, never by extension."""
+"""Readers: one room a container or framework. `read` takes any source, and tells files apart by content."""
 
 from __future__ import annotations
 
@@ -24,6 +24,31 @@ _STRANGERS = {
     b"PK\x05\x06": "an empty zip archive",
     b"\x89HDF": "an HDF5 file with a damaged signature: was it transferred as text?",
 }
+
+
+def read(
+    source: Any,
+    *,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """What is in a source of any kind; see `converters.read`."""
+    if isinstance(source, Checkpoint):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return open_checkpoint(source, assume or {}, weights or {})
+    if isinstance(source, Mapping):
+        from converters.readers.memory import read_mapping
+
+        return read_mapping(source, framework, assume or {})
+    if type(source).__name__ == "ModelProto":
+        from converters.readers import onnx
+
+        return onnx.read_model(source, weights or {})
+    from converters.readers.keras.memory import read_model
+
+    return read_model(source, assume or {})
 
 
 def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
@@ -66,4 +91,4 @@ def _stranger(head: bytes, source: Source) -> str:
     what = next((text for start, text in _STRANGERS.items() if head.startswith(start)), None)
     if what:
         return f"this is {what}"
-    return f"this is no model file that we know ({len(source)} bytes, beginning {bytes(source.view[:8]).hex(' ')})"
+    return f"unrecognised format ({len(source)} bytes, beginning {bytes(source.view[:8]).hex(' ')})"

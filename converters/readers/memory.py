@@ -7,12 +7,14 @@ are arrays of the layer 'encoder'.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from converters.model.arrays import LazyArray, in_memory
-from converters.model.checkpoint import Checkpoint, Layer, Part
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer, Part
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
@@ -21,7 +23,6 @@ from layouts.repack import describe
 Arrays = dict[str, LazyArray]
 
 _MOST_LAYERS = 16
-_ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, str]) -> Checkpoint:
@@ -80,29 +81,25 @@ def _layer(path: str, arrays: Arrays, framework: str, assume: Mapping[str, str])
     if len(cells) != 1:
         listed = ", ".join(f"{printable(name)} {shape}" for name, shape in shapes.items())
         what = (
-            f"fit several layers ({', '.join(sorted({layout.spells for layout, _, _ in fits}))}): state reset_after"
+            f"fit several layers ({', '.join(sorted({layout.class_name for layout, _, _ in fits}))}): state reset_after"
             if fits
             else "fit no layer"
         )
         raise UnknownLayer(f"{printable(path) or 'the arrays'}: {listed} {what} of {framework}", layer=path)
     layout, directions, depth = fits[0]
-    options: dict[str, Any] = {**dict(layout.implies)}
-    assumed: dict[str, Any] = {}
-    if layout.cell.recurrent:
-        assumed = {
-            key: value for key, value in _ACTIVATIONS.items() if key in _told(layout) and key not in (*stated, *options)
-        }
-        options |= assumed | {key: value for key, value in stated.items() if key in _ACTIVATIONS}
-    options |= {option: float(stated[option]) for option in layout.added.values() if option in stated}
-    part = Part(layout, arrays, options, directions=directions if len(directions) > 1 else (), layers=depth)
-    return Layer(path, layout.spells, (part,), assumed=assumed)
+    told = _told(layout)
+    options: dict[str, Any] = {name: value for name, value in stated.items() if name in told}
+    assumed = {name: getattr(layout.options, name) for name in told if name not in stated}
+    constants = {name: float(stated[name]) for name in layout.asked if name in stated}
+    ways = directions if len(directions) > 1 else ()
+    part = Part(layout, arrays, replace(layout.options, **options), constants, directions=ways, layers=depth)
+    return Layer(path, layout.class_name, (part,), assumed=assumed)
 
 
 def _told(layout: Layout) -> tuple[str, ...]:
     """The activations a cell of this layout may have; those of PyTorch are fixed."""
-    if layout.framework == "pytorch":
-        return ()
-    return ("activation", "recurrent_activation") if layout.gates else ("activation",)
+    open_ = {*layout.cell.chooses} - {*layout.implies, *layout.computes}
+    return tuple(name for name in ("activation", "recurrent_activation") if name in open_)
 
 
 def _fitting(
@@ -110,9 +107,7 @@ def _fitting(
 ) -> Iterator[tuple[Layout, tuple[str, ...], int]]:
     """Every layout whose arrays these are, with the directions and the number of layers that fit."""
     for layout in _layouts(framework):
-        conditions = {
-            key: value for key, value in {**layout.implies, **layout.when}.items() if isinstance(value, bool | int)
-        }
+        conditions = {key: value for key, value in layout.when.items() if isinstance(value, bool | int)}
         if any(stated.get(option, str(value)).lower() != str(value).lower() for option, value in conditions.items()):
             continue
         for directions in (DIRECTIONS[:1], DIRECTIONS):

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
+from converters.show import text
 from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
 from layouts.frameworks import pytorch
@@ -102,10 +103,21 @@ class Gates(Mapping[str, LayerGates]):
     def __repr__(self) -> str:
         return f"gates of {self.title}: {', '.join(map(repr, self))}"
 
-    def __str__(self) -> str:
-        from converters.show.tables import gates_table, render
+    def table(self) -> text.Table:
+        """One row a view: where it stands, its slot and gate, its shape."""
+        rows = []
+        for piece, view in sorted(self.views.items(), key=lambda item: self.name(item[0])):
+            word = self.cell.spoken.get(piece.gate, "")
+            gate = f"{piece.gate} {word}" if piece.gate else "–"
+            rows.append(text.Row((self.name(piece) or "–", piece.slot, gate, "×".join(map(str, view.shape)))))
+        lines = tuple(text.Line("!", note) for note in self.notes)
+        return text.Table(f"{self.title}: gates", ("layer", "slot", "gate", "shape"), tuple(rows), lines)
 
-        return render(gates_table(self))
+    def __str__(self) -> str:
+        return text.render(self.table())
+
+    def _repr_html_(self) -> str:
+        return text.html(self.table())
 
 
 def gates(
@@ -125,8 +137,8 @@ def gates(
 
     A view is (unit, input), (unit, state) or (unit,). It holds until the module gets other parameters (`.to(dtype)`).
 
-    Raises `UnknownLayer` for what has no gates, `NotRepresentable` where no view exists: a parametrised, pruned or
-    quantised module, or an array whose blocks are reshaped buffers.
+    Raises `UnknownLayer` for what has no gates, `NotRepresentable` where no view exists: a parametrized, pruned or
+    quantized module, or an array whose blocks are reshaped buffers.
     """
     if isinstance(source, Layer):
         return _of_layer(source)
@@ -137,21 +149,21 @@ def gates(
 
 def place(piece: Piece) -> str:
     """'l0', 'l0_reverse', …: the layer and direction of a piece, spelled as PyTorch's parameters are."""
-    return f"l{piece.layer}{pytorch.LSTM.spell['direction'][piece.direction]}"
+    return f"l{piece.layer}{pytorch.LSTM.spelling['direction'][piece.direction]}"
 
 
 def _of_module(module: nn.Module) -> Gates:
     from torch import nn
 
-    from converters.torch.module_layout import describe_module
+    from converters.torch.module_layout import part_of, views
 
     if not isinstance(module, nn.Module):
         raise ConversionError(
             f"a {printable(type(module).__name__)} has no gates: expected a module, a layer of read(…), or a mapping "
             "of arrays with framework="
         )
-    found = describe_module(module)
-    return Gates(type(module).__name__, _recurrent(found.layout), found.views(), found.stacked)
+    part = part_of(module)
+    return Gates(type(module).__name__, _recurrent(part.layout), views(module, part), part.layout.holds("layer"))
 
 
 def _of_layer(layer: Layer) -> Gates:
@@ -159,7 +171,7 @@ def _of_layer(layer: Layer) -> Gates:
         raise layer.unknown
     cell = _recurrent(layer.parts[0].layout)
     views = {piece: _read_only(view) for part in layer.parts for piece, view in part.unpack().items()}
-    return Gates(f"{printable(layer.path)} ({printable(layer.kind)})", cell, views)
+    return Gates(f"{printable(layer.path)} ({printable(layer.class_name)})", cell, views)
 
 
 def _read_only(view: View) -> View:
@@ -201,8 +213,8 @@ def _check_arrays(arrays: Mapping[str, Any]) -> None:
 
 
 def _notes(layout: Layout) -> Iterator[str]:
-    for gate, option in layout.added.items():
-        yield f"{layout.name} adds {option} to gate {gate} when it runs: the number here is the stored one"
+    for gate, what in layout.added.items():
+        yield f"{layout.name} adds {what} to gate {gate} when it runs: the number here is the stored one"
     if layout.negated:
         yield f"{layout.name} stores {', '.join(layout.negated)} in the opposite sense: σ(-a) = 1 - σ(a)"
 

@@ -1,4 +1,4 @@
-"""`initialize`: start values by slot, by gate and by layer, or those that Keras starts from."""
+"""`initialize`: initial values by slot, by gate and by layer, or those that Keras starts from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from converters.model.layers import Part
 from converters.torch.gate_views import place
-from converters.torch.keras_initializers import start_as_keras
-from converters.torch.module_layout import Described, describe_module, modules_of, refuse_opaque
+from converters.torch.keras_initializers import initialize_as_keras
+from converters.torch.module_layout import modules_of, part_of, refuse_opaque, views
 from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError, printable
 from layouts.layout import Layout
@@ -29,7 +30,7 @@ _PREPARED = ("linear", "embedding", "conv", "depthwise")
 
 
 @dataclass(frozen=True)
-class Initialised:
+class Initialized:
     """What was set, one line a module and slot, and what was left alone."""
 
     done: tuple[str, ...]
@@ -41,8 +42,8 @@ class Initialised:
 
 def initialize(
     module: nn.Module, *, scheme: str | None = None, forget_bias: float | None = None, **slots: Rule
-) -> Initialised:
-    """Set start values in every layer of a module that has a layout, in place, on any device and in any dtype.
+) -> Initialized:
+    """Set initial values in every layer of a module that has a layout, in place, on any device and in any dtype.
 
     slots: ``recurrent_weight=nn.init.orthogonal_`` calls the function once for every gate of every layer and direction,
         with that gate's view; slots of recurrent layers are input_weight, recurrent_weight, input_bias, recurrent_bias,
@@ -58,7 +59,7 @@ def initialize(
     Random numbers come from torch's own generator: `torch.manual_seed` repeats them.
 
     Raises `ConversionError` for a scheme, slot, gate or layer that nothing here has, `NotRepresentable` for a
-    parametrised, pruned or quantised layer that would have to be set.
+    parametrized, pruned or quantized layer that would have to be set.
     """
     if scheme is not None and scheme not in SCHEMES:
         raise ConversionError(f"scheme {printable(scheme)!r} is not known; there are: {', '.join(SCHEMES)}")
@@ -74,7 +75,7 @@ def initialize(
             done += [f"{name}: {line}" for line in lines]
             left += [] if lines else [f"{name} ({type(child).__name__}): left alone"]
     wish.check_used()
-    return Initialised(tuple(done), tuple(left))
+    return Initialized(tuple(done), tuple(left))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +118,14 @@ class _Wish:
         refuse_opaque(module, path)
         if layout is None:
             return
-        described = describe_module(module, layout)
-        views = described.views()
+        part = part_of(module, layout)
+        found = views(module, part)
         if self.scheme:
-            yield _SCHEMES[self.scheme](described, views)
+            yield _SCHEMES[self.scheme](module, part, found)
         for slot, rule in own.items():
-            yield from _apply_rule(slot, rule, views, self.used)
+            yield from _apply_rule(slot, rule, found, self.used)
         if forget and self.forget_bias is not None:
-            yield from self._set_forget_bias(views, forget, self.forget_bias)
+            yield from self._set_forget_bias(found, forget, self.forget_bias)
 
     def _set_forget_bias(self, views: Mapping[Piece, torch.Tensor], gate: str, value: float) -> Iterator[str]:
         """The value in one bias and zero in the other, which is added to it."""
@@ -188,14 +189,13 @@ def _keys(rule: Rule) -> Iterator[str]:
             yield from _keys(inner)
 
 
-def _by_torch(found: Described, _: Mapping[Piece, torch.Tensor]) -> str:
-    """Each module's own start values; attention spells the method with an underscore."""
-    module: Any = found.module
+def _by_torch(module: Any, *_: object) -> str:
+    """Each module's own initial values; attention spells the method with an underscore."""
     (module.reset_parameters if hasattr(module, "reset_parameters") else module._reset_parameters)()
     return "as torch.nn starts it"
 
 
-_SCHEMES: Mapping[str, Callable[[Described, Mapping[Piece, torch.Tensor]], str]] = {
-    "keras": start_as_keras,
+_SCHEMES: Mapping[str, Callable[[nn.Module, Part, Mapping[Piece, torch.Tensor]], str]] = {
+    "keras": initialize_as_keras,
     "torch": _by_torch,
 }

@@ -1,4 +1,4 @@
-"""The start values of Keras's own layers, in arrays of Keras's own shapes, moved into a module by the layouts.
+"""The initial values of Keras's own layers, in arrays of Keras's own shapes, moved into a module by the layouts.
 
 Fans and orthogonality are Keras's by construction: glorot_uniform sees the whole kernel of all gates, and so does the
 orthogonal matrix of the recurrent kernel. Source: the default initializers of each layer, distributions compared with
@@ -15,25 +15,30 @@ import numpy as np
 import torch
 from torch import nn
 
-from converters.torch.export import alone, layout_for
-from converters.torch.module_layout import Described
+from converters.model.layers import Part
+from layouts import catalogue
 from layouts.cells import Piece
-from layouts.layout import Layout
+from layouts.layout import DIRECTIONS, Layout
 from layouts.repack import targets, unpack
 
 
-def start_as_keras(found: Described, views: Mapping[Piece, torch.Tensor]) -> str:
+def initialize_as_keras(module: nn.Module, part: Part, views: Mapping[Piece, torch.Tensor]) -> str:
     """Arrays of Keras's own shapes, filled as Keras fills them, and moved by the layouts."""
-    target = layout_for("keras", (found.layout.cell,), {piece.slot for piece in views})
+    layout = catalogue.target(("keras",), [part.cell], {piece.slot for piece in views})
     for where in dict.fromkeys((piece.layer, piece.direction) for piece in views):
-        own = {alone(piece): view for piece, view in views.items() if (piece.layer, piece.direction) == where}
-        started = _started(target, own, found.sizes)
+        own = {_alone(piece): view for piece, view in views.items() if (piece.layer, piece.direction) == where}
+        started = _started(layout, own, part.given)
         for piece, view in own.items():
             view.copy_(started[piece] if piece in started else torch.zeros(()))
-    for name, value in found.layout.constants.items():
-        if name in dict(found.module.named_buffers()):
-            found.module.get_buffer(name).fill_(value)
-    return "as Keras starts it"
+    for name, value in part.layout.constants.items():
+        if name in dict(module.named_buffers()):
+            module.get_buffer(name).fill_(value)
+    return "as Keras initializes it"
+
+
+def _alone(piece: Piece) -> Piece:
+    """The address of a piece as that of a layer by itself."""
+    return piece._replace(layer=0, direction=DIRECTIONS[0])
 
 
 def _started(
@@ -46,7 +51,7 @@ def _started(
     for target in targets(layout, dummies, sizes):
         tensor = torch.zeros(target.shape)
         short = target.name.rpartition("/")[2]
-        _KERAS_STARTS.get(target.name, _KERAS_STARTS[short])(tensor)
+        _INITIALIZERS.get(target.name, _INITIALIZERS[short])(tensor)
         arrays[target.name] = tensor.numpy()
     pieces = unpack(layout, arrays, sizes=sizes)
     for piece, start in pieces.items():
@@ -75,7 +80,7 @@ def _embeddings(tensor: torch.Tensor) -> None:
     tensor.uniform_(-0.05, 0.05)
 
 
-_KERAS_STARTS: Mapping[str, Callable[[torch.Tensor], Any]] = {
+_INITIALIZERS: Mapping[str, Callable[[torch.Tensor], Any]] = {
     "kernel": glorot_uniform,
     "query/kernel": _to_heads,
     "key/kernel": _to_heads,

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from converters import api
-from converters.plan import refusal as representability
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer, Part
 from converters.plan.execution import execute
 from converters.plan.plan import Plan
-from converters.show.report import announce
+from converters.plan.report import announce
+from converters.readers import read
+from converters.targets import PYTORCH
+from converters.targets.pytorch.padding import per_axis
 from converters.torch import nn as drop_in
-from converters.torch.matching import Match, explain_shape, find_targets, match
+from converters.torch.matching import Match, explain_shape, find_places, match
 from converters.writers.pytorch import StateDict
 from layouts.errors import CoverageError, NotRepresentable, ShapeError, printable
+from layouts.options import Convolution, Recurrence
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def load_into(
     module: nn.Module,
     source: Any,
     *,
+    layer: str | None = None,
     rename: Mapping[str, str] | None = None,
     strict: bool = True,
     adjust: bool = False,
@@ -52,6 +57,7 @@ def load_into(
     and order; consecutive source layers fill ``num_layers``. Copies happen in place, to the parameter's dtype and
     device; an error leaves the module untouched.
 
+    layer: one layer of the source alone: ``load_into(nn.LSTM(3, 5), path, layer="lstm")``.
     rename: source layer -> module name, where names differ and structure does not settle it.
     strict: every module is filled and every layer used; False loads what matches and says what it left alone, and loads
         weights of layers that the module computes otherwise.
@@ -62,7 +68,9 @@ def load_into(
     """
     if isinstance(source, Mapping) and framework is None:
         return _load_named(module, source, rename or {}, strict)
-    checkpoint = api.read(source, framework=framework, assume=assume)
+    checkpoint = read(source, framework=framework, assume=assume)
+    if layer is not None:
+        checkpoint = replace(checkpoint, layers=(checkpoint.layer(layer),))
     matches, left = match(module, checkpoint, rename)
     if left and strict:
         raise CoverageError("; ".join(left), path=checkpoint.path)
@@ -80,12 +88,12 @@ def load_into(
 
 def _said(found: Match) -> str:
     zeros = f"; {', '.join(found.zeros)} zero, for it has no bias" if found.zeros else ""
-    return f"{printable(found.source.path) or 'the arrays'} → {found.target.said}, {found.how}{zeros}"
+    return f"{printable(found.source.path) or 'the arrays'} → {found.place.said}, {found.how}{zeros}"
 
 
 def _load_named(module: nn.Module, arrays: Mapping[str, Any], rename: Mapping[str, str], strict: bool) -> LoadReport:
     """Arrays under the names of the module's own state_dict."""
-    list(find_targets(module))
+    list(find_places(module))
     state = module.state_dict()
     named = {_renamed(key, rename): torch.as_tensor(np.asarray(value)) for key, value in _flat(arrays)}
     unknown = [key for key in named if key not in state]
@@ -126,19 +134,18 @@ def _renamed(key: str, rename: Mapping[str, str]) -> str:
     return key
 
 
-def _tensors(matches: list[Match], checkpoint: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def _tensors(matches: list[Match], checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of the matched modules under the target's own key."""
     for found in matches:
         sink = StateDict()
-        plan = Plan(checkpoint, (found.source,), strict=False)
+        plan = Plan(checkpoint, PYTORCH, (found.source,), strict=False)
         for _ in execute(plan, sink):
             pass
-        prefix = f"{found.source.name}." if found.source.name else ""
-        place = f"{found.target.name}." if found.target.name else ""
-        for key, tensor in sink.tensors().items():
-            yield place + key.removeprefix(prefix), tensor
-        for key in found.zeros:
-            yield place + key, torch.zeros(found.target.shapes[key])
+        filled = sink.tensors()
+        for tensor in found.source.tensors:
+            yield PYTORCH.key(found.place.name, tensor.name), filled[tensor.key]
+        for name in found.zeros:
+            yield PYTORCH.key(found.place.name, name), torch.zeros(found.place.shapes[name])
 
 
 def _write(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -156,16 +163,13 @@ def _write(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
         raise
 
 
+_DROP_INS = (drop_in.LSTM, drop_in.GRU, drop_in.RNN)
+
+
 def _computed_otherwise(found: Match) -> Iterator[str]:
-    """Reasons for which the target gives other outputs whatever its settings."""
-    part, target = found.source.parts[0], found.target.module
-    if not found.source.problems:
-        return
-    if isinstance(target, drop_in.LSTM | drop_in.GRU | drop_in.RNN) and representability.drop_in(
-        found.source.layers[0], found.source.parts
-    ):
-        return
-    if part.cell.recurrent:
+    """Reasons for which the module gives other outputs whatever its settings."""
+    computed = found.source.drop_in and isinstance(found.place.module, _DROP_INS)
+    if not computed and found.source.parts[0].cell.recurrent:
         yield from (" ".join(str(problem).split()) for problem in found.source.problems)
 
 
@@ -188,50 +192,52 @@ class Change:
 
 def _differences(found: Match) -> Iterator[Change]:
     """Settings that change the outputs and that the source states: eps, activations, batch_first, and the like."""
-    module, layer, options = found.target.module, found.source.layers[0], found.source.parts[0].options
-    wanted: dict[str, Any] = {}
-    if "epsilon" in layer.facts:
-        wanted["eps"] = layer.facts["epsilon"]
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and "momentum" in layer.facts:
-        wanted["momentum"] = round(1.0 - layer.facts["momentum"], 12)
-    if isinstance(module, nn.Embedding):
-        wanted["padding_idx"] = None
-    if isinstance(module, nn.RNNBase):
-        wanted |= _activations(module, options)
-        if "gives" not in layer.facts:  # in a graph the transpositions around a node are the caller's
-            wanted["batch_first"] = not layer.facts.get("time_major")
-    if isinstance(module, drop_in.GRU):
-        wanted["reset_after"] = found.source.parts[0].cell.name != "gru_reset_before"
-    if isinstance(module, nn.GroupNorm) and layer.facts.get("groups", 0) > 0:
-        wanted["num_groups"] = layer.facts["groups"]
-    if isinstance(module, nn.modules.conv._ConvNd):
-        wanted |= _convolution(module, layer.facts)
-    for name, value in wanted.items():
+    module = found.place.module
+    for name, value in _wanted(module, found.source.layers[0], found.source.parts[0]).items():
         present = getattr(module, name)
         if present != value:
-            text = f"{found.target.said}: {name} is {present!r}, and the source has {value!r}"
+            text = f"{found.place.said}: {name} is {present!r}, and the source has {value!r}"
             yield Change(module, name, value, text)
 
 
-def _activations(module: nn.RNNBase, options: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(module, drop_in.LSTM | drop_in.GRU | drop_in.RNN):
+def _wanted(module: nn.Module, layer: Layer, part: Part) -> dict[str, Any]:
+    """The settings of a module that computes what a layer does, as far as the source tells them."""
+    wanted: dict[str, Any] = {}
+    norm = part.normalization
+    if norm.epsilon is not None:
+        wanted["eps"] = norm.epsilon
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and norm.momentum is not None:
+        wanted["momentum"] = round(1.0 - norm.momentum, 12)
+    if isinstance(module, nn.GroupNorm) and norm.groups > 0:
+        wanted["num_groups"] = norm.groups
+    if isinstance(module, nn.Embedding):
+        wanted["padding_idx"] = None
+    if isinstance(module, nn.RNNBase):
+        wanted |= _activations(module, part.recurrence)
+        if not layer.wiring.is_node:  # in a graph the transpositions around a node are the caller's
+            wanted["batch_first"] = layer.call.time_axis == 1
+    if isinstance(module, drop_in.GRU):
+        wanted["reset_after"] = part.cell.name != "gru_reset_before"
+    if isinstance(module, nn.modules.conv._ConvNd):
+        wanted |= _convolution(module, part.convolution)
+    return wanted
+
+
+def _activations(module: nn.RNNBase, options: Recurrence) -> dict[str, Any]:
+    if isinstance(module, _DROP_INS):
         names = ("activation",) if isinstance(module, drop_in.RNN) else ("activation", "recurrent_activation")
-        wanted = {name: options[name] for name in names if name in options} | {"clip": options.get("clip") or 0.0}
+        wanted: dict[str, Any] = {name: getattr(options, name) for name in names} | {"clip": options.clip or 0.0}
         if isinstance(module, drop_in.LSTM):
-            wanted["output_activation"] = options.get("output_activation", options.get("activation", "tanh"))
-            wanted["input_forget"] = bool(options.get("input_forget"))
+            wanted["output_activation"] = options.output_activation or options.activation
+            wanted["input_forget"] = options.input_forget
         return wanted
     if isinstance(module, nn.RNN):
-        return {"nonlinearity": options.get("activation", "tanh")}
+        return {"nonlinearity": options.activation}
     return {}
 
 
-def _convolution(module: nn.modules.conv._ConvNd, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Stride and dilation, one number an axis; padding is the forward code's."""
-    wanted: dict[str, Any] = {}
-    for name, key in (("stride", "strides"), ("dilation", "dilation_rate")):
-        value = facts.get(key)
-        if value is not None:
-            numbers = value if isinstance(value, list | tuple) else [value] * len(module.kernel_size)
-            wanted[name] = tuple(numbers)
-    return wanted
+def _convolution(module: nn.modules.conv._ConvNd, options: Convolution) -> dict[str, Any]:
+    """Stride and dilation, one number an axis, where they are told; padding is the forward code's."""
+    count = len(module.kernel_size)
+    told = {"stride": options.strides, "dilation": options.dilation}
+    return {name: per_axis(values, count) for name, values in told.items() if values}

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from converters.model.checkpoint import Checkpoint, Layer
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
 from converters.model.names import Rename
-from converters.plan import pairing as modules
-from converters.plan import refusal as representability
-from converters.plan.pairing import Module
+from converters.model.stacking import placed, unstackable
+from converters.plan import pairing
+from converters.plan.modules import Module
+from converters.targets import PYTORCH
 from converters.torch import nn as drop_in
 from converters.torch.module_layout import modules_of, refuse_opaque
 from layouts import cells
@@ -27,7 +29,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class Place:
     """One place to be filled: a module by its name within the whole, with the shapes of all it holds."""
 
     name: str
@@ -43,10 +45,10 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A planned module and the target it fills; `how` says what settled it; `zeros` are biases the source lacks."""
+    """A planned module and the place it fills; `how` says what settled it; `zeros` are biases the source lacks."""
 
     source: Module
-    target: Target
+    place: Place
     how: str
     zeros: tuple[str, ...] = ()
 
@@ -58,103 +60,102 @@ def match(module: nn.Module, checkpoint: Checkpoint, rename: Mapping[str, str] |
     several matches are possible.
     """
     renames = Rename(rename or {}, [layer.path for layer in checkpoint.layers], {})
-    targets = list(find_targets(module))
+    places = list(find_places(module))
     layers = [layer for layer in checkpoint.layers if layer.unknown is None]
     found: list[Match] = []
-    for target in targets:
-        named = [layer for layer in layers if renames.apply(layer.path) == target.name]
-        if named and _depth(target) == 1:
-            found.append(_by_name(named[0], target))
-    found += _by_structure(targets, layers, found)
-    return found, list(_unmatched(checkpoint.layers, targets, found))
+    for place in places:
+        named = [layer for layer in layers if renames.apply(layer.path) == place.name]
+        if named and _depth(place) == 1:
+            found.append(_by_name(named[0], place))
+    found += _by_structure(places, layers, found)
+    return found, list(_unmatched(checkpoint.layers, places, found))
 
 
-def find_targets(module: nn.Module) -> Iterator[Target]:
+def find_places(module: nn.Module) -> Iterator[Place]:
     """Every module with tensors of its own, in order of declaration; a pair of separable convolutions is one.
 
-    Raises `NotRepresentable` for parametrised and quantised modules, whose weights cannot be written.
+    Raises `NotRepresentable` for parametrized and quantized modules, whose weights cannot be written.
     """
     pairs = [name for name, child in module.named_modules() if {"depthwise", "pointwise"} <= set(child._modules)]
     for name in pairs:
-        yield _target(name, module.get_submodule(name), None)
+        yield _place(name, module.get_submodule(name), None)
     for name, child, layout in modules_of(module):
         if name.rpartition(".")[0] not in pairs or "." not in name:
-            yield _target(name, child, layout)
+            yield _place(name, child, layout)
 
 
-def _target(name: str, module: nn.Module, layout: Layout | None) -> Target:
+def _place(name: str, module: nn.Module, layout: Layout | None) -> Place:
     for path, child in module.named_modules():
         refuse_opaque(child, f"{name}.{path}".strip("."))
-    return Target(name, module, layout, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+    return Place(name, module, layout, {key: tuple(value.shape) for key, value in module.state_dict().items()})
 
 
-def _depth(target: Target) -> int:
-    return int(getattr(target.module, "num_layers", 1)) if isinstance(target.module, nn.RNNBase) else 1
+def _depth(place: Place) -> int:
+    return int(getattr(place.module, "num_layers", 1)) if isinstance(place.module, nn.RNNBase) else 1
 
 
-def _fits(source: Module, target: Target) -> bool:
-    return not _misfit(source, target)
+def _fits(source: Module, place: Place) -> bool:
+    return not _misfit(source, place)
 
 
-def _misfit(source: Module, target: Target) -> str:
-    """Why a planned module does not go into a target; '' when it does."""
-    if not _same_type(source, target):
-        return f"a {source.layers[0].kind} is no {type(target.module).__name__}"
-    prefix = f"{source.name}." if source.name else ""
-    shapes = {tensor.key.removeprefix(prefix): tensor.shape for tensor in source.tensors}
+def _misfit(source: Module, place: Place) -> str:
+    """Why a planned module does not go into a place; '' when it does."""
+    if not _same_type(source, place):
+        return f"{source.layers[0].class_name} is not what {type(place.module).__name__} computes"
+    shapes = {tensor.name: tensor.shape for tensor in source.tensors}
     for key, shape in shapes.items():
-        if key not in target.shapes:
-            return f"it has {key}, which {target.said} does not have"
-        if target.shapes[key] != shape:
-            return f"its {key} would be {shape}, and that of {target.said} is {target.shapes[key]}"
-    missing = [key for key in target.shapes if key not in shapes and key not in _zeros(source, target)]
-    return f"it has no {missing[0]}, which {target.said} needs" if missing else ""
+        if key not in place.shapes:
+            return f"it has {key}, which {place.said} does not have"
+        if place.shapes[key] != shape:
+            return f"its {key} would be {shape}, and that of {place.said} is {place.shapes[key]}"
+    missing = [key for key in place.shapes if key not in shapes and key not in _zeros(source, place)]
+    return f"it has no {missing[0]}, which {place.said} needs" if missing else ""
 
 
-def _same_type(source: Module, target: Target) -> bool:
-    """Whether the target's class is the one for this cell; a drop-in GRU is set to either of its two."""
+def _same_type(source: Module, place: Place) -> bool:
+    """Whether the place's class is the one for this cell; a drop-in GRU is set to either of its two."""
     if not source.parts:
         return False
-    cell, layout = source.parts[0].cell, target.layout
+    cell, layout = source.parts[0].cell, place.layout
     if layout is None:
         return cell.name.startswith("separable")
-    stacks = ("{layer}" in "".join(layout.arrays)) == cell.recurrent
-    gru = isinstance(target.module, drop_in.GRU) and cell in (cells.GRU, cells.GRU_RESET_BEFORE)
+    stacks = layout.holds("layer") == cell.recurrent
+    gru = isinstance(place.module, drop_in.GRU) and cell in (cells.GRU, cells.GRU_RESET_BEFORE)
     return stacks and (cell is layout.cell or gru)
 
 
-def _zeros(source: Module, target: Target) -> tuple[str, ...]:
-    """Biases that the target has and the source, built without any, does not: zeros are exact."""
+def _zeros(source: Module, place: Place) -> tuple[str, ...]:
+    """Biases that the place has and the source, built without any, does not: zeros are exact."""
     stored = {piece.slot for part in source.parts for piece in part.pieces()}
     if any("bias" in slot for slot in stored):
         return ()
-    return tuple(key for key in target.shapes if key.rpartition(".")[2].startswith("bias"))
+    return tuple(key for key in place.shapes if key.rpartition(".")[2].startswith("bias"))
 
 
 def _planned(layer: Layer) -> list[Module]:
-    return modules.pair(layer, layer.path, None)
+    return pairing.pair(layer, layer.path, PYTORCH)
 
 
-def _by_name(layer: Layer, target: Target) -> Match:
+def _by_name(layer: Layer, place: Place) -> Match:
     planned = _planned(layer)
-    why_not = _misfit(planned[0], target) if len(planned) == 1 else "it needs one module for each of its cells"
+    why_not = _misfit(planned[0], place) if len(planned) == 1 else "it needs one module for each of its cells"
     if why_not:
         raise ShapeError(
-            f"{printable(layer.path)} does not fit {target.said} of the same name: {why_not}", layer=layer.path
+            f"{printable(layer.path)} does not fit {place.said} of the same name: {why_not}", layer=layer.path
         )
-    return Match(planned[0], target, "by name", _zeros(planned[0], target))
+    return Match(planned[0], place, "by name", _zeros(planned[0], place))
 
 
-def _by_structure(targets: Sequence[Target], layers: Sequence[Layer], named: Sequence[Match]) -> Iterator[Match]:
+def _by_structure(places: Sequence[Place], layers: Sequence[Layer], named: Sequence[Match]) -> Iterator[Match]:
     """Pair what is left: stacks first, for they take several layers, then one to one."""
     taken = {id(layer) for found in named for layer in found.source.layers}
-    filled = {id(found.target) for found in named}
-    for target in sorted((t for t in targets if id(t) not in filled), key=_depth, reverse=True):
-        if id(target) in filled:
+    filled = {id(found.place) for found in named}
+    for place in sorted((t for t in places if id(t) not in filled), key=_depth, reverse=True):
+        if id(place) in filled:
             continue
         free = [layer for layer in layers if id(layer) not in taken]
-        sources = [source for source in _runs(free, _depth(target)) if _fits(source, target)]
-        rivals = [t for t in targets if id(t) not in filled and any(_fits(source, t) for source in sources)]
+        sources = [source for source in _runs(free, _depth(place)) if _fits(source, place)]
+        rivals = [t for t in places if id(t) not in filled and any(_fits(source, t) for source in sources)]
         if not sources:
             continue
         if len(sources) != len(rivals):
@@ -173,46 +174,48 @@ def _runs(layers: Sequence[Layer], depth: int) -> Iterator[Module]:
     for start, layer in enumerate(layers):
         if depth == 1 or not layer.recurrent:
             planned = _planned(layer)
-            if len(planned) == 1 and planned[0].target is not None:
+            if len(planned) == 1 and planned[0].layout is not None:
                 yield planned[0]
             continue
         members: list[Layer] = []
         for follower in (item for item in layers[start:] if item.recurrent):
             members.append(follower)
-            levels = max((part.depth + part.layers for part in representability.placed(members)), default=0)
+            levels = max((part.layer + part.layers for part in placed(members)), default=0)
             if levels >= depth:
                 break
-        if levels == depth and not representability.unstackable(members):
-            yield modules.stack(members, layer.path, None)
+        if levels == depth and not unstackable(members):
+            yield pairing.stack(members, layer.path, PYTORCH)
 
 
-def _ambiguous(targets: Sequence[Target], sources: Sequence[Module]) -> CoverageError:
-    first, example = targets[0], sources[0].layers[0].path
+def _ambiguous(places: Sequence[Place], sources: Sequence[Module]) -> CoverageError:
+    first, example = places[0], sources[0].layers[0].path
     return CoverageError(
-        f"several layers and modules fit one another: {', '.join(printable(s.path) for s in sources)} into "
-        f"{', '.join(t.said for t in targets)}. Settle it by name, e.g. rename={{{example!r}: {first.name!r}}}"
+        f"ambiguous match: {', '.join(printable(s.path) for s in sources)} into "
+        f"{', '.join(t.said for t in places)}. Settle it by name, e.g. rename={{{example!r}: {first.name!r}}}"
     )
 
 
-def _unmatched(layers: Sequence[Layer], targets: Sequence[Target], found: Sequence[Match]) -> Iterator[str]:
+def _unmatched(layers: Sequence[Layer], places: Sequence[Place], found: Sequence[Match]) -> Iterator[str]:
     """A sentence for every layer that goes nowhere and every module that nothing fills."""
     taken = {id(layer) for each in found for layer in each.source.layers}
-    filled = {id(each.target) for each in found}
-    left = [target for target in targets if id(target) not in filled]
+    filled = {id(each.place) for each in found}
+    left = [place for place in places if id(place) not in filled]
     for layer in layers:
         if id(layer) not in taken:
-            yield f"{printable(layer.path)} ({printable(layer.kind)}) goes into no module{_nearest(layer, left)}"
-    for target in left:
-        yield f"nothing fills {target.said} {_listed(target.shapes)}"
+            yield f"{printable(layer.path)} ({printable(layer.class_name)}) goes into no module{_nearest(layer, left)}"
+    for place in left:
+        yield f"nothing fills {place.said} {_listed(place.shapes)}"
 
 
-def _nearest(layer: Layer, targets: Sequence[Target]) -> str:
-    """Why the layer does not go into the one module that is left of its type, where there is one."""
+def _nearest(layer: Layer, places: Sequence[Place]) -> str:
+    """Why the layer does not go into the one module that it could be meant for, where there is one."""
     if layer.unknown is not None:
         return f": {' '.join(str(layer.unknown).split())}"
     planned = _planned(layer)
-    same = [target for target in targets if _same_type(planned[0], target)]
-    return f": {_misfit(planned[0], same[0])}" if len(same) == 1 and len(planned) == 1 else ""
+    if len(planned) != 1:
+        return ": it needs one module for each of its cells"
+    same = [place for place in places if _same_type(planned[0], place)] or places
+    return f": {_misfit(planned[0], same[0])}" if len(same) == 1 else ""
 
 
 def _listed(shapes: Shapes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,16 +13,18 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
+from converters.model.arrays import LazyArray, bfloat16, in_memory
+from converters.model.layers import Part
 from layouts import catalogue
 from layouts.cells import Piece
 from layouts.errors import CoverageError, NotRepresentable, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
-from layouts.repack import describe, unpack
+from layouts.options import Options, Recurrence
 
 _HOMES = ("torch.nn.modules", "converters.torch.nn")
 """Where the classes that have layouts are defined; a class of one's own is described by the one it derives from."""
 
-_QUANTISED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.sparse")
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.sparse")
 
 _HOOKED = (
     ("_g", "_v", "torch.nn.utils.remove_weight_norm"),
@@ -32,74 +34,104 @@ _HOOKED = (
 """Tensors that a hook keeps in the place of a weight: two tails of their names, and what puts the weight back."""
 
 
-@dataclass(frozen=True, eq=False)
-class Described:
-    """A module as a layout sees it; `extra` names parameters of its own that no layout knows."""
-
-    module: nn.Module
-    layout: Layout
-    directions: tuple[str, ...]
-    layers: int
-    sizes: Mapping[str, int]
-    tensors: Mapping[str, torch.Tensor]
-    extra: tuple[str, ...]
-
-    @property
-    def stacked(self) -> bool:
-        """Whether the module's parameters name a layer, as those of nn.LSTM do and those of nn.LSTMCell do not."""
-        return "{layer}" in "".join(self.layout.arrays)
-
-    @property
-    def slots(self) -> frozenset[str]:
-        """The slots that the module has weights for."""
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
-        found = describe(self.layout, shapes, directions=self.directions, layers=self.layers, sizes=self.sizes)
-        return frozenset(piece.slot for piece in found)
-
-    def unpack(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[Piece, np.ndarray[Any, Any]]:
-        """The pieces of arrays that have the names and shapes of this module's tensors."""
-        return unpack(self.layout, arrays, directions=self.directions, layers=self.layers, sizes=self.sizes)
-
-    def views(self) -> dict[Piece, torch.Tensor]:
-        """Every piece as a view of its tensor: the same storage, on any device, detached from autograd.
-
-        `unpack` runs once on empty memory of the same strides; each view it makes is then made of the tensor.
-        """
-        doubles = {name: _double(tensor) for name, tensor in self.tensors.items()}
-        starts = {name: _address(double) for name, double in doubles.items()}
-        return {
-            piece: _mirrored(view, *_owner(view, self.tensors, starts)) for piece, view in self.unpack(doubles).items()
-        }
-
-
-def describe_module(module: nn.Module, layout: Layout | None = None) -> Described:
-    """The layout of a module of torch.nn or converters.nn, and its tensors; `layout` where it is known already.
+def part_of(module: nn.Module, layout: Layout | None = None) -> Part:
+    """A module of torch.nn or converters.nn as its arrays and their layout; `layout` where it is known already.
 
     Raises `UnknownLayer` for a module that no layout describes, `NotRepresentable` where its weights are computed from
-    other tensors or packed (parametrised, pruned, quantised), `CoverageError` where they do not exist yet.
+    other tensors or packed (parametrized, pruned, quantized), `CoverageError` where they do not exist yet.
     """
     refuse_opaque(module)
     layout = layout or layout_of(module)
     if layout is None:
         known = ", ".join(dict.fromkeys(name for name in catalogue.layers("pytorch")))
         raise UnknownLayer(f"{type(module).__name__} has no layout; there are: {known}")
-    directions = DIRECTIONS if getattr(module, "bidirectional", False) else DIRECTIONS[:1]
-    layers = int(getattr(module, "num_layers", 1))
     held = _held(module)
     _check_stored(module, held)
+    directions, layers = _extent(module)
     names = {entry.name for entry in layout.entries(directions, layers)}
-    tensors = {name: tensor.detach() for name, tensor in held.items() if name in names}
-    extra = tuple(name for name in held if name not in names and name not in layout.passed_over)
-    return Described(module, layout, directions, layers, _sizes(module), tensors, extra)
+    arrays = {name: _lazy(name, tensor) for name, tensor in held.items() if name in names}
+    return Part(
+        layout,
+        arrays,
+        _options(module, layout),
+        directions=directions if len(directions) > 1 else (),
+        layers=layers,
+        given=_sizes(module),
+    )
+
+
+def views(module: nn.Module, part: Part) -> dict[Piece, torch.Tensor]:
+    """Every piece of a module as a view of its tensor: the same storage, on any device, detached from autograd.
+
+    `unpack` runs once on empty memory of the same strides; each view it makes is then made of the tensor.
+    """
+    tensors = {name: tensor.detach() for name, tensor in _held(module).items() if name in part.arrays}
+    doubles = {name: _double(tensor) for name, tensor in tensors.items()}
+    starts = {name: _address(double) for name, double in doubles.items()}
+    shown = replace(part, arrays={name: in_memory(name, double) for name, double in doubles.items()})
+    return {piece: _mirrored(view, *_owner(view, tensors, starts)) for piece, view in shown.unpack().items()}
+
+
+def unknown_tensors(module: nn.Module, part: Part) -> list[str]:
+    """The names of a module's own tensors that its layout does not know."""
+    return [name for name in _held(module) if name not in part.arrays and name not in part.layout.passed_over]
+
+
+def _extent(module: nn.Module) -> tuple[tuple[str, ...], int]:
+    both = getattr(module, "bidirectional", False)
+    return (DIRECTIONS if both else DIRECTIONS[:1]), int(getattr(module, "num_layers", 1))
+
+
+_CHOSEN = ("activation", "recurrent_activation", "output_activation", "clip", "input_forget")
+
+
+def _options(module: nn.Module, layout: Layout) -> Options:
+    """What the module computes, out of its own settings."""
+    if not isinstance(layout.options, Recurrence):
+        return layout.options
+    found = {name: getattr(module, name) for name in _CHOSEN if hasattr(module, name)}
+    if "activation" not in found and hasattr(module, "nonlinearity"):
+        found["activation"] = module.nonlinearity
+    if "clip" in found:
+        found["clip"] = found["clip"] or None
+    return replace(layout.options, **{name: found[name] for name in layout.cell.chooses if name in found})
+
+
+def _lazy(name: str, tensor: torch.Tensor) -> LazyArray:
+    dtype = bfloat16() if tensor.dtype is torch.bfloat16 else torch.empty((), dtype=tensor.dtype).numpy().dtype
+    return LazyArray(name, tuple(tensor.shape), dtype, lambda: _numpy(tensor))
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """The numbers of a tensor as an array, on the CPU; bfloat16 crosses as words."""
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype is torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(bfloat16())
+    return tensor.numpy()
 
 
 def layout_of(module: nn.Module) -> Layout | None:
     """The layout of the module's class, or of the one it derives from, that covers most of its tensors; or None."""
     grouped = bool(getattr(module, "transposed", False)) and getattr(module, "groups", 1) > 1
     options = {**vars(module), "depthwise": _multiplier(module) > 0, "grouped": grouped}
-    ranks = {name: tensor.dim() for name, tensor in _held(module).items() if not _is_lazy(tensor)}
-    fitting = [layout for layout in _candidates(module) if _fits(layout, options, ranks)]
-    return max(fitting, key=lambda layout: (len(layout.when), len(_ranks(layout).keys() & ranks.keys())), default=None)
+    shapes = {name: tuple(t.shape) for name, t in _held(module).items() if not _is_lazy(t)}
+    directions, layers = _extent(module)
+    fitting = [
+        layout
+        for layout in _candidates(module)
+        if catalogue.described(layout, options, _known(layout, shapes, directions, layers), directions, layers)
+    ]
+    return max(
+        fitting, key=lambda layout: (len(layout.when), len(_known(layout, shapes, directions, layers))), default=None
+    )
+
+
+def _known(
+    layout: Layout, shapes: Mapping[str, tuple[int, ...]], directions: tuple[str, ...], layers: int
+) -> dict[str, tuple[int, ...]]:
+    """The arrays of a module that a layout has too: a module may hold more, of its own."""
+    own = catalogue.ranks(layout, directions, layers)
+    return {name: shape for name, shape in shapes.items() if name in own}
 
 
 def modules_of(root: nn.Module) -> Iterator[tuple[str, nn.Module, Layout | None]]:
@@ -111,7 +143,7 @@ def modules_of(root: nn.Module) -> Iterator[tuple[str, nn.Module, Layout | None]
         layout = layout_of(module)
         if layout is not None:
             within.append(path)
-        if layout is not None or list(module.parameters(recurse=False)) or _is_quantised(module):
+        if layout is not None or list(module.parameters(recurse=False)) or _is_quantized(module):
             yield path, module, layout
 
 
@@ -121,8 +153,8 @@ def refuse_opaque(module: nn.Module, path: str = "") -> None:
     if is_parametrized(module):
         names = list(cast(Mapping[str, Any], module.parametrizations))
         raise NotRepresentable(
-            f"{what}: {', '.join(names)} is parametrised, computed anew from other tensors at every use, so that a "
-            "write into it would be lost. Write before parametrising, or undo it first: "
+            f"{what}: {', '.join(names)} is parametrized, computed anew from other tensors at every use, so that a "
+            "write into it would be lost. Write before parametrizing, or undo it first: "
             f"torch.nn.utils.parametrize.remove_parametrizations(module, {names[0]!r})",
             layer=path,
         )
@@ -132,15 +164,15 @@ def refuse_opaque(module: nn.Module, path: str = "") -> None:
             f"Undo it first: {undo}(module, {name!r})",
             layer=path,
         )
-    if _is_quantised(module):
+    if _is_quantized(module):
         raise NotRepresentable(
-            f"{what}: quantised, its weights are packed integers. Work on the float module, then quantise that",
+            f"{what}: quantized, its weights are packed integers. Work on the float module, then quantize that",
             layer=path,
         )
 
 
-def _is_quantised(module: nn.Module) -> bool:
-    return type(module).__module__.startswith(_QUANTISED)
+def _is_quantized(module: nn.Module) -> bool:
+    return type(module).__module__.startswith(_QUANTIZED)
 
 
 def _computed(module: nn.Module) -> Iterator[tuple[str, str]]:
@@ -181,16 +213,6 @@ def _candidates(module: nn.Module) -> tuple[Layout, ...]:
             if any(found):
                 return tuple(layout for layouts in found for layout in layouts)
     return ()
-
-
-def _fits(layout: Layout, options: Mapping[str, Any], ranks: Mapping[str, int]) -> bool:
-    """Whether the options agree, and the tensors have as many axes as the layout describes."""
-    agree = all(options.get(option) == value for option, value in layout.when.items())
-    return agree and all(ranks.get(name, rank) == rank for name, rank in _ranks(layout).items())
-
-
-def _ranks(layout: Layout) -> dict[str, int]:
-    return {entry.name: len(entry.pattern.axes) for entry in layout.entries()}
 
 
 def _sizes(module: nn.Module) -> dict[str, int]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from converters.model.arrays import Array
+from converters.writers.arrays import Arrays
 from layouts.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -17,18 +15,8 @@ _VIEWED = {"bfloat16": "int16", "float8_e4m3fn": "int8", "float8_e5m2": "int8"}
 """Dtypes that NumPy lends from ml_dtypes, and the plain words in which they cross to torch."""
 
 
-class StateDict:
-    """A sink that gathers tensors over freshly allocated memory: each element is copied once."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, Array] = {}
-
-    def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        self._arrays[key] = np.empty(shape, dtype)
-        return self._arrays[key]
-
-    def filled(self) -> None:
-        return None
+class StateDict(Arrays):
+    """A sink that gathers tensors over freshly allocated memory."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tensors, sharing the memory that was filled."""
@@ -39,7 +27,7 @@ class StateDict:
                 "PyTorch is not installed: pip install torch; or write a .safetensors file"
             ) from None
         found: dict[str, torch.Tensor] = {}
-        for key, array in self._arrays.items():
+        for key, array in self.arrays.items():
             plain = _VIEWED.get(array.dtype.name)
             if plain is None:
                 found[key] = torch.from_numpy(array)
@@ -56,9 +44,10 @@ class TorchWriter(StateDict):
         self._path = path
 
     def close(self) -> None:
+        tensors = self.tensors()
         import torch
 
         try:
-            torch.save(self.tensors(), self._path)
+            torch.save(tensors, self._path)
         except RuntimeError as error:  # its own writer's word for a full disk
             raise OSError(f"torch.save failed: {error}") from None

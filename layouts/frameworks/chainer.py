@@ -49,7 +49,7 @@ NSTEP_LSTM = Layout(
     },
     gates="ifgo",
     implies=_FIXED,
-    spells="NStepLSTM",
+    class_name="NStepLSTM",
 )
 NSTEP_GRU = Layout(
     "chainer",
@@ -70,10 +70,10 @@ NSTEP_GRU = Layout(
     },
     gates="rzn",
     implies=_FIXED,
-    spells="NStepGRU",
+    class_name="NStepGRU",
 )
-NSTEP_RNN_TANH = Layout("chainer", cells.RNN, _PAIR, implies={"activation": "tanh"}, spells="NStepRNNTanh")
-NSTEP_RNN_RELU = Layout("chainer", cells.RNN, _PAIR, implies={"activation": "relu"}, spells="NStepRNNReLU")
+NSTEP_RNN_TANH = Layout("chainer", cells.RNN, _PAIR, implies={"activation": "tanh"}, class_name="NStepRNNTanh")
+NSTEP_RNN_RELU = Layout("chainer", cells.RNN, _PAIR, implies={"activation": "relu"}, class_name="NStepRNNReLU")
 LSTM = Layout(
     "chainer",
     cells.LSTM,
@@ -84,7 +84,7 @@ LSTM = Layout(
     },
     gates="gifo",
     implies=_FIXED,
-    spells="LSTM",
+    class_name="LSTM",
 )
 GRU = Layout(
     "chainer",
@@ -96,10 +96,10 @@ GRU = Layout(
         "U{gate}/b": "unit -> recurrent_bias",
     },
     gates="rzn",
-    spell={"gate": {"r": "_r", "z": "_z", "n": ""}},
+    spelling={"gate": {"r": "_r", "z": "_z", "n": ""}},
     negated="z",
     implies=_FIXED,
-    spells="GRU",
+    class_name="GRU",
 )
 
 LAYERS = {

@@ -22,24 +22,26 @@ _GATED = {
     "bias": "(gate unit) -> input_bias",
 }
 
-LSTM = Layout("equinox", cells.LSTM, _GATED, gates="ifgo", implies=_FIXED, spells="LSTMCell")
+LSTM = Layout("equinox", cells.LSTM, _GATED, gates="ifgo", implies=_FIXED, class_name="LSTMCell")
 GRU = Layout(
     "equinox",
     cells.GRU,
     _GATED | {"bias_n": "unit -> recurrent_bias[n]"},
     gates="rzn",
     implies=_FIXED,
-    spells="GRUCell",
+    class_name="GRUCell",
 )
 
-LINEAR = Layout("equinox", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, spells="Linear")
-CONV1D = Layout("equinox", cells.CONV1D, {"weight": "out in width -> weight", "bias": "out 1 -> bias"}, spells="Conv1d")
-CONV2D = Layout(
-    "equinox", cells.CONV2D, {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"}, spells="Conv2d"
+LINEAR = Layout("equinox", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, class_name="Linear")
+CONV1D = Layout(
+    "equinox", cells.CONV1D, {"weight": "out in width -> weight", "bias": "out 1 -> bias"}, class_name="Conv1d"
 )
-EMBEDDING = Layout("equinox", cells.EMBEDDING, {"weight": "index feature -> weight"}, spells="Embedding")
+CONV2D = Layout(
+    "equinox", cells.CONV2D, {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"}, class_name="Conv2d"
+)
+EMBEDDING = Layout("equinox", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
 LAYER_NORM = Layout(
-    "equinox", cells.LAYER_NORM, {"weight": "feature -> weight", "bias": "feature -> bias"}, spells="LayerNorm"
+    "equinox", cells.LAYER_NORM, {"weight": "feature -> weight", "bias": "feature -> bias"}, class_name="LayerNorm"
 )
 
 LAYERS = {

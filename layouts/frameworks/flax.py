@@ -39,18 +39,18 @@ _GRU_APART = {
 }
 _INPUT = {"i{gate}/kernel": "input unit -> input_weight"}
 
-LSTM = Layout("flax", cells.LSTM, _INPUT | _STATE, gates="ifgo", spells="LSTMCell (linen)")
-LSTM_NNX = Layout("flax", cells.LSTM, _INPUT_NNX | _STATE, gates="ifgo", spells="LSTMCell (nnx)")
+LSTM = Layout("flax", cells.LSTM, _INPUT | _STATE, gates="ifgo", class_name="LSTMCell (linen)")
+LSTM_NNX = Layout("flax", cells.LSTM, _INPUT_NNX | _STATE, gates="ifgo", class_name="LSTMCell (nnx)")
 LSTM_JOINED = Layout(
     "flax",
     cells.LSTM,
     _JOINED | {"dense_h/bias": "(gate unit) -> input_bias"},
     gates="ifgo",
-    spells="OptimizedLSTMCell (nnx)",
+    class_name="OptimizedLSTMCell (nnx)",
 )
-GRU = Layout("flax", cells.GRU, _GRU_APART, gates="rzn", spells="GRUCell (linen)")
+GRU = Layout("flax", cells.GRU, _GRU_APART, gates="rzn", class_name="GRUCell (linen)")
 GRU_JOINED = Layout(
-    "flax", cells.GRU, _JOINED | {"dense_i/bias": "(gate unit) -> input_bias"}, gates="rzn", spells="GRUCell (nnx)"
+    "flax", cells.GRU, _JOINED | {"dense_i/bias": "(gate unit) -> input_bias"}, gates="rzn", class_name="GRUCell (nnx)"
 )
 RNN = Layout(
     "flax",
@@ -60,7 +60,7 @@ RNN = Layout(
         "h/kernel": "state unit -> recurrent_weight",
         "i/bias": "unit -> input_bias",
     },
-    spells="SimpleCell (linen)",
+    class_name="SimpleCell (linen)",
 )
 RNN_NNX = Layout(
     "flax",
@@ -70,20 +70,20 @@ RNN_NNX = Layout(
         "dense_h/kernel": "state unit -> recurrent_weight",
         "dense_i/bias": "unit -> input_bias",
     },
-    spells="SimpleCell (nnx)",
+    class_name="SimpleCell (nnx)",
 )
 
 _BIAS = {"bias": "out -> bias"}
-DENSE = Layout("flax", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, spells="Dense")
-CONV1D = Layout("flax", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, spells="Conv (1d)")
-CONV2D = Layout("flax", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, spells="Conv (2d)")
-EMBED = Layout("flax", cells.EMBEDDING, {"embedding": "index feature -> weight"}, spells="Embed")
+DENSE = Layout("flax", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, class_name="Dense")
+CONV1D = Layout("flax", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, class_name="Conv (1d)")
+CONV2D = Layout("flax", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, class_name="Conv (2d)")
+EMBED = Layout("flax", cells.EMBEDDING, {"embedding": "index feature -> weight"}, class_name="Embed")
 LAYER_NORM = Layout(
-    "flax", cells.LAYER_NORM, {"scale": "feature -> weight", "bias": "feature -> bias"}, spells="LayerNorm"
+    "flax", cells.LAYER_NORM, {"scale": "feature -> weight", "bias": "feature -> bias"}, class_name="LayerNorm"
 )
 _AFFINE = {"scale": "channel -> weight", "bias": "channel -> bias"}
 _RUNNING = {"mean": "channel -> running_mean", "var": "channel -> running_var"}
-BATCH_NORM = Layout("flax", cells.BATCH_NORM, _AFFINE | _RUNNING, spells="BatchNorm")
+BATCH_NORM = Layout("flax", cells.BATCH_NORM, _AFFINE | _RUNNING, class_name="BatchNorm")
 
 LAYERS = {
     "LSTMCell": (LSTM, LSTM_NNX),

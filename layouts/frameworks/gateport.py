@@ -9,26 +9,26 @@ from layouts import cells
 from layouts.frameworks import pytorch
 from layouts.layout import Layout
 
-_SPELL = pytorch.LSTM.spell
+_SPELL = pytorch.LSTM.spelling
 
 GRU_RESET_BEFORE = Layout(
     "gateport",
     cells.GRU_RESET_BEFORE,
     pytorch.GRU.arrays,
     gates="rzn",
-    spell=_SPELL,
+    spelling=_SPELL,
     when={"reset_after": False},
     computes=pytorch.GRU.computes,
-    spells="GRU",
+    class_name="GRU",
 )
 LSTM = Layout(
     "gateport",
     cells.LSTM,
     {**pytorch.LSTM.arrays, "weight_p_l{layer}{direction}": "(gate:ifo unit) -> peephole"},
     gates="ifgo",
-    spell=_SPELL,
+    spelling=_SPELL,
     computes=pytorch.LSTM.computes,
-    spells="LSTM",
+    class_name="LSTM",
 )
 
 LAYERS = {"LSTM": (LSTM,), "GRU": (GRU_RESET_BEFORE,)}

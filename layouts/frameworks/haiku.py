@@ -26,9 +26,9 @@ LSTM = Layout(
         "linear/b": "(gate unit) -> input_bias",
     },
     gates="igfo",
-    added={"f": "forget_bias"},
-    implies=_FIXED | {"forget_bias": 1.0},
-    spells="LSTM",
+    added={"f": 1.0},
+    implies=_FIXED,
+    class_name="LSTM",
 )
 GRU = Layout(
     "haiku",
@@ -41,7 +41,7 @@ GRU = Layout(
     gates="zrn",
     negated="z",
     implies=_FIXED,
-    spells="GRU",
+    class_name="GRU",
 )
 RNN = Layout(
     "haiku",
@@ -53,17 +53,17 @@ RNN = Layout(
         "linear_1/b": "unit -> recurrent_bias",
     },
     implies={"activation": "relu"},
-    spells="VanillaRNN",
+    class_name="VanillaRNN",
 )
 
 _BIAS = {"b": "out -> bias"}
 _COUNTERS = ("~/mean_ema/counter", "~/mean_ema/hidden", "~/var_ema/counter", "~/var_ema/hidden")
-LINEAR = Layout("haiku", cells.LINEAR, {"w": "in out -> weight"} | _BIAS, spells="Linear")
-CONV1D = Layout("haiku", cells.CONV1D, {"w": "width in out -> weight"} | _BIAS, spells="Conv1D")
-CONV2D = Layout("haiku", cells.CONV2D, {"w": "height width in out -> weight"} | _BIAS, spells="Conv2D")
-EMBED = Layout("haiku", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, spells="Embed")
+LINEAR = Layout("haiku", cells.LINEAR, {"w": "in out -> weight"} | _BIAS, class_name="Linear")
+CONV1D = Layout("haiku", cells.CONV1D, {"w": "width in out -> weight"} | _BIAS, class_name="Conv1D")
+CONV2D = Layout("haiku", cells.CONV2D, {"w": "height width in out -> weight"} | _BIAS, class_name="Conv2D")
+EMBED = Layout("haiku", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, class_name="Embed")
 LAYER_NORM = Layout(
-    "haiku", cells.LAYER_NORM, {"scale": "feature -> weight", "offset": "feature -> bias"}, spells="LayerNorm"
+    "haiku", cells.LAYER_NORM, {"scale": "feature -> weight", "offset": "feature -> bias"}, class_name="LayerNorm"
 )
 BATCH_NORM_2D = Layout(
     "haiku",
@@ -75,7 +75,7 @@ BATCH_NORM_2D = Layout(
         "~/var_ema/average": "1 1 1 channel -> running_var",
     },
     ignored=_COUNTERS,
-    spells="BatchNorm (images)",
+    class_name="BatchNorm (images)",
 )
 BATCH_NORM_1D = Layout(
     "haiku",
@@ -87,7 +87,7 @@ BATCH_NORM_1D = Layout(
         "~/var_ema/average": "1 1 channel -> running_var",
     },
     ignored=_COUNTERS,
-    spells="BatchNorm (sequences)",
+    class_name="BatchNorm (sequences)",
 )
 
 LAYERS = {

@@ -49,14 +49,16 @@ _LSTM_LETTERS = {"gate": {"g": "c"}}
 _GRU_LETTERS = {"gate": {"n": "h"}}
 _FUSED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
-LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", spells="LSTM")
-LSTM_PEEPHOLE = Layout("keras", cells.LSTM, _KERNELS | _BIAS | _PEEPHOLES, gates="ifgo", spells="PeepholeLSTMCell")
-LSTM_CUDNN = Layout("keras", cells.LSTM, _CUDNN, gates="ifgo", implies=_FUSED, spells="CuDNNLSTM")
-LSTM_APART = Layout("keras", cells.LSTM, _GATES_APART, gates="igfo", spell=_LSTM_LETTERS, spells="LSTM (Keras 1)")
-LSTM_PACKED = Layout("keras", cells.LSTM, _PACKED, gates="ifgo", spells="LSTM (Keras 1, gpu)")
+LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", class_name="LSTM")
+LSTM_PEEPHOLE = Layout("keras", cells.LSTM, _KERNELS | _BIAS | _PEEPHOLES, gates="ifgo", class_name="PeepholeLSTMCell")
+LSTM_CUDNN = Layout("keras", cells.LSTM, _CUDNN, gates="ifgo", implies=_FUSED, class_name="CuDNNLSTM")
+LSTM_APART = Layout(
+    "keras", cells.LSTM, _GATES_APART, gates="igfo", spelling=_LSTM_LETTERS, class_name="LSTM (Keras 1)"
+)
+LSTM_PACKED = Layout("keras", cells.LSTM, _PACKED, gates="ifgo", class_name="LSTM (Keras 1, gpu)")
 
 GRU = Layout(
-    "keras", cells.GRU, _KERNELS | _TWO_BIASES, gates="zrn", when={"reset_after": True}, spells="GRU (reset after)"
+    "keras", cells.GRU, _KERNELS | _TWO_BIASES, gates="zrn", when={"reset_after": True}, class_name="GRU (reset after)"
 )
 GRU_BEFORE = Layout(
     "keras",
@@ -64,13 +66,13 @@ GRU_BEFORE = Layout(
     _KERNELS | _BIAS,
     gates="zrn",
     when={"reset_after": False},
-    spells="GRU (reset before)",
+    class_name="GRU (reset before)",
 )
-GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED | {"reset_after": True}, spells="CuDNNGRU")
+GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED, class_name="CuDNNGRU")
 GRU_APART = Layout(
-    "keras", cells.GRU_RESET_BEFORE, _GATES_APART, gates="zrn", spell=_GRU_LETTERS, spells="GRU (Keras 1)"
+    "keras", cells.GRU_RESET_BEFORE, _GATES_APART, gates="zrn", spelling=_GRU_LETTERS, class_name="GRU (Keras 1)"
 )
-GRU_PACKED = Layout("keras", cells.GRU_RESET_BEFORE, _PACKED, gates="zrn", spells="GRU (Keras 1, gpu)")
+GRU_PACKED = Layout("keras", cells.GRU_RESET_BEFORE, _PACKED, gates="zrn", class_name="GRU (Keras 1, gpu)")
 
 RNN = Layout(
     "keras",
@@ -80,13 +82,13 @@ RNN = Layout(
         "recurrent_kernel": "state unit -> recurrent_weight",
         "bias": "unit -> input_bias",
     },
-    spells="SimpleRNN",
+    class_name="SimpleRNN",
 )
 RNN_KERAS1 = Layout(
     "keras",
     cells.RNN,
     {"W": "input unit -> input_weight", "U": "state unit -> recurrent_weight", "b": "unit -> input_bias"},
-    spells="SimpleRNN (Keras 1)",
+    class_name="SimpleRNN (Keras 1)",
 )
 
 LAYERS = {

@@ -30,93 +30,105 @@ _SEPARABLE_2D = {
 } | _BIAS
 
 DENSE = (
-    Layout("keras", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, spells="Dense"),
-    Layout("keras", cells.LINEAR, {"W": "in out -> weight"} | _B, spells="Dense (Keras 1)"),
+    Layout("keras", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, class_name="Dense"),
+    Layout("keras", cells.LINEAR, {"W": "in out -> weight"} | _B, class_name="Dense (Keras 1)"),
 )
 EMBEDDING = (
-    Layout("keras", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, spells="Embedding"),
-    Layout("keras", cells.EMBEDDING, {"W": "index feature -> weight"}, spells="Embedding (Keras 1)"),
+    Layout("keras", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, class_name="Embedding"),
+    Layout("keras", cells.EMBEDDING, {"W": "index feature -> weight"}, class_name="Embedding (Keras 1)"),
 )
 CONV1D = (
-    Layout("keras", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv1D"),
+    Layout("keras", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, when=_PLAIN, class_name="Conv1D"),
     Layout(
-        "keras", cells.CONV1D, {"kernel": "~width in out -> weight"} | _BIAS, when=_THEANO, spells="Conv1D (Theano)"
+        "keras", cells.CONV1D, {"kernel": "~width in out -> weight"} | _BIAS, when=_THEANO, class_name="Conv1D (Theano)"
     ),
-    Layout("keras", cells.CONV1D, {"W": "width 1 in out -> weight"} | _B, when=_PLAIN, spells="Convolution1D"),
+    Layout("keras", cells.CONV1D, {"W": "width 1 in out -> weight"} | _B, when=_PLAIN, class_name="Convolution1D"),
     Layout(
-        "keras", cells.CONV1D, {"W": "~width 1 in out -> weight"} | _B, when=_THEANO, spells="Convolution1D (Theano)"
+        "keras",
+        cells.CONV1D,
+        {"W": "~width 1 in out -> weight"} | _B,
+        when=_THEANO,
+        class_name="Convolution1D (Theano)",
     ),
 )
 CONV2D = (
-    Layout("keras", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv2D"),
+    Layout(
+        "keras", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, when=_PLAIN, class_name="Conv2D"
+    ),
     Layout(
         "keras",
         cells.CONV2D,
         {"kernel": "~height ~width in out -> weight"} | _BIAS,
         when=_THEANO,
-        spells="Conv2D (Theano)",
+        class_name="Conv2D (Theano)",
     ),
-    Layout("keras", cells.CONV2D, {"W": "height width in out -> weight"} | _B, when=_LAST, spells="Convolution2D (tf)"),
     Layout(
-        "keras", cells.CONV2D, {"W": "out in height width -> weight"} | _B, when=_FIRST, spells="Convolution2D (th)"
+        "keras", cells.CONV2D, {"W": "height width in out -> weight"} | _B, when=_LAST, class_name="Convolution2D (tf)"
+    ),
+    Layout(
+        "keras", cells.CONV2D, {"W": "out in height width -> weight"} | _B, when=_FIRST, class_name="Convolution2D (th)"
     ),
     Layout(
         "keras",
         cells.CONV2D,
         {"W": "~height ~width in out -> weight"} | _B,
         when=_LAST_FLIPPED,
-        spells="Convolution2D (tf, Theano)",
+        class_name="Convolution2D (tf, Theano)",
     ),
     Layout(
         "keras",
         cells.CONV2D,
         {"W": "out in ~height ~width -> weight"} | _B,
         when=_FIRST_FLIPPED,
-        spells="Convolution2D (th, Theano)",
+        class_name="Convolution2D (th, Theano)",
     ),
 )
 CONV3D = (
     Layout(
-        "keras", cells.CONV3D, {"kernel": "depth height width in out -> weight"} | _BIAS, when=_PLAIN, spells="Conv3D"
+        "keras",
+        cells.CONV3D,
+        {"kernel": "depth height width in out -> weight"} | _BIAS,
+        when=_PLAIN,
+        class_name="Conv3D",
     ),
     Layout(
         "keras",
         cells.CONV3D,
         {"kernel": "~depth ~height ~width in out -> weight"} | _BIAS,
         when=_THEANO,
-        spells="Conv3D (Theano)",
+        class_name="Conv3D (Theano)",
     ),
     Layout(
         "keras",
         cells.CONV3D,
         {"W": "depth height width in out -> weight"} | _B,
         when=_LAST,
-        spells="Convolution3D (tf)",
+        class_name="Convolution3D (tf)",
     ),
     Layout(
         "keras",
         cells.CONV3D,
         {"W": "out in depth height width -> weight"} | _B,
         when=_FIRST,
-        spells="Convolution3D (th)",
+        class_name="Convolution3D (th)",
     ),
     Layout(
         "keras",
         cells.CONV3D,
         {"W": "~depth ~height ~width in out -> weight"} | _B,
         when=_LAST_FLIPPED,
-        spells="Convolution3D (tf, Theano)",
+        class_name="Convolution3D (tf, Theano)",
     ),
     Layout(
         "keras",
         cells.CONV3D,
         {"W": "out in ~depth ~height ~width -> weight"} | _B,
         when=_FIRST_FLIPPED,
-        spells="Convolution3D (th, Theano)",
+        class_name="Convolution3D (th, Theano)",
     ),
 )
 CONV1D_TRANSPOSE = (
-    Layout("keras", cells.CONV_TRANSPOSE1D, {"kernel": "width out in -> weight"} | _BIAS, spells="Conv1DTranspose"),
+    Layout("keras", cells.CONV_TRANSPOSE1D, {"kernel": "width out in -> weight"} | _BIAS, class_name="Conv1DTranspose"),
 )
 CONV2D_TRANSPOSE = (
     Layout(
@@ -124,42 +136,42 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"kernel": "height width out in -> weight"} | _BIAS,
         when=_PLAIN,
-        spells="Conv2DTranspose",
+        class_name="Conv2DTranspose",
     ),
     Layout(
         "keras",
         cells.CONV_TRANSPOSE2D,
         {"kernel": "~height ~width out in -> weight"} | _BIAS,
         when=_THEANO,
-        spells="Conv2DTranspose (Theano)",
+        class_name="Conv2DTranspose (Theano)",
     ),
     Layout(
         "keras",
         cells.CONV_TRANSPOSE2D,
         {"W": "height width in out -> weight"} | _B,
         when=_LAST,
-        spells="Deconvolution2D (tf)",
+        class_name="Deconvolution2D (tf)",
     ),
     Layout(
         "keras",
         cells.CONV_TRANSPOSE2D,
         {"W": "out in height width -> weight"} | _B,
         when=_FIRST,
-        spells="Deconvolution2D (th)",
+        class_name="Deconvolution2D (th)",
     ),
     Layout(
         "keras",
         cells.CONV_TRANSPOSE2D,
         {"W": "~height ~width in out -> weight"} | _B,
         when=_LAST_FLIPPED,
-        spells="Deconvolution2D (tf, Theano)",
+        class_name="Deconvolution2D (tf, Theano)",
     ),
     Layout(
         "keras",
         cells.CONV_TRANSPOSE2D,
         {"W": "out in ~height ~width -> weight"} | _B,
         when=_FIRST_FLIPPED,
-        spells="Deconvolution2D (th, Theano)",
+        class_name="Deconvolution2D (th, Theano)",
     ),
 )
 CONV3D_TRANSPOSE = (
@@ -167,7 +179,7 @@ CONV3D_TRANSPOSE = (
         "keras",
         cells.CONV_TRANSPOSE3D,
         {"kernel": "depth height width out in -> weight"} | _BIAS,
-        spells="Conv3DTranspose",
+        class_name="Conv3DTranspose",
     ),
 )
 DEPTHWISE_CONV1D = (
@@ -175,10 +187,13 @@ DEPTHWISE_CONV1D = (
         "keras",
         cells.DEPTHWISE_CONV1D,
         {"depthwise_kernel": "width in multiplier -> weight"} | _BIAS,
-        spells="DepthwiseConv1D",
+        class_name="DepthwiseConv1D",
     ),
     Layout(
-        "keras", cells.DEPTHWISE_CONV1D, {"kernel": "width in multiplier -> weight"} | _BIAS, spells="DepthwiseConv1D"
+        "keras",
+        cells.DEPTHWISE_CONV1D,
+        {"kernel": "width in multiplier -> weight"} | _BIAS,
+        class_name="DepthwiseConv1D",
     ),
 )
 DEPTHWISE_CONV2D = (
@@ -186,55 +201,59 @@ DEPTHWISE_CONV2D = (
         "keras",
         cells.DEPTHWISE_CONV2D,
         {"depthwise_kernel": "height width in multiplier -> weight"} | _BIAS,
-        spells="DepthwiseConv2D",
+        class_name="DepthwiseConv2D",
     ),
     Layout(
         "keras",
         cells.DEPTHWISE_CONV2D,
         {"kernel": "height width in multiplier -> weight"} | _BIAS,
-        spells="DepthwiseConv2D (Keras 3)",
+        class_name="DepthwiseConv2D (Keras 3)",
     ),
 )
-SEPARABLE_CONV1D = (Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, spells="SeparableConv1D"),)
-SEPARABLE_CONV2D = (Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, spells="SeparableConv2D"),)
+SEPARABLE_CONV1D = (Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, class_name="SeparableConv1D"),)
+SEPARABLE_CONV2D = (Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, class_name="SeparableConv2D"),)
 BATCH_NORM = (
-    Layout("keras", cells.BATCH_NORM, _AFFINE | _MOVING, ignored=_RENORM, spells="BatchNormalization"),
-    Layout("keras", cells.BATCH_NORM, _AFFINE | _RUNNING, spells="BatchNormalization (Keras 1)"),
+    Layout("keras", cells.BATCH_NORM, _AFFINE | _MOVING, ignored=_RENORM, class_name="BatchNormalization"),
+    Layout("keras", cells.BATCH_NORM, _AFFINE | _RUNNING, class_name="BatchNormalization (Keras 1)"),
 )
 LAYER_NORM = (
     Layout(
         "keras",
         cells.LAYER_NORM,
         {"gamma": "feature -> weight", "beta": "feature -> bias"},
-        spells="LayerNormalization",
+        class_name="LayerNormalization",
     ),
     Layout(
         "keras",
         cells.LAYER_NORM_2D,
         {"gamma": "row feature -> weight", "beta": "row feature -> bias"},
-        spells="LayerNormalization",
+        class_name="LayerNormalization",
     ),
     Layout(
         "keras",
         cells.LAYER_NORM_3D,
         {"gamma": "plane row feature -> weight", "beta": "plane row feature -> bias"},
-        spells="LayerNormalization",
+        class_name="LayerNormalization",
     ),
 )
-GROUP_NORM = (Layout("keras", cells.GROUP_NORM, _AFFINE, spells="GroupNormalization"),)
-RMS_NORM = (Layout("keras", cells.RMS_NORM, {"scale": "feature -> weight"}, spells="RMSNormalization"),)
+GROUP_NORM = (Layout("keras", cells.GROUP_NORM, _AFFINE, class_name="GroupNormalization"),)
+RMS_NORM = (Layout("keras", cells.RMS_NORM, {"scale": "feature -> weight"}, class_name="RMSNormalization"),)
 PRELU = (
-    Layout("keras", cells.PRELU, {"alpha": "1 channel -> weight"}, spells="PReLU"),
-    Layout("keras", cells.PRELU, {"alpha": "1 1 channel -> weight"}, spells="PReLU"),
-    Layout("keras", cells.PRELU, {"alpha": "1 1 1 channel -> weight"}, spells="PReLU"),
-    Layout("keras", cells.PRELU, {"alpha": "channel -> weight"}, spells="PReLU"),
-    Layout("keras", cells.PRELU_BY_ELEMENT, {"alpha": "row channel -> weight"}, spells="PReLU (by element)"),
-    Layout("keras", cells.PRELU_BY_ELEMENT_2D, {"alpha": "row column channel -> weight"}, spells="PReLU (by element)"),
-    Layout("keras", cells.PRELU, {"alphas": "1 channel -> weight"}, spells="PReLU (Keras 1)"),
-    Layout("keras", cells.PRELU, {"alphas": "1 1 channel -> weight"}, spells="PReLU (Keras 1)"),
-    Layout("keras", cells.PRELU, {"alphas": "channel -> weight"}, spells="PReLU (Keras 1)"),
-    Layout("keras", cells.PRELU_BY_ELEMENT, {"alphas": "row channel -> weight"}, spells="PReLU (Keras 1)"),
-    Layout("keras", cells.PRELU_BY_ELEMENT_2D, {"alphas": "row column channel -> weight"}, spells="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU, {"alpha": "1 channel -> weight"}, class_name="PReLU"),
+    Layout("keras", cells.PRELU, {"alpha": "1 1 channel -> weight"}, class_name="PReLU"),
+    Layout("keras", cells.PRELU, {"alpha": "1 1 1 channel -> weight"}, class_name="PReLU"),
+    Layout("keras", cells.PRELU, {"alpha": "channel -> weight"}, class_name="PReLU"),
+    Layout("keras", cells.PRELU_BY_ELEMENT, {"alpha": "row channel -> weight"}, class_name="PReLU (by element)"),
+    Layout(
+        "keras", cells.PRELU_BY_ELEMENT_2D, {"alpha": "row column channel -> weight"}, class_name="PReLU (by element)"
+    ),
+    Layout("keras", cells.PRELU, {"alphas": "1 channel -> weight"}, class_name="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU, {"alphas": "1 1 channel -> weight"}, class_name="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU, {"alphas": "channel -> weight"}, class_name="PReLU (Keras 1)"),
+    Layout("keras", cells.PRELU_BY_ELEMENT, {"alphas": "row channel -> weight"}, class_name="PReLU (Keras 1)"),
+    Layout(
+        "keras", cells.PRELU_BY_ELEMENT_2D, {"alphas": "row column channel -> weight"}, class_name="PReLU (Keras 1)"
+    ),
 )
 ATTENTION = (
     Layout(
@@ -246,7 +265,7 @@ ATTENTION = (
             "attention_output/kernel": "head key out -> output_weight",
             "attention_output/bias": "out -> output_bias",
         },
-        spells="MultiHeadAttention",
+        class_name="MultiHeadAttention",
     ),
     Layout(
         "keras",
@@ -259,7 +278,7 @@ ATTENTION = (
             "attention_output/kernel": "head key out -> output_weight",
             "attention_output/bias": "out -> output_bias",
         },
-        spells="MultiHeadAttention",
+        class_name="MultiHeadAttention",
     ),
     Layout(
         "keras",
@@ -274,7 +293,7 @@ ATTENTION = (
             "attention_output/kernel": "head value out -> output_weight",
             "attention_output/bias": "out -> output_bias",
         },
-        spells="MultiHeadAttention",
+        class_name="MultiHeadAttention",
     ),
 )
 

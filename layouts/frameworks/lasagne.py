@@ -32,8 +32,8 @@ _PEEPHOLES = {
 _LSTM_GATES = {"gate": {"i": "ingate", "f": "forgetgate", "g": "cell", "o": "outgate"}}
 _GRU_GATES = {"gate": {"r": "resetgate", "z": "updategate", "n": "hidden_update"}}
 
-LSTM = Layout("lasagne", cells.LSTM, _APART | _PEEPHOLES, gates="ifgo", spell=_LSTM_GATES, spells="LSTMLayer")
-GRU = Layout("lasagne", cells.GRU, _APART, gates="rzn", spell=_GRU_GATES, negated="z", spells="GRULayer")
+LSTM = Layout("lasagne", cells.LSTM, _APART | _PEEPHOLES, gates="ifgo", spelling=_LSTM_GATES, class_name="LSTMLayer")
+GRU = Layout("lasagne", cells.GRU, _APART, gates="rzn", spelling=_GRU_GATES, negated="z", class_name="GRULayer")
 RNN = Layout(
     "lasagne",
     cells.RNN,
@@ -42,7 +42,7 @@ RNN = Layout(
         "input_to_hidden.b": "unit -> input_bias",
         "hidden_to_hidden.W": "state unit -> recurrent_weight",
     },
-    spells="RecurrentLayer",
+    class_name="RecurrentLayer",
 )
 
 LAYERS = {

@@ -35,10 +35,10 @@ _PLAIN = {
 _AFTER = {"linear_before_reset": 1}
 _BEFORE = {"linear_before_reset": 0}
 
-LSTM = Layout("onnx", cells.LSTM, _GATED | _PEEPHOLES, gates="iofg", spells="LSTM")
-GRU = Layout("onnx", cells.GRU, _GATED, gates="zrn", when=_AFTER, spells="GRU (reset after)")
-GRU_BEFORE = Layout("onnx", cells.GRU_RESET_BEFORE, _GATED, gates="zrn", when=_BEFORE, spells="GRU (reset before)")
-RNN = Layout("onnx", cells.RNN, _PLAIN, spells="RNN")
+LSTM = Layout("onnx", cells.LSTM, _GATED | _PEEPHOLES, gates="iofg", class_name="LSTM")
+GRU = Layout("onnx", cells.GRU, _GATED, gates="zrn", when=_AFTER, class_name="GRU (reset after)")
+GRU_BEFORE = Layout("onnx", cells.GRU_RESET_BEFORE, _GATED, gates="zrn", when=_BEFORE, class_name="GRU (reset before)")
+RNN = Layout("onnx", cells.RNN, _PLAIN, class_name="RNN")
 
 _OUT_IN = {"B": "out in -> weight"}
 _IN_OUT = {"B": "in out -> weight"}
@@ -47,75 +47,80 @@ _ROW = {"C": "1 out -> bias"}
 _TRANSPOSED = {"transB": 1}
 _AS_IT_IS = {"transB": 0}
 GEMM = (
-    Layout("onnx", cells.LINEAR, _OUT_IN | _C, when=_TRANSPOSED, spells="Gemm"),
-    Layout("onnx", cells.LINEAR, _OUT_IN | _ROW, when=_TRANSPOSED, spells="Gemm"),
-    Layout("onnx", cells.LINEAR, _IN_OUT | _C, when=_AS_IT_IS, spells="Gemm"),
-    Layout("onnx", cells.LINEAR, _IN_OUT | _ROW, when=_AS_IT_IS, spells="Gemm"),
+    Layout("onnx", cells.LINEAR, _OUT_IN | _C, when=_TRANSPOSED, class_name="Gemm"),
+    Layout("onnx", cells.LINEAR, _OUT_IN | _ROW, when=_TRANSPOSED, class_name="Gemm"),
+    Layout("onnx", cells.LINEAR, _IN_OUT | _C, when=_AS_IT_IS, class_name="Gemm"),
+    Layout("onnx", cells.LINEAR, _IN_OUT | _ROW, when=_AS_IT_IS, class_name="Gemm"),
 )
-MATMUL = Layout("onnx", cells.LINEAR, _IN_OUT | {"bias": "out -> bias"}, spells="MatMul")
-GATHER = Layout("onnx", cells.EMBEDDING, {"data": "index feature -> weight"}, spells="Gather")
+MATMUL = Layout("onnx", cells.LINEAR, _IN_OUT | {"bias": "out -> bias"}, class_name="MatMul")
+GATHER = Layout("onnx", cells.EMBEDDING, {"data": "index feature -> weight"}, class_name="Gather")
 
 _B = {"B": "out -> bias"}
 CONV = (
-    Layout("onnx", cells.CONV1D, {"W": "out in width -> weight"} | _B, spells="Conv"),
-    Layout("onnx", cells.CONV2D, {"W": "out in height width -> weight"} | _B, spells="Conv"),
-    Layout("onnx", cells.CONV3D, {"W": "out in depth height width -> weight"} | _B, spells="Conv"),
+    Layout("onnx", cells.CONV1D, {"W": "out in width -> weight"} | _B, class_name="Conv"),
+    Layout("onnx", cells.CONV2D, {"W": "out in height width -> weight"} | _B, class_name="Conv"),
+    Layout("onnx", cells.CONV3D, {"W": "out in depth height width -> weight"} | _B, class_name="Conv"),
 )
 _GROUPED = {"grouped": True}
 _ALL = {"B": "(group out) -> bias"}
 CONV_TRANSPOSE = (
-    Layout("onnx", cells.CONV_TRANSPOSE1D, {"W": "in out width -> weight"} | _B, spells="ConvTranspose"),
-    Layout("onnx", cells.CONV_TRANSPOSE2D, {"W": "in out height width -> weight"} | _B, spells="ConvTranspose"),
-    Layout("onnx", cells.CONV_TRANSPOSE3D, {"W": "in out depth height width -> weight"} | _B, spells="ConvTranspose"),
+    Layout("onnx", cells.CONV_TRANSPOSE1D, {"W": "in out width -> weight"} | _B, class_name="ConvTranspose"),
+    Layout("onnx", cells.CONV_TRANSPOSE2D, {"W": "in out height width -> weight"} | _B, class_name="ConvTranspose"),
+    Layout(
+        "onnx", cells.CONV_TRANSPOSE3D, {"W": "in out depth height width -> weight"} | _B, class_name="ConvTranspose"
+    ),
     Layout(
         "onnx",
         cells.CONV_TRANSPOSE1D_GROUPED,
         {"W": "in out width -> weight"} | _ALL,
         when=_GROUPED,
-        spells="ConvTranspose",
+        class_name="ConvTranspose",
     ),
     Layout(
         "onnx",
         cells.CONV_TRANSPOSE2D_GROUPED,
         {"W": "in out height width -> weight"} | _ALL,
         when=_GROUPED,
-        spells="ConvTranspose",
+        class_name="ConvTranspose",
     ),
     Layout(
         "onnx",
         cells.CONV_TRANSPOSE3D_GROUPED,
         {"W": "in out depth height width -> weight"} | _ALL,
         when=_GROUPED,
-        spells="ConvTranspose",
+        class_name="ConvTranspose",
     ),
 )
 
 _AFFINE = {"scale": "channel -> weight", "B": "channel -> bias"}
 _STATISTICS = {"input_mean": "channel -> running_mean", "input_var": "channel -> running_var"}
-BATCH_NORM = Layout("onnx", cells.BATCH_NORM, _AFFINE | _STATISTICS, spells="BatchNormalization")
-INSTANCE_NORM = Layout("onnx", cells.GROUP_NORM, _AFFINE, spells="InstanceNormalization")
+BATCH_NORM = Layout("onnx", cells.BATCH_NORM, _AFFINE | _STATISTICS, class_name="BatchNormalization")
+INSTANCE_NORM = Layout("onnx", cells.GROUP_NORM, _AFFINE, class_name="InstanceNormalization")
 GROUP_NORM = Layout(
-    "onnx", cells.GROUP_NORM, {"scale": "channel -> weight", "bias": "channel -> bias"}, spells="GroupNormalization"
+    "onnx", cells.GROUP_NORM, {"scale": "channel -> weight", "bias": "channel -> bias"}, class_name="GroupNormalization"
 )
 _LAYER_NORM = "LayerNormalization"
 LAYER_NORM = (
-    Layout("onnx", cells.LAYER_NORM, {"Scale": "feature -> weight", "B": "feature -> bias"}, spells=_LAYER_NORM),
+    Layout("onnx", cells.LAYER_NORM, {"Scale": "feature -> weight", "B": "feature -> bias"}, class_name=_LAYER_NORM),
     Layout(
-        "onnx", cells.LAYER_NORM_2D, {"Scale": "row feature -> weight", "B": "row feature -> bias"}, spells=_LAYER_NORM
+        "onnx",
+        cells.LAYER_NORM_2D,
+        {"Scale": "row feature -> weight", "B": "row feature -> bias"},
+        class_name=_LAYER_NORM,
     ),
     Layout(
         "onnx",
         cells.LAYER_NORM_3D,
         {"Scale": "plane row feature -> weight", "B": "plane row feature -> bias"},
-        spells=_LAYER_NORM,
+        class_name=_LAYER_NORM,
     ),
 )
-RMS_NORM = Layout("onnx", cells.RMS_NORM, {"scale": "feature -> weight"}, spells="RMSNormalization")
+RMS_NORM = Layout("onnx", cells.RMS_NORM, {"scale": "feature -> weight"}, class_name="RMSNormalization")
 PRELU = (
-    Layout("onnx", cells.PRELU, {"slope": "channel -> weight"}, spells="PRelu"),
-    Layout("onnx", cells.PRELU, {"slope": "channel 1 -> weight"}, spells="PRelu"),
-    Layout("onnx", cells.PRELU, {"slope": "channel 1 1 -> weight"}, spells="PRelu"),
-    Layout("onnx", cells.PRELU, {"slope": "channel 1 1 1 -> weight"}, spells="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel -> weight"}, class_name="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel 1 -> weight"}, class_name="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel 1 1 -> weight"}, class_name="PRelu"),
+    Layout("onnx", cells.PRELU, {"slope": "channel 1 1 1 -> weight"}, class_name="PRelu"),
 )
 
 LAYERS = {

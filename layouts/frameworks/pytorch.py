@@ -15,7 +15,7 @@ from layouts.layout import Layout
 
 _SPELL = {"direction": {"forward": "", "backward": "_reverse"}}
 _GRU = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "clip": (None,)}
-_LSTM = _GRU | {"output_activation": ("tanh",), "input_forget": (False,)}
+_LSTM = _GRU | {"output_activation": (None, "tanh"), "input_forget": (False,)}
 _RNN = {"activation": ("tanh", "relu"), "clip": (None,)}
 _STACK = {
     "weight_ih_l{layer}{direction}": "(gate unit) input -> input_weight",
@@ -43,31 +43,33 @@ _RNN_CELL = {
 }
 _PROJECTION = {"weight_hr_l{layer}{direction}": "state unit -> projection"}
 
-LSTM = Layout("pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spell=_SPELL, computes=_LSTM, spells="LSTM")
-GRU = Layout("pytorch", cells.GRU, _STACK, gates="rzn", spell=_SPELL, computes=_GRU, spells="GRU")
-RNN = Layout("pytorch", cells.RNN, _RNN_STACK, spell=_SPELL, computes=_RNN, spells="RNN")
-LSTM_CELL = Layout("pytorch", cells.LSTM, _CELL, gates="ifgo", computes=_LSTM, spells="LSTMCell")
-GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GRU, spells="GRUCell")
-RNN_CELL = Layout("pytorch", cells.RNN, _RNN_CELL, computes=_RNN, spells="RNNCell")
+LSTM = Layout(
+    "pytorch", cells.LSTM, _STACK | _PROJECTION, gates="ifgo", spelling=_SPELL, computes=_LSTM, class_name="LSTM"
+)
+GRU = Layout("pytorch", cells.GRU, _STACK, gates="rzn", spelling=_SPELL, computes=_GRU, class_name="GRU")
+RNN = Layout("pytorch", cells.RNN, _RNN_STACK, spelling=_SPELL, computes=_RNN, class_name="RNN")
+LSTM_CELL = Layout("pytorch", cells.LSTM, _CELL, gates="ifgo", computes=_LSTM, class_name="LSTMCell")
+GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GRU, class_name="GRUCell")
+RNN_CELL = Layout("pytorch", cells.RNN, _RNN_CELL, computes=_RNN, class_name="RNNCell")
 
-LINEAR = Layout("pytorch", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, spells="Linear")
-EMBEDDING = Layout("pytorch", cells.EMBEDDING, {"weight": "index feature -> weight"}, spells="Embedding")
+LINEAR = Layout("pytorch", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, class_name="Linear")
+EMBEDDING = Layout("pytorch", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
 
 _BIAS = {"bias": "out -> bias"}
-CONV1D = Layout("pytorch", cells.CONV1D, {"weight": "out in width -> weight"} | _BIAS, spells="Conv1d")
-CONV2D = Layout("pytorch", cells.CONV2D, {"weight": "out in height width -> weight"} | _BIAS, spells="Conv2d")
-CONV3D = Layout("pytorch", cells.CONV3D, {"weight": "out in depth height width -> weight"} | _BIAS, spells="Conv3d")
+CONV1D = Layout("pytorch", cells.CONV1D, {"weight": "out in width -> weight"} | _BIAS, class_name="Conv1d")
+CONV2D = Layout("pytorch", cells.CONV2D, {"weight": "out in height width -> weight"} | _BIAS, class_name="Conv2d")
+CONV3D = Layout("pytorch", cells.CONV3D, {"weight": "out in depth height width -> weight"} | _BIAS, class_name="Conv3d")
 CONV_TRANSPOSE1D = Layout(
-    "pytorch", cells.CONV_TRANSPOSE1D, {"weight": "in out width -> weight"} | _BIAS, spells="ConvTranspose1d"
+    "pytorch", cells.CONV_TRANSPOSE1D, {"weight": "in out width -> weight"} | _BIAS, class_name="ConvTranspose1d"
 )
 CONV_TRANSPOSE2D = Layout(
-    "pytorch", cells.CONV_TRANSPOSE2D, {"weight": "in out height width -> weight"} | _BIAS, spells="ConvTranspose2d"
+    "pytorch", cells.CONV_TRANSPOSE2D, {"weight": "in out height width -> weight"} | _BIAS, class_name="ConvTranspose2d"
 )
 CONV_TRANSPOSE3D = Layout(
     "pytorch",
     cells.CONV_TRANSPOSE3D,
     {"weight": "in out depth height width -> weight"} | _BIAS,
-    spells="ConvTranspose3d",
+    class_name="ConvTranspose3d",
 )
 _GROUPED = {"grouped": True}
 _ALL = {"bias": "(group out) -> bias"}
@@ -76,21 +78,21 @@ CONV_TRANSPOSE1D_GROUPED = Layout(
     cells.CONV_TRANSPOSE1D_GROUPED,
     {"weight": "in out width -> weight"} | _ALL,
     when=_GROUPED,
-    spells="ConvTranspose1d",
+    class_name="ConvTranspose1d",
 )
 CONV_TRANSPOSE2D_GROUPED = Layout(
     "pytorch",
     cells.CONV_TRANSPOSE2D_GROUPED,
     {"weight": "in out height width -> weight"} | _ALL,
     when=_GROUPED,
-    spells="ConvTranspose2d",
+    class_name="ConvTranspose2d",
 )
 CONV_TRANSPOSE3D_GROUPED = Layout(
     "pytorch",
     cells.CONV_TRANSPOSE3D_GROUPED,
     {"weight": "in out depth height width -> weight"} | _ALL,
     when=_GROUPED,
-    spells="ConvTranspose3d",
+    class_name="ConvTranspose3d",
 )
 _DEPTHWISE = {"depthwise": True}
 DEPTHWISE_CONV1D = Layout(
@@ -98,14 +100,14 @@ DEPTHWISE_CONV1D = Layout(
     cells.DEPTHWISE_CONV1D,
     {"weight": "(in multiplier) 1 width -> weight"} | _BIAS,
     when=_DEPTHWISE,
-    spells="Conv1d",
+    class_name="Conv1d",
 )
 DEPTHWISE_CONV2D = Layout(
     "pytorch",
     cells.DEPTHWISE_CONV2D,
     {"weight": "(in multiplier) 1 height width -> weight"} | _BIAS,
     when=_DEPTHWISE,
-    spells="Conv2d",
+    class_name="Conv2d",
 )
 SEPARABLE_CONV1D = Layout(
     "pytorch",
@@ -115,7 +117,7 @@ SEPARABLE_CONV1D = Layout(
         "pointwise.weight": "out (in multiplier) 1 -> pointwise_weight",
         "pointwise.bias": "out -> bias",
     },
-    spells="Conv1d",
+    class_name="Conv1d",
 )
 SEPARABLE_CONV2D = Layout(
     "pytorch",
@@ -125,31 +127,38 @@ SEPARABLE_CONV2D = Layout(
         "pointwise.weight": "out (in multiplier) 1 1 -> pointwise_weight",
         "pointwise.bias": "out -> bias",
     },
-    spells="Conv2d",
+    class_name="Conv2d",
 )
 
 _COUNTED = {"num_batches_tracked": 0}
 _AFFINE = {"weight": "channel -> weight", "bias": "channel -> bias"}
 _RUNNING = {"running_mean": "channel -> running_mean", "running_var": "channel -> running_var"}
-BATCH_NORM = Layout("pytorch", cells.BATCH_NORM, _AFFINE | _RUNNING, constants=_COUNTED, spells="BatchNorm")
-GROUP_NORM = Layout("pytorch", cells.GROUP_NORM, _AFFINE, spells="GroupNorm")
+BATCH_NORM = Layout("pytorch", cells.BATCH_NORM, _AFFINE | _RUNNING, constants=_COUNTED, class_name="BatchNorm")
+GROUP_NORM = Layout("pytorch", cells.GROUP_NORM, _AFFINE, class_name="GroupNorm")
+_DEVIATION = {"rms_scaling": (False,)}
 LAYER_NORM = Layout(
-    "pytorch", cells.LAYER_NORM, {"weight": "feature -> weight", "bias": "feature -> bias"}, spells="LayerNorm"
+    "pytorch",
+    cells.LAYER_NORM,
+    {"weight": "feature -> weight", "bias": "feature -> bias"},
+    computes=_DEVIATION,
+    class_name="LayerNorm",
 )
 LAYER_NORM_2D = Layout(
     "pytorch",
     cells.LAYER_NORM_2D,
     {"weight": "row feature -> weight", "bias": "row feature -> bias"},
-    spells="LayerNorm",
+    computes=_DEVIATION,
+    class_name="LayerNorm",
 )
 LAYER_NORM_3D = Layout(
     "pytorch",
     cells.LAYER_NORM_3D,
     {"weight": "plane row feature -> weight", "bias": "plane row feature -> bias"},
-    spells="LayerNorm",
+    computes=_DEVIATION,
+    class_name="LayerNorm",
 )
-RMS_NORM = Layout("pytorch", cells.RMS_NORM, {"weight": "feature -> weight"}, spells="RMSNorm")
-PRELU = Layout("pytorch", cells.PRELU, {"weight": "channel -> weight"}, spells="PReLU")
+RMS_NORM = Layout("pytorch", cells.RMS_NORM, {"weight": "feature -> weight"}, class_name="RMSNorm")
+PRELU = Layout("pytorch", cells.PRELU, {"weight": "channel -> weight"}, class_name="PReLU")
 
 ATTENTION = Layout(
     "pytorch",
@@ -161,7 +170,7 @@ ATTENTION = Layout(
         "out_proj.bias": "out -> output_bias",
     },
     equal=(("head key", "in"), ("out", "in")),
-    spells="MultiheadAttention",
+    class_name="MultiheadAttention",
 )
 ATTENTION_OF_WIDTHS = Layout(
     "pytorch",
@@ -175,7 +184,7 @@ ATTENTION_OF_WIDTHS = Layout(
         "out_proj.bias": "out -> output_bias",
     },
     equal=(("head key", "in"), ("out", "in")),
-    spells="MultiheadAttention",
+    class_name="MultiheadAttention",
 )
 
 LAYERS = {

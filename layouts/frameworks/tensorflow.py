@@ -50,27 +50,35 @@ _CANDIDATE_APART = {
 _OFFSET = {"f": "forget_bias"}
 _FUSED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
-BASIC_LSTM = Layout("tensorflow", cells.LSTM, _GATED, gates="igfo", added=_OFFSET, spells="BasicLSTMCell")
+BASIC_LSTM = Layout("tensorflow", cells.LSTM, _GATED, gates="igfo", added=_OFFSET, class_name="BasicLSTMCell")
 LSTM = Layout(
-    "tensorflow", cells.LSTM, _GATED | _PROJECTION | _PEEPHOLES, gates="igfo", added=_OFFSET, spells="LSTMCell"
+    "tensorflow", cells.LSTM, _GATED | _PROJECTION | _PEEPHOLES, gates="igfo", added=_OFFSET, class_name="LSTMCell"
 )
 LSTM_BLOCK = Layout(
-    "tensorflow", cells.LSTM, _GATED | _PEEPHOLES, gates="igfo", added=_OFFSET, implies=_FUSED, spells="LSTMBlockCell"
+    "tensorflow",
+    cells.LSTM,
+    _GATED | _PEEPHOLES,
+    gates="igfo",
+    added=_OFFSET,
+    implies=_FUSED,
+    class_name="LSTMBlockCell",
 )
-LSTM_CUDNN = Layout("tensorflow", cells.LSTM, _GATED, gates="igfo", implies=_FUSED, spells="CudnnCompatibleLSTMCell")
-GRU_BEFORE = Layout("tensorflow", cells.GRU_RESET_BEFORE, _RESET_UPDATE | _CANDIDATE, gates="rzn", spells="GRUCell")
+LSTM_CUDNN = Layout(
+    "tensorflow", cells.LSTM, _GATED, gates="igfo", implies=_FUSED, class_name="CudnnCompatibleLSTMCell"
+)
+GRU_BEFORE = Layout("tensorflow", cells.GRU_RESET_BEFORE, _RESET_UPDATE | _CANDIDATE, gates="rzn", class_name="GRUCell")
 GRU_CUDNN = Layout(
     "tensorflow",
     cells.GRU,
     _RESET_UPDATE | _CANDIDATE_APART,
     gates="rzn",
-    spells="CudnnCompatibleGRUCell",
+    class_name="CudnnCompatibleGRUCell",
 )
 RNN = Layout(
     "tensorflow",
     cells.RNN,
     {"kernel": "(input + state) unit -> input_weight + recurrent_weight", "bias": "unit -> input_bias"},
-    spells="BasicRNNCell",
+    class_name="BasicRNNCell",
 )
 
 LAYERS = {

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from converters.model.checkpoint import Checkpoint, Layer, Part
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer, Part
+from converters.model.settings import Wiring
 from converters.readers.archives import Archive
 from converters.readers.hdf5.tree import Group, read_tree
 from converters.readers.json_data import parse_json
@@ -209,9 +211,9 @@ def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:
 
 def _with_options(part: Part, values: Mapping[str, Any]) -> Part:
     """The same arrays with other options; whether a GRU resets before or after makes it another cell."""
-    options = {**part.options, **values}
-    layout = catalogue.choose("keras", "GRU", options, part.shapes) if "reset_after" in values else part.layout
-    return replace(part, layout=layout, options=options)
+    options = {name: value for name, value in values.items() if name in part.cell.chooses}
+    layout = catalogue.choose("keras", "GRU", values, part.shapes) if "reset_after" in values else part.layout
+    return replace(part, layout=layout, options=replace(part.options, **options))
 
 
 def _stated_activation(value: str, version: Version) -> str:
@@ -249,25 +251,16 @@ def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
     """The layer with what the graph of its model tells: a mask on its input, a map flattened before it."""
     if facts is None:
         return layer
-    found = {**layer.facts, "fed_by": facts.fed_by}
-    if facts.rank is not None:
-        found["rank"] = facts.rank
-    if facts.masked:
-        found["masked"] = True
-    if facts.reshaped:
-        found["reshaped"] = True
-    parts = layer.parts
-    if facts.flattened and _reads_flattened(layer, facts.flattened):
-        found["flattened"] = facts.flattened
-        parts = tuple(part if part.depth else replace(part, flattened=facts.flattened) for part in parts)
-    elif facts.flattened and math.prod(facts.flattened[:-1]) > 1:
-        found["reshaped"] = True
-    return replace(layer, facts=found, parts=parts)
+    flattened = facts.flattened if facts.flattened and _reads_flattened(layer, facts.flattened) else ()
+    lost = facts.flattened is not None and not flattened and math.prod(facts.flattened[:-1]) > 1
+    wiring = Wiring(facts.fed_by, facts.rank, flattened, facts.reshaped or lost)
+    parts = tuple(part if part.layer else replace(part, flattened=flattened) for part in layer.parts)
+    return replace(layer, call=replace(layer.call, masked=facts.masked), wiring=wiring, parts=parts)
 
 
 def _reads_flattened(layer: Layer, sizes: tuple[int, ...]) -> bool:
     """Whether this layer's input axis is the flattened map, and the order of its features can matter."""
     words = ("in", "input")
-    lengths = {part.solved().get(word) for part in layer.parts for word in words if not part.depth} - {None}
+    lengths = {part.solved().get(word) for part in layer.parts for word in words if not part.layer} - {None}
     views = all(isinstance(text, str) for part in layer.parts for text in part.layout.arrays.values())
     return views and layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 from converters.readers.keras.config import CellConfig, Leaf
 from converters.readers.keras.layers import (
     assemble,
@@ -63,11 +63,16 @@ def infer(
     inferred = f"{classes[0]} from the names and shapes of its arrays"
     if not layer.recurrent:
         return with_assumptions(layer, {} if all(certain for _, certain in found) else {"class": classes[0]}, inferred)
-    implied = dict(layer.parts[0].layout.implies)
-    assumed = {key: value for key, value in layer.parts[0].options.items() if key not in implied}
-    if any("bias" in cell for cell in cells) or classes[0] not in ("GRU", "GRUCell"):
-        assumed.pop("reset_after", None)
+    layout, computed = layer.parts[0].layout, layer.parts[0].options
+    open_ = [name for name in _ASSUMED if name in layout.cell.chooses and name not in layout.implies]
+    assumed = {name: getattr(computed, name) for name in open_}
+    if classes[0] in ("GRU", "GRUCell") and not any("bias" in cell for cell in cells):
+        assumed |= layout.when
     return with_assumptions(layer, assumed, inferred)
+
+
+_ASSUMED = ("activation", "recurrent_activation")
+"""The options of a recurrent cell that no array tells."""
 
 
 def _config(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]:

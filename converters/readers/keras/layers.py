@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer, Part
+from converters.model.layers import Layer, Part
 from converters.readers.keras.config import CellConfig, Leaf
-from converters.readers.keras.semantics import Version, cell_options, facts
+from converters.readers.keras.semantics import Version, call, conditions, options
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
@@ -109,15 +109,7 @@ def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: 
         parts = tuple(_part(cell, arrays, version, flipped) for cell, arrays in pairs)
     except ConversionError as error:
         return unknown(leaf, {a.name: a for arrays in cells for a in arrays.values()}, error)
-    found: dict[str, Any] = {}
-    for cell in leaf.cells[::-1]:
-        found |= facts(cell.class_name, cell.config, version)
-    found |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
-    if leaf.class_name == "Bidirectional" and version.zeroes_masked and found.get("return_sequences"):
-        found["zero_output_for_mask"] = True
-    if leaf.wrappers:
-        found["wrappers"] = leaf.wrappers
-    return Layer(leaf.path, leaf.kind, parts, found)
+    return Layer(leaf.path, leaf.kind, parts, call(leaf, version))
 
 
 def unknown(leaf: Leaf, arrays: Arrays, error: ConversionError) -> Layer:
@@ -127,18 +119,18 @@ def unknown(leaf: Leaf, arrays: Arrays, error: ConversionError) -> Layer:
 
 
 def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> Part:
-    options = cell_options(cell.class_name, cell.config, version)
+    known = conditions(cell.class_name, cell.config) | {"flipped": flipped}
     shapes = {name: array.shape for name, array in arrays.items()}
     if cell.class_name in ("GRU", "GRUCell") and len(shapes.get("bias", ())) == 2:
-        options["reset_after"] = True
-    stored_as = {"flipped": flipped, "dim_ordering": cell.config.get("dim_ordering", "tf")}
+        known["reset_after"] = True
     if cell.class_name == "BatchNormalization" and cell.config.get("mode", 0) != 0:
         raise NotRepresentable(
             f"BatchNormalization of Keras 1 with mode={cell.config['mode']} normalises by the statistics of its own "
             "input; nn.BatchNorm uses the stored ones"
         )
-    layout = catalogue.choose("keras", cell.class_name, options | stored_as, shapes)
-    part = Part(layout, arrays, options | dict(layout.implies), cell.direction, cell.depth)
+    layout = catalogue.choose("keras", cell.class_name, known, shapes)
+    computed = options(cell.class_name, cell.config, version, layout)
+    part = Part(layout, arrays, computed, direction=cell.direction, layer=cell.depth)
     part.pieces()
     _check_sizes(cell, part.solved())
     return part

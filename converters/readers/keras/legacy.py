@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 from converters.readers.hdf5.tree import Group
 from converters.readers.keras.config import Container, Leaf
 from converters.readers.keras.layers import array_names, assemble, name_of, needs_arrays, split_cells, unknown

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 from converters.readers.hdf5.tree import Group
 from converters.readers.keras.config import Container, Leaf
 from converters.readers.keras.layers import assemble, check_elements, check_known, expected_names, needs_arrays, unknown

@@ -8,17 +8,22 @@ version, outputs compared in the tests.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from converters.model.settings import Call
+from converters.readers.keras.config import Config, Leaf
 from layouts.errors import printable
+from layouts.layout import Layout
+from layouts.options import Convolution, Normalization, Options, Recurrence
 
-Config = Mapping[str, Any]
-
-GATED = {"LSTM", "LSTMCell", "GRU", "GRUCell", "PeepholeLSTMCell"}
 GRUS = {"GRU", "GRUCell"}
-RECURRENT = GATED | {"SimpleRNN", "SimpleRNNCell", "CuDNNLSTM", "CuDNNGRU"}
+RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "CuDNNLSTM",
+    "CuDNNGRU",
+}
 
 _ALIASES = {"swish": "silu", "hard_swish": "hard_silu", None: "linear"}
 
@@ -83,17 +88,49 @@ def _described(value: Config) -> str:
     return f"{value.get('class_name') or value.get('registered_name')} object"
 
 
-def cell_options(class_name: str, config: Config, version: Version) -> dict[str, Any]:
-    """The options of a cell that decide what it computes, with this version's defaults for what is not written."""
-    options: dict[str, Any] = {}
-    if class_name in RECURRENT:
-        options["activation"] = activation(config.get("activation", "tanh"), version)
-    if class_name in GATED:
-        gate = config.get("recurrent_activation", config.get("inner_activation"))
-        options["recurrent_activation"] = activation(gate, version) if gate else version.recurrent_activation
+def conditions(class_name: str, config: Config) -> dict[str, Any]:
+    """What decides between the layouts of a class: how a GRU resets, and how Keras 1 orders a kernel's axes."""
+    found: dict[str, Any] = {"dim_ordering": config.get("dim_ordering", "tf")}
     if class_name in GRUS:
-        options["reset_after"] = bool(config.get("reset_after", False))
-    return options
+        found["reset_after"] = bool(config.get("reset_after", False))
+    return found
+
+
+def options(class_name: str, config: Config, version: Version, layout: Layout) -> Options:
+    """What a layer computes, with this version's defaults for what is not written."""
+    usual = layout.options
+    if isinstance(usual, Recurrence):
+        return replace(usual, **{k: v for k, v in _recurrence(config, version).items() if k in _open(layout)})
+    if isinstance(usual, Convolution):
+        return replace(usual, **_convolution(config))
+    if isinstance(usual, Normalization):
+        return replace(usual, **_normalization(class_name.removeprefix("Sync"), config))
+    return usual
+
+
+def _open(layout: Layout) -> set[str]:
+    """The options that a cell has and its layout leaves open."""
+    return set(layout.cell.chooses) - set(layout.implies)
+
+
+def _recurrence(config: Config, version: Version) -> dict[str, Any]:
+    gate = config.get("recurrent_activation", config.get("inner_activation"))
+    return {
+        "activation": activation(config.get("activation", "tanh"), version),
+        "recurrent_activation": activation(gate, version) if gate else version.recurrent_activation,
+    }
+
+
+def _convolution(config: Config) -> dict[str, Any]:
+    strides = _first(config, "strides", "subsample", "subsample_length")
+    return {
+        "strides": _numbers(strides),
+        "dilation": _numbers(_first(config, "dilation_rate", "atrous_rate")),
+        "groups": _whole(config.get("groups"), 1),
+        "padding": str(_first(config, "padding", "border_mode") or "valid"),
+        "output_padding": _numbers(config.get("output_padding")),
+        "channels_last": config.get("data_format") != "channels_first" and config.get("dim_ordering") != "th",
+    }
 
 
 _EPSILON = {
@@ -102,46 +139,71 @@ _EPSILON = {
     "GroupNormalization": 1e-3,
     "RMSNormalization": 1e-6,
 }
-_FACTS = (
+
+
+def _normalization(class_name: str, config: Config) -> dict[str, Any]:
+    axis = config.get("axis", -1)
+    return {
+        "epsilon": config.get("epsilon", _EPSILON.get(class_name)),
+        "momentum": config.get("momentum"),
+        "axes": _numbers(axis),
+        "groups": _whole(config.get("groups"), 0),
+        "rms_scaling": config.get("rms_scaling") is True,
+    }
+
+
+def _first(config: Config, *keys: str) -> Any:
+    """The value under the first of these names: later versions renamed them."""
+    return next((config[key] for key in keys if config.get(key) is not None), None)
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(n for n in values if isinstance(n, int) and not isinstance(n, bool))
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def call(leaf: Leaf, version: Version) -> Call:
+    """How a model calls a layer, from the configurations of its cells, of the first where several tell it."""
+    told: dict[str, Any] = {}
+    for cell in leaf.cells[::-1]:
+        told |= {key: cell.config[key] for key in _CALLED if key in cell.config}
+    told |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
+    recurrent = leaf.cells[0].class_name in RECURRENT
+    sequences = bool(told.get("return_sequences")) if "return_sequences" in told else None
+    both = leaf.class_name == "Bidirectional"
+    forced = both and version.zeroes_masked and bool(sequences)
+    return Call(
+        sequences=sequences if recurrent else None,
+        states=bool(told.get("return_state")),
+        direction="backward" if told.get("go_backwards") else "forward",
+        merge=str(told.get("merge_mode", "concat") or "pair") if both else "",
+        time_axis=0 if told.get("time_major") else 1,
+        zeros_where_masked=bool(told.get("zero_output_for_mask")) or forced,
+        stateful=bool(told.get("stateful")),
+        recurrent_dropout=_rate(told.get("recurrent_dropout")),
+        each_step="TimeDistributed" in leaf.wrappers,
+        padding_index=told.get("mask_zero") is True,
+        activation="linear" if recurrent else activation(told.get("activation", "linear"), version),
+    )
+
+
+def _rate(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+_CALLED = (
     "return_sequences",
     "return_state",
     "go_backwards",
     "stateful",
     "zero_output_for_mask",
     "time_major",
-    "strides",
-    "padding",
-    "dilation_rate",
-    "groups",
-    "data_format",
-    "mask_zero",
-    "axis",
-    "momentum",
-    "shared_axes",
-    "num_heads",
-    "unroll",
-    "dropout",
     "recurrent_dropout",
-    "use_causal_mask",
-    "rms_scaling",
+    "mask_zero",
+    "activation",
 )
-_KERAS1_FACTS = {
-    "border_mode": "padding",
-    "subsample": "strides",
-    "subsample_length": "strides",
-    "atrous_rate": "dilation_rate",
-}
-
-
-def facts(class_name: str, config: Config, version: Version) -> dict[str, Any]:
-    """What a configuration says about a layer that its weights do not: for constructor arguments and forward code."""
-    found = {name: config[name] for name in _FACTS if name in config}
-    found |= {new: config[old] for old, new in _KERAS1_FACTS.items() if old in config}
-    if config.get("dim_ordering") == "th":
-        found["data_format"] = "channels_first"
-    kind = class_name.removeprefix("Sync")
-    if kind in _EPSILON:
-        found["epsilon"] = config.get("epsilon", _EPSILON[kind])
-    if class_name not in RECURRENT and "activation" in config:
-        found["activation"] = activation(config["activation"], version)
-    return found
+"""The keys of a configuration that tell how a layer is called."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 from converters.readers.keras.config import snake_case
 from converters.readers.keras.inference import Arrays, Stated, infer
 from converters.readers.keras.layers import array_names, expected_names, name_of

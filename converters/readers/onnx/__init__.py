@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from converters.model.arrays import in_memory
-from converters.model.checkpoint import Checkpoint, Layer
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
 from converters.readers.onnx.file.wire import BYTES, fields

@@ -1,147 +1,302 @@
-"""What a state_dict cannot say: the constructor call of each module. What the forward code has to do is in `notes`."""
+"""The constructor call of every layer, as data: for each cell a class, and where each argument comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from converters.model.checkpoint import Part
+from converters.model.layers import Layer, Part
+from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
-from converters.targets.pytorch.notes import notes
+from layouts.options import Convolution, Normalization, Recurrence
+from layouts.reference import ACTIVATIONS
 
-__all__ = ["call", "constructor", "notes", "recurrent_constructor"]
 
-Sizes = Mapping[str, int]
-Facts = Mapping[str, Any]
+class Subject(NamedTuple):
+    """What a constructor call is made for: the cells of one module, and how their layer is called."""
 
-_CELLS = {"lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU", "rnn": "RNN"}
-_CUSTOM = {
-    "lstm": ("tanh", "sigmoid"),
-    "gru": ("tanh", "sigmoid"),
-    "gru_reset_before": ("tanh", "sigmoid"),
-    "rnn": ("tanh", None),
+    layer: Layer
+    parts: Sequence[Part]
+    sizes: Mapping[str, int]
+    slots: frozenset[str]
+
+    @property
+    def part(self) -> Part:
+        return self.parts[0]
+
+    @property
+    def recurrence(self) -> Recurrence:
+        return self.part.recurrence
+
+    @property
+    def convolution(self) -> Convolution:
+        return self.part.convolution
+
+    @property
+    def norm(self) -> Normalization:
+        return self.part.normalization
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """The sizes of a convolution's kernel."""
+        return tuple(self.sizes[word] for word in ("depth", "height", "width") if word in self.sizes)
+
+
+Value = Callable[[Subject], Any]
+"""An argument out of a subject; None where it is left out, for it is the default."""
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """A class of torch.nn, its positional arguments, and its keywords in order."""
+
+    name: str | Callable[[Subject], str]
+    positional: tuple[Value, ...] = ()
+    keywords: Mapping[str, Value] = field(default_factory=dict)
+
+    def call(self, subject: Subject, package: str = "nn") -> str:
+        """The call as a person writes it, without arguments that are as usual."""
+        name = self.name if isinstance(self.name, str) else self.name(subject)
+        given = [repr(value(subject)) for value in self.positional]
+        found = {key: value(subject) for key, value in self.keywords.items()}
+        given += [f"{key}={value!r}" for key, value in found.items() if value is not None]
+        return f"{package}.{name}({', '.join(given)})"
+
+
+def constructor(layer: Layer, parts: Sequence[Part], exact: bool) -> str:
+    """The call that makes the module of these cells; of a drop-in where torch.nn is not exact; '' where none is."""
+    cell = parts[0].cell
+    slots = frozenset(piece.slot for part in parts for piece in part.pieces())
+    subject = Subject(layer, parts, parts[0].solved(), slots)
+    if not cell.recurrent:
+        return ", ".join(f"{label}{one.call(subject)}" for label, one in _OTHER[cell.name].items())
+    if exact:
+        return (_CELLS if layer.call.cell else _RECURRENT)[cell.name].call(subject)
+    return _DROP_INS[cell.name].call(subject, "converters.nn") if drop_in(layer, parts) else ""
+
+
+def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
+    """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
+    options = parts[0].recurrence
+    names = (options.activation, options.recurrent_activation, options.output_activation or "tanh")
+    known = all(name in ACTIVATIONS for name in names)
+    clips = options.clip is None or 0.0 < options.clip < math.inf
+    one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
+    return parts[0].cell.recurrent and known and clips and one_way
+
+
+def _size(word: str) -> Value:
+    return lambda s: s.sizes[word]
+
+
+def _other_than(usual: Any, value: Value) -> Value:
+    """The value, or None where it is the usual one."""
+
+    def found(subject: Subject) -> Any:
+        own = value(subject)
+        return None if own == usual else own
+
+    return found
+
+
+def _without(slot: str) -> Value:
+    """False where nothing is stored in a slot."""
+    return lambda s: None if slot in s.slots else False
+
+
+def _set(value: Value) -> Value:
+    """True where it holds, and nothing where it does not."""
+    return lambda s: True if value(s) else None
+
+
+def _biasless(s: Subject) -> bool | None:
+    return None if s.slots & {"input_bias", "recurrent_bias"} else False
+
+
+def _relu(s: Subject) -> str | None:
+    return "relu" if s.recurrence.activation == "relu" else None
+
+
+def _projected(s: Subject) -> int | None:
+    state = s.sizes.get("state", s.sizes["unit"])
+    return state if state != s.sizes["unit"] else None
+
+
+def _layers(s: Subject) -> int:
+    return 1 + max(piece.layer for part in s.parts for piece in part.pieces())
+
+
+def _backward(s: Subject) -> bool:
+    return any(piece.direction == "backward" for part in s.parts for piece in part.pieces())
+
+
+def _output(s: Subject) -> str | None:
+    output = s.recurrence.output_activation
+    return output if output != s.recurrence.activation else None
+
+
+_WIDTHS = (_size("input"), _size("unit"))
+_DEPTH: Mapping[str, Value] = {"num_layers": _other_than(1, _layers)}
+_FORM: Mapping[str, Value] = {
+    "bias": _biasless,
+    "batch_first": _set(lambda s: s.layer.call.time_axis == 1),
+    "bidirectional": _set(_backward),
+    "proj_size": _projected,
+}
+_INNER: Mapping[str, Value] = {"activation": _other_than("tanh", lambda s: s.recurrence.activation)}
+_GATES: Mapping[str, Value] = {
+    "recurrent_activation": _other_than("sigmoid", lambda s: s.recurrence.recurrent_activation)
+}
+_CLIP: Mapping[str, Value] = {"clip": lambda s: s.recurrence.clip}
+_NONLINEAR: Mapping[str, Value] = {"nonlinearity": _relu}
+
+_RECURRENT = {
+    "lstm": Constructor("LSTM", _WIDTHS, {**_DEPTH, **_FORM}),
+    "gru": Constructor("GRU", _WIDTHS, {**_DEPTH, **_FORM}),
+    "rnn": Constructor("RNN", _WIDTHS, {**_DEPTH, **_NONLINEAR, **_FORM}),
+}
+_CELLS = {
+    "lstm": Constructor("LSTMCell", _WIDTHS, {"bias": _biasless}),
+    "gru": Constructor("GRUCell", _WIDTHS, {"bias": _biasless}),
+    "rnn": Constructor("RNNCell", _WIDTHS, {"bias": _biasless, **_NONLINEAR}),
+}
+_LSTM_OPTIONS: Mapping[str, Value] = {
+    **_INNER,
+    **_GATES,
+    "output_activation": _output,
+    "peepholes": _set(lambda s: "peephole" in s.slots),
+    **_CLIP,
+    "input_forget": _set(lambda s: s.recurrence.input_forget),
+}
+_RNN_OPTIONS: Mapping[str, Value] = {
+    **_NONLINEAR,
+    "activation": lambda s: None if s.recurrence.activation in ("tanh", "relu") else s.recurrence.activation,
+    **_CLIP,
+}
+_BEFORE: Mapping[str, Value] = {"reset_after": lambda _: False}
+_DROP_INS = {
+    "lstm": Constructor("LSTM", _WIDTHS, {**_DEPTH, **_LSTM_OPTIONS, **_FORM}),
+    "gru": Constructor("GRU", _WIDTHS, {**_DEPTH, **_INNER, **_GATES, **_CLIP, **_FORM}),
+    "gru_reset_before": Constructor("GRU", _WIDTHS, {**_DEPTH, **_INNER, **_GATES, **_BEFORE, **_CLIP, **_FORM}),
+    "rnn": Constructor("RNN", _WIDTHS, {**_DEPTH, **_RNN_OPTIONS, **_FORM}),
 }
 
 
-def call(name: str, *positional: Any, **keywords: Any) -> str:
-    """A constructor call as a person writes it, without the arguments that are None."""
-    given = [repr(value) for value in positional]
-    given += [f"{key}={value!r}" for key, value in keywords.items() if value is not None]
-    return f"{name}({', '.join(given)})"
-
-
-def recurrent_constructor(package: str, parts: Sequence[Part], facts: Facts) -> str:
-    """`nn.LSTM(3, 5, batch_first=True)`, or of `converters.nn` with the keywords that torch.nn does not have."""
-    first, sizes = parts[0], parts[0].solved()
-    cell, options = first.cell.name, first.options
-    pieces = [piece for part in parts for piece in part.pieces()]
-    activation = options.get("activation", "tanh")
-    gate = options.get("recurrent_activation", "sigmoid")
-    usual, usual_gate = _CUSTOM[cell]
-    relu = cell == "rnn" and activation == "relu"
-    output = options.get("output_activation")
-    state = sizes.get("state", sizes["unit"])
-    if facts.get("cell") and package == "nn":
-        bias = None if any("bias" in piece.slot for piece in pieces) else False
-        kind = f"nn.{_CELLS[cell]}Cell"
-        return call(kind, sizes["input"], sizes["unit"], bias=bias, nonlinearity="relu" if relu else None)
-    return call(
-        f"{package}.{_CELLS[cell]}",
-        sizes["input"],
-        sizes["unit"],
-        num_layers=_positive(1 + max(piece.layer for piece in pieces)),
-        nonlinearity="relu" if relu else None,
-        activation=activation if activation != usual and not relu else None,
-        recurrent_activation=gate if usual_gate and gate != usual_gate else None,
-        output_activation=output if output != activation else None,
-        reset_after=False if cell == "gru_reset_before" else None,
-        peepholes=True if any(piece.slot == "peephole" for piece in pieces) else None,
-        clip=options.get("clip"),
-        input_forget=True if options.get("input_forget") else None,
-        bias=None if any("bias" in piece.slot for piece in pieces) else False,
-        batch_first=None if facts.get("time_major") else True,
-        bidirectional=True if any(piece.direction == "backward" for piece in pieces) else None,
-        proj_size=state if state != sizes["unit"] else None,
-    )
-
-
-def _positive(count: int) -> int | None:
-    return count if count > 1 else None
-
-
-def constructor(part: Part, facts: Facts) -> str:
-    """The constructor call of a layer that is not recurrent."""
-    sizes = part.solved()
-    stored = {piece.slot for piece in part.pieces()}
-    bias = None if "bias" in stored else False
-    name = part.cell.name
-    if name == "linear":
-        return call("nn.Linear", sizes["in"], sizes["out"], bias=bias)
-    if name == "embedding":
-        return call("nn.Embedding", sizes["index"], sizes["feature"])
-    if name.startswith(("conv", "depthwise", "separable")):
-        return _convolution(name, sizes, facts, bias)
-    if name.startswith("attention"):
-        return _attention(sizes, stored)
-    return _norm(name, sizes, facts, stored)
-
-
-def _convolution(name: str, sizes: Sizes, facts: Facts, bias: bool | None) -> str:
-    kernel = tuple(sizes[word] for word in ("depth", "height", "width") if word in sizes)
-    stride, dilation = (padding.per_axis(facts.get(key, 1), len(kernel)) for key in ("strides", "dilation_rate"))
-    transposed = "transpose" in name
-    shape = {
-        "kernel_size": kernel if len(kernel) > 1 else kernel[0],
-        "stride": _unless(1, stride),
-        "padding": padding.argument(facts, kernel, transposed=transposed),
-        "output_padding": _unless(0, padding.per_axis(facts.get("output_padding", 0), len(kernel))),
-        "dilation": _unless(1, dilation),
-    }
-    kind = f"nn.Conv{'Transpose' if transposed else ''}{len(kernel)}d"
-    if name.startswith("separable"):
-        depthwise = call(kind, sizes["in"], sizes["in"] * sizes["multiplier"], **shape, groups=sizes["in"], bias=False)
-        pointwise = call(kind, sizes["in"] * sizes["multiplier"], sizes["out"], kernel_size=1, bias=bias)
-        return f"depthwise={depthwise}, pointwise={pointwise}"
-    if name.startswith("depthwise"):
-        outputs = sizes["in"] * sizes["multiplier"]
-        return call(kind, sizes["in"], outputs, **shape, groups=sizes["in"], bias=bias)
-    groups = sizes.get("group") or facts.get("groups") or 1
-    inputs, outputs = (1, groups) if transposed else (groups, 1)
-    widths = sizes["in"] * inputs, sizes["out"] * outputs
-    return call(kind, *widths, **shape, groups=groups if groups != 1 else None, bias=bias)
-
-
-def _unless(usual: int, values: tuple[int, ...]) -> int | tuple[int, ...] | None:
-    if set(values) == {usual}:
-        return None
+def _one_or_all(values: tuple[int, ...]) -> int | tuple[int, ...]:
     return values if len(values) > 1 else values[0]
 
 
-def _attention(sizes: Sizes, stored: set[str]) -> str:
-    return call(
-        "nn.MultiheadAttention",
-        sizes["in"],
-        sizes["head"],
-        bias=None if "input_bias" in stored else False,
-        kdim=sizes.get("key_in"),
-        vdim=sizes.get("value_in"),
-        batch_first=True,
+def _spatial(name: str, usual: int) -> Value:
+    """One number for each axis, where they are not the usual ones."""
+
+    def found(s: Subject) -> int | tuple[int, ...] | None:
+        values = padding.per_axis(getattr(s.convolution, name), len(s.kernel), usual)
+        return None if set(values) == {usual} else _one_or_all(values)
+
+    return found
+
+
+def _padding(transposed: bool) -> Value:
+    return lambda s: padding.argument(s.convolution, s.kernel, transposed=transposed)
+
+
+def _groups(s: Subject) -> int:
+    return s.sizes.get("group") or s.convolution.groups
+
+
+def _depthwise_outputs(s: Subject) -> int:
+    return s.sizes["in"] * s.sizes["multiplier"]
+
+
+def _shape(transposed: bool = False) -> dict[str, Value]:
+    return {
+        "kernel_size": lambda s: _one_or_all(s.kernel),
+        "stride": _spatial("strides", 1),
+        "padding": _padding(transposed),
+        "output_padding": _spatial("output_padding", 0),
+        "dilation": _spatial("dilation", 1),
+    }
+
+
+_CLASS, _TRANSPOSED = (lambda s: f"Conv{len(s.kernel)}d"), (lambda s: f"ConvTranspose{len(s.kernel)}d")
+_IN_GROUPS: Mapping[str, Value] = {"groups": _other_than(1, _groups), "bias": _without("bias")}
+_CONVOLUTION = {
+    "": Constructor(_CLASS, (lambda s: s.sizes["in"] * _groups(s), _size("out")), {**_shape(), **_IN_GROUPS})
+}
+_CONVOLUTION_TRANSPOSED = {
+    "": Constructor(
+        _TRANSPOSED, (_size("in"), lambda s: s.sizes["out"] * _groups(s)), {**_shape(transposed=True), **_IN_GROUPS}
     )
+}
+_DEPTHWISE = {
+    "": Constructor(
+        _CLASS, (_size("in"), _depthwise_outputs), {**_shape(), "groups": _size("in"), "bias": _without("bias")}
+    )
+}
+_SEPARABLE = {
+    "depthwise=": Constructor(
+        _CLASS, (_size("in"), _depthwise_outputs), {**_shape(), "groups": _size("in"), "bias": lambda _: False}
+    ),
+    "pointwise=": Constructor(
+        _CLASS, (_depthwise_outputs, _size("out")), {"kernel_size": lambda _: 1, "bias": _without("bias")}
+    ),
+}
+_EPSILON: Mapping[str, Value] = {"eps": lambda s: s.norm.epsilon}
 
 
-def _norm(name: str, sizes: Sizes, facts: Facts, stored: set[str]) -> str:
-    epsilon = facts.get("epsilon")
-    plain = None if stored & {"weight", "bias"} else False
-    if name == "batch_norm":
-        momentum = facts.get("momentum")
-        kept = round(1 - momentum, 12) if isinstance(momentum, int | float) else None
-        kind = {4: "nn.BatchNorm2d", 5: "nn.BatchNorm3d"}.get(facts.get("rank", 2), "nn.BatchNorm1d")
-        return call(kind, sizes["channel"], eps=epsilon, momentum=kept, affine=plain)
-    if name == "group_norm":
-        channels, groups = sizes["channel"], facts.get("groups", 32)
-        return call("nn.GroupNorm", channels if groups == -1 else groups, channels, eps=epsilon, affine=plain)
-    if name == "prelu":
-        return call("nn.PReLU", sizes["channel"])
-    shape = tuple(sizes[word] for word in ("plane", "row", "feature") if word in sizes)
-    kind = "nn.RMSNorm" if name == "rms_norm" else "nn.LayerNorm"
-    return call(kind, shape if len(shape) > 1 else shape[0], eps=epsilon)
+def _momentum(s: Subject) -> float | None:
+    """PyTorch counts the share of the new statistics."""
+    return None if s.norm.momentum is None else round(1 - s.norm.momentum, 12)
+
+
+def _affine(s: Subject) -> bool | None:
+    return None if s.slots & {"weight", "bias"} else False
+
+
+def _norm_groups(s: Subject) -> int:
+    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or 32
+
+
+def _normalized(s: Subject) -> int | tuple[int, ...]:
+    return _one_or_all(tuple(s.sizes[word] for word in ("plane", "row", "feature") if word in s.sizes))
+
+
+_LAYER_NORM = {"": Constructor("LayerNorm", (_normalized,), _EPSILON)}
+_ATTENTION = {
+    "": Constructor(
+        "MultiheadAttention",
+        (_size("in"), _size("head")),
+        {
+            "bias": _without("input_bias"),
+            "kdim": lambda s: s.sizes.get("key_in"),
+            "vdim": lambda s: s.sizes.get("value_in"),
+            "batch_first": lambda _: True,
+        },
+    )
+}
+_OTHER: Mapping[str, Mapping[str, Constructor]] = {
+    "linear": {"": Constructor("Linear", (_size("in"), _size("out")), {"bias": _without("bias")})},
+    "embedding": {"": Constructor("Embedding", (_size("index"), _size("feature")))},
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _CONVOLUTION),
+    **dict.fromkeys(
+        (f"conv_transpose{n}d{kind}" for n in (1, 2, 3) for kind in ("", "_grouped")), _CONVOLUTION_TRANSPOSED
+    ),
+    **dict.fromkeys(("depthwise_conv1d", "depthwise_conv2d"), _DEPTHWISE),
+    **dict.fromkeys(("separable_conv1d", "separable_conv2d"), _SEPARABLE),
+    "batch_norm": {
+        "": Constructor(
+            lambda s: {4: "BatchNorm2d", 5: "BatchNorm3d"}.get(s.layer.wiring.rank or 0, "BatchNorm1d"),
+            (_size("channel"),),
+            {**_EPSILON, "momentum": _momentum, "affine": _affine},
+        )
+    },
+    "group_norm": {"": Constructor("GroupNorm", (_norm_groups, _size("channel")), {**_EPSILON, "affine": _affine})},
+    **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d"), _LAYER_NORM),
+    "rms_norm": {"": Constructor("RMSNorm", (_normalized,), _EPSILON)},
+    "prelu": {"": Constructor("PReLU", (_size("channel"),))},
+    "attention": _ATTENTION,
+    "attention_of_widths": _ATTENTION,
+}
+"""For each cell its call, or those of several modules by the names that they have together."""

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
+from converters.model.settings import Call, Wiring
 from converters.readers.onnx.arithmetic.assignments import Assignment, pieces_of, states_of
 from converters.readers.onnx.arithmetic.run import Unfit
 from converters.readers.onnx.graph.scope import Node
 from layouts.cells import RNN, Piece
 from layouts.layout import Layout
+from layouts.options import Recurrence
 from layouts.reference import forward
 
 
@@ -34,6 +36,32 @@ class Recovered:
     facts: Mapping[str, Any]
     nodes: tuple[Node, ...]
     stored: tuple[str, ...]
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """The options of its cell."""
+        return Recurrence(**{name: value for name, value in self.options.items() if name in self.layout.cell.chooses})
+
+    @property
+    def call(self) -> Call:
+        """How the graph calls it."""
+        facts = self.facts
+        return Call(
+            sequences=facts.get("return_sequences"),
+            direction="backward" if facts.get("go_backwards") else str(facts.get("direction", "forward")),
+            time_axis=0 if facts.get("time_major") else 1,
+            masked=bool(facts.get("masked")),
+            zeros_where_masked=bool(facts.get("zero_output_for_mask")),
+            initial_h=str(facts.get("initial_h", "")),
+            initial_c=str(facts.get("initial_c", "")),
+            single_step=bool(facts.get("single_step")),
+            steps=int(facts.get("steps", 0)),
+        )
+
+    @property
+    def wiring(self) -> Wiring:
+        """What it reads and gives."""
+        return Wiring(reads=self.facts["reads"], gives=self.facts["gives"])
 
 
 @dataclass(frozen=True, eq=False)

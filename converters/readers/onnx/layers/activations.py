@@ -48,7 +48,7 @@ _PLAIN = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN"
 """What a node computes that names no activations, for each direction: gates, candidate, and an LSTM's output."""
 
 
-def activations(op: str, attributes: Mapping[str, Any], directions: int) -> list[dict[str, str]]:
+def activations(op: str, attributes: Mapping[str, Any], directions: int) -> list[dict[str, Any]]:
     """The options of each direction: `activation`, `recurrent_activation`, and `output_activation` where it differs.
 
     Raises `UnreadableCheckpoint` for a list of the wrong length or an unknown name, and `NotRepresentable` where the
@@ -78,7 +78,7 @@ def _without_spare(op: str, names: Sequence[Any], directions: int) -> Sequence[A
     return names[:1] if spare else names
 
 
-def _options(op: str, names: Sequence[str]) -> dict[str, str]:
+def _options(op: str, names: Sequence[str]) -> dict[str, Any]:
     if op == "RNN":
         return {"activation": names[0]}
     options = {"activation": names[1], "recurrent_activation": names[0]}

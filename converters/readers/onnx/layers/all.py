@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer, Part
-from converters.plan import refusal as representability
+from converters.model.layers import Layer, Part
+from converters.model.stacking import unstackable
 from converters.readers.onnx.arithmetic import loops
 from converters.readers.onnx.arithmetic.cells import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
@@ -23,10 +23,6 @@ from layouts.errors import ConversionError, CoverageError, NotRepresentable, Sha
 
 _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
 """What is wrong with one layer alone; anything else means that the file is damaged."""
-_OF_THE_CALL = ("reads", "gives", "initial_h", "initial_c", "sequence_lens")
-"""Facts about one use of a layer, in which its uses may differ."""
-
-
 _COMPARED = 8
 """Layers made of the same stored arrays whose numbers are compared with one more: parts of one array are many."""
 
@@ -91,8 +87,8 @@ def _loop(node: Node) -> Found | None:
 
 
 def _recovered(recovered: Recovered, nodes: tuple[Node, ...], name: str = "") -> Found:
-    part = Part(recovered.layout, recovered.arrays, recovered.options)
-    layer = Layer("", recovered.layout.spells, (part,), recovered.facts)
+    part = Part(recovered.layout, recovered.arrays, recovered.recurrence)
+    layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
     return Found(layer, tuple(dict.fromkeys((*nodes, *recovered.nodes))), name)
 
 
@@ -126,9 +122,9 @@ def _once(found: Iterable[Found]) -> list[Found]:
 
 def _kind(found: Found) -> object:
     """What two nodes have in common that may be one layer: all but the numbers, which may be parts of one array."""
-    parts = tuple((part.layout, part.directions, part.direction, str(part.options)) for part in found.layer.parts)
-    facts = {key: value for key, value in found.layer.facts.items() if key not in _OF_THE_CALL}
-    return found.layer.kind, parts, str(facts), found.leaves
+    parts = tuple((part.layout, part.directions, part.direction, part.options) for part in found.layer.parts)
+    call = replace(found.layer.call, initial_h="", initial_c="", lengths=False)
+    return found.layer.class_name, parts, call, found.layer.wiring.rank, found.leaves
 
 
 def _same_weights(one: Found, other: Found) -> bool:
@@ -171,7 +167,11 @@ def _fed(found: Sequence[Found], named: Sequence[Layer]) -> Iterator[Layer]:
         if layer.recurrent and one.nodes[0].op in OPERATORS:
             source = chains.feeder(one.nodes[0])
             before = by_node.get(source) if source is not None else None
-            layer = replace(layer, facts={**layer.facts, "fed_by": (before.path,) if before is not None else ()})
-            if before is not None and not representability.unstackable([before, layer]):
-                layer = replace(layer, facts={**layer.facts, "stacks_on": before.path})
+            layer = _wired(layer, fed_by=(before.path,) if before is not None else ())
+            if before is not None and not unstackable([before, layer]):
+                layer = _wired(layer, stacks_on=before.path)
         yield layer
+
+
+def _wired(layer: Layer, **wiring: Any) -> Layer:
+    return replace(layer, wiring=replace(layer.wiring, **wiring))

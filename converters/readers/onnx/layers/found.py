@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer, Part
+from converters.model.layers import Layer, Part
+from converters.model.settings import Wiring
 from converters.readers.onnx.graph.scope import Node, Scope
 from layouts import catalogue
 from layouts.errors import NotRepresentable, ShapeError
+from layouts.options import Options, Plain
 
-Facts = dict[str, Any]
 Leaf = tuple[Scope, str]
 """A stored array: the graph that holds it, and its name there."""
 
@@ -87,17 +88,26 @@ def given(node: Node, names: Mapping[str, int]) -> Iterator[tuple[str, LazyArray
 
 
 def found_layer(
-    node: Node, arrays: Mapping[str, LazyArray], facts: Facts, *more: Node, options: Facts | None = None
+    node: Node,
+    arrays: Mapping[str, LazyArray],
+    *more: Node,
+    options: Options = Plain(),
+    conditions: Mapping[str, Any] | None = None,
+    reads: str = "",
+    rank: int | None = None,
 ) -> Found:
-    """The layer of one node, and of those that belong to it, in the layout that fits its arrays."""
+    """The layer of one node, and of those that belong to it, in the layout that fits its arrays.
+
+    `conditions`: how the arrays are stored; `reads`: the input, where it is not the node's first; `rank`: its axes.
+    """
     whole = next((name for name, array in arrays.items() if not array.is_floating), None)
     if whole:
         raise ShapeError(f"{whole} holds {arrays[whole].dtype}, and weights have fractions", array=whole)
     shapes = {name: array.shape for name, array in arrays.items()}
-    layout = catalogue.choose("onnx", node.op, options or {}, shapes)
+    layout = catalogue.choose("onnx", node.op, conditions or {}, shapes)
     gives = more[-1].outputs if more else node.outputs
-    facts = {"reads": node.input(0), "gives": gives} | facts
-    return Found(Layer("", node.op, (Part(layout, dict(arrays)),), facts), (node, *more))
+    wiring = Wiring(rank=rank, reads=reads or node.input(0), gives=gives)
+    return Found(Layer("", node.op, (Part(layout, dict(arrays), options),), wiring=wiring), (node, *more))
 
 
 def reshaped(array: LazyArray, shape: tuple[int, ...]) -> LazyArray:

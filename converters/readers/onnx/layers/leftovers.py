@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer
+from converters.model.layers import Layer
 from converters.readers.onnx.graph import names
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found, Leaf, shortened, stored_weights

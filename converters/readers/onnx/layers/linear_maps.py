@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from converters.readers.onnx.graph.scope import Node
 from converters.readers.onnx.layers.found import Found, constant, found_layer, given, reshaped
-from layouts.errors import NotRepresentable, ShapeError
+from layouts.errors import NotRepresentable, ShapeError, UnreadableCheckpoint, printable
+from layouts.options import Convolution
 
 _MOST_AXES = 16
-_CONVOLUTION = {
-    "strides": "strides",
-    "dilations": "dilation_rate",
-    "group": "groups",
-    "pads": "pads",
-    "auto_pad": "auto_pad",
-    "output_padding": "output_padding",
-    "output_shape": "output_shape",
-}
-"""ONNX's attributes of a convolution, and the names of the same facts for every framework."""
+_PADDING = {"NOTSET": "explicit", "VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
+"""ONNX's words for how a convolution is padded, and the neutral ones."""
 
 
 def linear(node: Node) -> Found | None:
@@ -30,8 +23,8 @@ def linear(node: Node) -> Found | None:
     scaled = attributes.get("alpha", 1.0) != 1.0 or (node.input(2) and attributes.get("beta", 1.0) != 1.0)
     if attributes.get("transA", 0) or scaled:
         raise NotRepresentable("with transA, alpha or beta it computes no linear layer")
-    options = {"transB": int(attributes.get("transB", 0) != 0)}
-    return found_layer(node, dict(given(node, {"B": 1, "C": 2})), {}, options=options)
+    conditions = {"transB": int(attributes.get("transB", 0) != 0)}
+    return found_layer(node, dict(given(node, {"B": 1, "C": 2})), conditions=conditions)
 
 
 def product(node: Node) -> Found | None:
@@ -42,8 +35,8 @@ def product(node: Node) -> Found | None:
     for passed, adding in _adding(node, matrix.shape[1]):
         bias = constant(adding, 0) or constant(adding, 1)
         if bias is not None and bias.shape == matrix.shape[1:]:
-            return found_layer(node, {"B": matrix, "bias": bias}, {}, *passed, adding)
-    return found_layer(node, {"B": matrix}, {})
+            return found_layer(node, {"B": matrix, "bias": bias}, *passed, adding)
+    return found_layer(node, {"B": matrix})
 
 
 def _adding(node: Node, width: int) -> Iterator[tuple[tuple[Node, ...], Node]]:
@@ -81,11 +74,27 @@ def convolution(node: Node) -> Found | None:
     kernel = arrays["W"].shape[2:]
     if tuple(stated.get("kernel_shape", kernel)) != kernel:
         raise ShapeError(f"kernel_shape is {stated['kernel_shape']}, and W is {arrays['W'].shape}", array="W")
-    facts = {ours: _tuple(stated[theirs]) for theirs, ours in _CONVOLUTION.items() if theirs in stated}
     outputs = arrays["W"].shape[0 if node.op == "Conv" else 1] * (1 if node.op == "Conv" else stated.get("group", 1))
     added = () if "B" in arrays else _added_bias(node, outputs, len(kernel))
-    options = {"grouped": stated.get("group", 1) > 1}
-    return found_layer(node, arrays | ({"B": added[0]} if added else {}), facts, *added[1:], options=options)
+    arrays |= {"B": added[0]} if added else {}
+    conditions = {"grouped": stated.get("group", 1) > 1}
+    return found_layer(node, arrays, *added[1:], options=convolution_options(stated), conditions=conditions)
+
+
+def convolution_options(stated: Mapping[str, Any]) -> Convolution:
+    """What a convolution computes beyond its weights. Raises `UnreadableCheckpoint` for an unknown `auto_pad`."""
+    rule = str(stated.get("auto_pad", "NOTSET"))
+    if rule not in _PADDING:
+        raise UnreadableCheckpoint(f"auto_pad is {printable(rule)}: expected {', '.join(_PADDING)}")
+    return Convolution(
+        strides=tuple(stated.get("strides", ())),
+        dilation=tuple(stated.get("dilations", ())),
+        groups=stated.get("group", 1),
+        padding=_PADDING[rule],
+        pads=tuple(stated.get("pads", ())),
+        output_padding=tuple(stated.get("output_padding", ())),
+        output_shape=tuple(stated.get("output_shape", ())),
+    )
 
 
 def _added_bias(node: Node, channels: int, spatial: int) -> tuple[Any, ...]:
@@ -109,7 +118,3 @@ def _squeezed(node: Node) -> int | None:
     stated = constant(node, 1)
     axes = node.attributes.get("axes", []) if stated is None else stated.read().reshape(-1).tolist()
     return axes[0] if len(axes) == 1 else None
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

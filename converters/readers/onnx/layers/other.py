@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from converters.readers.onnx.graph.scope import Node
-from converters.readers.onnx.layers.found import Facts, Found, constant, found_layer, given, reshaped
+from converters.readers.onnx.layers.found import Found, constant, found_layer, given, reshaped
 from converters.readers.onnx.layers.linear_maps import convolution, linear, product
 from layouts.errors import NotRepresentable
+from layouts.options import Normalization
 
 
 def read_surrounding(node: Node) -> Found | None:
@@ -28,7 +29,7 @@ def _batch_norm(node: Node) -> Found | None:
     if training or not stated.get("spatial", 1):
         raise NotRepresentable("in training mode, or with spatial=0, it does not normalise by stored statistics")
     arrays = dict(given(node, {"scale": 1, "B": 2, "input_mean": 3, "input_var": 4}))
-    return found_layer(node, arrays, _numbers(node, momentum=0.9) | _rank(node))
+    return found_layer(node, arrays, options=_norm(node, momentum=_decimal(node, "momentum", 0.9)), rank=_rank(node))
 
 
 def _layer_norm(node: Node) -> Found | None:
@@ -40,14 +41,14 @@ def _layer_norm(node: Node) -> Found | None:
     if axis != -rank and (whole is None or axis != len(whole) - rank):
         raise NotRepresentable(f"it normalises from axis {axis} on, and its Scale has the shape {scale.shape}")
     names = {"Scale": 1, "B": 2} if node.op == "LayerNormalization" else {"scale": 1}
-    return found_layer(node, dict(given(node, names)), _numbers(node))
+    return found_layer(node, dict(given(node, names)), options=_norm(node))
 
 
 def _instance_norm(node: Node) -> Found | None:
     scale = constant(node, 1)
     if scale is None:
         return None
-    return found_layer(node, dict(given(node, {"scale": 1, "B": 2})), _numbers(node) | {"groups": scale.size})
+    return found_layer(node, dict(given(node, {"scale": 1, "B": 2})), options=_norm(node, groups=scale.size))
 
 
 def _group_norm(node: Node) -> Found | None:
@@ -55,8 +56,8 @@ def _group_norm(node: Node) -> Found | None:
         return None
     if node.scope.opset < 21:
         raise NotRepresentable("before opset 21 it has a scale for every group and not for every channel")
-    facts = _numbers(node) | {"groups": node.attributes.get("num_groups", 1)}
-    return found_layer(node, dict(given(node, {"scale": 1, "bias": 2})), facts)
+    options = _norm(node, groups=node.attributes.get("num_groups", 1))
+    return found_layer(node, dict(given(node, {"scale": 1, "bias": 2})), options=options)
 
 
 def _embedding(node: Node) -> Found | None:
@@ -64,7 +65,7 @@ def _embedding(node: Node) -> Found | None:
     table = constant(node, 0)
     if table is None or len(table.shape) != 2 or not table.is_floating or node.attributes.get("axis", 0) != 0:
         return None
-    return found_layer(node, {"data": table}, {"reads": node.input(1)})
+    return found_layer(node, {"data": table}, reads=node.input(1))
 
 
 def _slopes(node: Node) -> Found | None:
@@ -76,23 +77,26 @@ def _slopes(node: Node) -> Found | None:
     if slope.size > 1 and whole is not None and (len(own) != len(whole) - 1 or own[0] != slope.size):
         raise NotRepresentable(f"its slopes {slope.shape} do not stand for the channels of an input {whole}")
     slope = reshaped(slope, own)
-    return found_layer(node, {"slope": slope}, {} if whole is None else {"rank": len(whole)})
+    return found_layer(node, {"slope": slope}, rank=None if whole is None else len(whole))
 
 
-def _numbers(node: Node, **defaults: float) -> Facts:
-    """Epsilon, and what else a norm states, with ONNX's defaults; as the decimal numbers that were meant."""
-    known = {"epsilon": 1e-5, **defaults}
-    return {name: float(f"{node.attributes.get(name, value):.7g}") for name, value in known.items()}
+def _norm(node: Node, momentum: float | None = None, groups: int = 0) -> Normalization:
+    return Normalization(epsilon=_decimal(node, "epsilon", 1e-5), momentum=momentum, groups=groups)
 
 
-def _rank(node: Node) -> Facts:
+def _decimal(node: Node, name: str, usual: float) -> float:
+    """A number that a norm states, or ONNX's default; as the decimal number that was meant."""
+    return float(f"{node.attributes.get(name, usual):.7g}")
+
+
+def _rank(node: Node) -> int | None:
     """How many axes the input of a norm has, from what the file declares or from the convolution that makes it."""
     whole = node.scope.shape(node.input(0))
     if whole is not None:
-        return {"rank": len(whole)}
+        return len(whole)
     made_by = node.scope.producer(node.input(0))
     kernel = constant(made_by, 1) if made_by is not None and made_by.op in ("Conv", "ConvTranspose") else None
-    return {} if kernel is None else {"rank": len(kernel.shape)}
+    return None if kernel is None else len(kernel.shape)
 
 
 _READERS: Mapping[str, Callable[[Node], Found | None]] = {

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from converters.model.arrays import LazyArray
-from converters.model.checkpoint import Layer, Part
+from converters.model.layers import Layer, Part
+from converters.model.settings import Call, Wiring
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.activations import activations
 from layouts import catalogue
 from layouts.errors import CoverageError, ShapeError, UnreadableCheckpoint, printable
 from layouts.layout import DIRECTIONS, Layout
+from layouts.options import Recurrence
 
 OPERATORS = ("LSTM", "GRU", "RNN")
 
@@ -34,11 +36,12 @@ def read_recurrent(node: Node) -> Layer:
     ways = _DIRECTIONS[direction]
     arrays = dict(_arrays(node))
     layout = _layout(node)
-    options = [_conditions(node, layout) | one for one in activations(node.op, attributes, len(ways))]
+    both = _limits(node)
+    options = [replace(both, **one) for one in activations(node.op, attributes, len(ways))]
     part = Part(layout, arrays, options[0], directions=ways)
     _check(node, part)
     parts = (part,) if all(one == options[0] for one in options) else tuple(_apart(part, options))
-    return Layer("", node.op, parts, _facts(node, direction))
+    return Layer("", node.op, parts, _call(node, direction), Wiring(reads=node.input(0), gives=node.outputs))
 
 
 def _arrays(node: Node) -> Iterator[tuple[str, LazyArray]]:
@@ -84,17 +87,13 @@ def _layout(node: Node) -> Layout:
     return next(one for one in candidates if all(given.get(key) == value for key, value in one.when.items()))
 
 
-def _conditions(node: Node, layout: Layout) -> dict[str, Any]:
+def _limits(node: Node) -> Recurrence:
     """The options that hold for both directions."""
-    options = dict(layout.when)
     clip = node.attributes.get("clip")
     if clip is not None and not clip > 0.0:
         raise UnreadableCheckpoint(f"clip is {clip}: expected a positive number")
-    if clip is not None and clip < np.finfo(np.float32).max:
-        options["clip"] = float(clip)
-    if node.op == "LSTM" and node.attributes.get("input_forget", 0):
-        options["input_forget"] = True
-    return options
+    limit = float(clip) if clip is not None and clip < np.finfo(np.float32).max else None
+    return Recurrence(clip=limit, input_forget=node.op == "LSTM" and bool(node.attributes.get("input_forget", 0)))
 
 
 def _check(node: Node, part: Part) -> None:
@@ -130,7 +129,7 @@ def _check_widths(node: Node, units: int) -> None:
             raise ShapeError(f"{printable(value)} is {shape}, and R makes it {units} units: is it a projected LSTM?")
 
 
-def _apart(part: Part, options: list[dict[str, str]]) -> Iterator[Part]:
+def _apart(part: Part, options: list[Recurrence]) -> Iterator[Part]:
     """Directions that differ in what they compute, each as a part of its own over its half of the arrays."""
     for number, (way, own) in enumerate(zip(part.directions, options, strict=True)):
         arrays = {name: _half(array, number) for name, array in part.arrays.items()}
@@ -141,31 +140,35 @@ def _half(array: LazyArray, number: int) -> LazyArray:
     return replace(array, shape=(1, *array.shape[1:]), read=lambda: array.read()[number : number + 1])
 
 
-def _facts(node: Node, direction: str) -> dict[str, Any]:
+def _call(node: Node, direction: str) -> Call:
     layout = node.attributes.get("layout", 0)
     if layout not in (0, 1):
         raise UnreadableCheckpoint(f"layout is {layout}: expected 0 (time first) or 1 (batch first)")
-    facts: dict[str, Any] = {"reads": node.input(0), "gives": node.outputs}
-    facts |= {"time_major": True} if layout == 0 else {}
-    facts |= {"direction": direction} if direction != "forward" else {}
-    facts |= {"sequence_lens": True} if node.input(_LENGTHS) else {}
-    for name, number in STATES.items():
-        if node.input(number) and not (name == "initial_c" and node.op != "LSTM"):
-            facts |= _state(node, name, node.input(number))
-    return facts
+    states: dict[str, Any] = {
+        name: _state(node, node.input(number))
+        for name, number in STATES.items()
+        if node.input(number) and not (name == "initial_c" and node.op != "LSTM")
+    }
+    return Call(
+        direction="reverse" if direction == "reverse" else "forward",
+        merge="stacked" if direction == "bidirectional" else "",
+        time_axis=layout,
+        lengths=bool(node.input(_LENGTHS)),
+        **states,
+    )
 
 
-def _state(node: Node, name: str, value: str) -> Mapping[str, str]:
-    """What is known of an initial state: nothing to say of zeros, 'stored' for other constants, else 'input'."""
+def _state(node: Node, value: str) -> str:
+    """What is known of an initial state: '' for zeros, 'stored' for other constants, else 'input'."""
     sources = [scope.constant(one) for scope, one in _sources(node.scope, value)]
     if any(array is not None and np.any(array.read()) for array in sources):
-        return {name: "stored"}
-    return {name: "input"} if any(array is None for array in sources) else {}
+        return "stored"
+    return "input" if any(array is None for array in sources) else ""
 
 
 def is_zero(node: Node, value: str) -> bool:
     """Whether a value holds zeros only, whatever its shape turns out to be when the model runs."""
-    return not _state(node, "", value)
+    return not _state(node, value)
 
 
 MOVING = (

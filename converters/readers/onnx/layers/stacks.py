@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
-from converters.plan import refusal as representability
+from converters.model.settings import Wiring
+from converters.model.stacking import placed, unstackable
 from converters.readers.onnx.graph import chains, names
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
@@ -36,18 +38,23 @@ def _origin(found: Found) -> names.Origin | None:
 
 def _one_stack(members: Sequence[Found]) -> bool:
     fed = all(chains.feeder(b.nodes[0]) is a.nodes[0] for a, b in pairwise(members))
-    layers = [replace(one.layer, path="", facts={**one.layer.facts, "fed_by": ("",)}) for one in members]
-    return fed and not representability.unstackable(layers)
+    layers = [replace(one.layer, path="", wiring=Wiring(fed_by=("",))) for one in members]
+    return fed and not unstackable(layers)
 
 
 def _merged(members: Sequence[Found]) -> Found:
     layers = [one.layer for one in members]
-    states = {name: layer.facts[name] for layer in layers for name in STATES if layer.facts.get(name) == "input"}
-    states |= {name: "stored" for layer in layers for name in STATES if layer.facts.get(name) == "stored"}
-    facts = {**layers[0].facts, **states, "gives": layers[-1].facts["gives"]}
-    layer = replace(layers[0], parts=tuple(representability.placed(layers)), facts=facts)
+    states: dict[str, Any] = {name: _worst([one.call.initial.get(name, "") for one in layers]) for name in STATES}
+    call = replace(layers[0].call, **states)
+    wiring = replace(layers[0].wiring, gives=layers[-1].wiring.gives)
+    layer = replace(layers[0], parts=tuple(placed(layers)), call=call, wiring=wiring)
     inputs = {node: names for one in members for node, names in one.inputs.items()}
     return Found(layer, tuple(node for one in members for node in one.nodes), inputs=inputs)
+
+
+def _worst(states: Sequence[str]) -> str:
+    """What is known of an initial state of several layers: stored with one of them, or else an input of one."""
+    return next((where for where in ("stored", "input") if where in states), "")
 
 
 def _cell(found: Found) -> Found:
@@ -55,4 +62,4 @@ def _cell(found: Found) -> Found:
     source = _origin(found)
     if source is None or source.depth is not None:
         return found
-    return found._replace(layer=replace(found.layer, facts={**found.layer.facts, "cell": True}))
+    return found._replace(layer=replace(found.layer, call=replace(found.layer.call, cell=True)))

@@ -1,0 +1,61 @@
+"""What a conversion did: the plan, the warnings, and where the result is."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from converters.plan.plan import Plan
+from layouts.errors import printable
+
+
+class ConversionWarning(UserWarning):
+    """Something a person should know about a conversion that went through."""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The outcome of `convert_file`: what was written, from which plan, with which warnings."""
+
+    plan: Plan
+    output: str
+    warnings: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of weights written."""
+        return sum(tensor.nbytes for tensor in self.plan.tensors)
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data, for JSON."""
+        return self.plan.data() | {"output": self.output, "warnings": list(self.warnings)}
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        return f"<Report {printable(self.output)}: {len(self.plan.tensors)} tensors>"
+
+    def _lines(self) -> Iterator[str]:
+        """The file, then each module with its call and the forward code it needs."""
+        yield f"{printable(self.output)}: {len(self.plan.tensors)} tensors, {_amount(self.nbytes)}"
+        for module in self.plan.modules:
+            call = module.constructor or "(no module computes this: weights only)"
+            yield f"  {printable(module.name or module.path)} = {call}"
+            yield from (f"      {note}" for note in module.notes)
+
+
+def _amount(count: float) -> str:
+    unit = "bytes"
+    for larger in ("kB", "MB", "GB"):
+        if count >= 1000:
+            count, unit = count / 1000, larger
+    return f"{count:.3g} {unit}" if unit != "bytes" else f"{count} bytes"
+
+
+def announce(texts: tuple[str, ...]) -> None:
+    """Give every text as a `ConversionWarning` at the caller of the public function."""
+    for text in texts:
+        warnings.warn(text, ConversionWarning, stacklevel=3)

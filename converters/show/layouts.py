@@ -1,0 +1,51 @@
+"""The gate-order tables, printed from the layouts themselves."""
+
+from __future__ import annotations
+
+from converters.show.text import Row, Table
+from layouts import catalogue
+from layouts.errors import UnknownLayer, printable
+from layouts.layout import Layout
+
+
+def layout_tables(framework: str | None, class_name: str | None) -> list[Table]:
+    """The tables of all frameworks, of one, or of one layer of it. Raises `UnknownLayer`, `LayoutError`."""
+    if framework is None:
+        return [_overview()]
+    found = catalogue.layers(framework)
+    chosen = {
+        layout: name
+        for name, layouts in found.items()
+        if class_name is None or name.lower().startswith(class_name.lower())
+        for layout in layouts
+    }
+    if not chosen:
+        known = ", ".join(dict.fromkeys(found))
+        raise UnknownLayer(f"{framework} has no layer {printable(class_name)!r}; there are: {known}")
+    return [_of_layout(layout) for layout in chosen]
+
+
+def _overview() -> Table:
+    rows = tuple(_gates_row(layout) for layout in catalogue.every_layout() if layout.cell.recurrent)
+    return Table(
+        "layouts: the order of gates in every framework",
+        ("framework", "layer", "cell", "gates", "adds at run time"),
+        rows,
+    )
+
+
+def _gates_row(layout: Layout) -> Row:
+    added = ", ".join(f"{what} to {gate}" for gate, what in layout.added.items())
+    return Row((layout.framework, layout.class_name, layout.cell.name, " ".join(layout.gates) or "–", added))
+
+
+def _of_layout(layout: Layout) -> Table:
+    conditions = ", ".join(f"{key}={value}" for key, value in layout.when.items())
+    gates = f", gates {' '.join(layout.gates)}" if layout.gates else ""
+    title = f"{layout.name}: {layout.cell.name}{gates}{f', when {conditions}' if conditions else ''}"
+    rows = []
+    for name, text in layout.arrays.items():
+        left, _, right = (text if isinstance(text, str) else text.pattern).partition("->")
+        note = "" if isinstance(text, str) else "  (blocks kept as reshaped buffers)"
+        rows.append(Row((name, left.strip() + note, right.strip())))
+    return Table(title, ("array", "axes", "holds"), tuple(rows))

@@ -1,0 +1,5 @@
+"""`python -m gateport`: the command."""
+
+from converters.cli import main
+
+main(prog_name="gateport")

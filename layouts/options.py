@@ -1,0 +1,69 @@
+"""What a layer computes beyond its weights: options of cells, typed, in neutral terms.
+
+Every cell declares which of them it has (`Cell.options`, `Cell.chooses`). They never change weights; they decide
+whether a target computes the same thing. How a layer is called and where it stands is no matter of its cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """Of a recurrent cell.
+
+    Activations carry the names of `layouts.reference.ACTIVATIONS`; any other text is a function that is not known here.
+    `activation` is that of the candidate, `recurrent_activation` that of the gates, `output_activation` that of an
+    LSTM's cell on its way out (None: that of the candidate). `clip` limits what goes into the first two to ±clip;
+    `input_forget` makes f = 1 - i.
+    """
+
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    output_activation: str | None = None
+    clip: float | None = None
+    input_forget: bool = False
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Of a convolution; one number for each spatial axis, an empty tuple where all are the usual one.
+
+    `padding`: "valid"; "same" (outputs as long as inputs / stride, an odd zero at the end); "same_lower" (it is at the
+    start); "causal"; or "explicit", by `pads`: all beginnings, then all ends. A transposed convolution may have its
+    size told by `output_shape`.
+    """
+
+    strides: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    padding: str = "valid"
+    pads: tuple[int, ...] = ()
+    output_padding: tuple[int, ...] = ()
+    output_shape: tuple[int, ...] = ()
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Of a norm. `momentum` is the share of the old statistics that a training step keeps.
+
+    `axes` of the input are normalised, or hold the channels of a batch norm; empty where they are those of PyTorch.
+    `groups` of a group norm: -1 for one a channel, 0 where it is not told. `rms_scaling` divides by the root mean
+    square and not by the deviation.
+    """
+
+    epsilon: float | None = None
+    momentum: float | None = None
+    axes: tuple[int, ...] = ()
+    groups: int = 0
+    rms_scaling: bool = False
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Of a layer that its weights describe whole."""
+
+
+Options = Recurrence | Convolution | Normalization | Plain
