@@ -18,7 +18,7 @@ import click
 
 from converters import __version__, api
 from converters.show import text
-from layouts.errors import ConversionError, printable
+from layouts.errors import ConversionError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -28,7 +28,6 @@ _WAIT = 1.0
 
 
 _LONGEST_LINE = 800
-_LONGEST_PATH = 120
 _FLAGS = (
     (re.compile(r"\bdropins=True"), lambda _: "--dropins"),
     (re.compile(r"\bstrict=False"), lambda _: "--no-strict"),
@@ -56,13 +55,9 @@ def in_flags(text: str) -> str:
 
 
 def one_line(error: ConversionError) -> str:
-    """An error on one line, led by the file where one is known."""
+    """An error on one line, with flags for arguments."""
     text = in_flags(" ".join(str(error).split()))
-    text = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}… (`gateport plan` shows all)"
-    if not error.path or error.path in text:
-        return text
-    path = error.path if len(error.path) <= _LONGEST_PATH else f"…{error.path[1 - _LONGEST_PATH :]}"
-    return f"{printable(path)}: {text}"
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}… (`gateport plan` shows all)"
 
 
 @contextmanager

@@ -31,6 +31,14 @@ class ConversionError(Exception):
         super().__init__(message)
         self.layer, self.array, self.layout, self.path = layer, array, layout, path
 
+    def __str__(self) -> str:
+        """The message, led by the file where one is known and not named already."""
+        text = super().__str__()
+        if not self.path or self.path in text:
+            return text
+        path = self.path if len(self.path) <= _LONGEST_NAME else f"…{self.path[1 - _LONGEST_NAME :]}"
+        return f"{printable(path)}: {text}"
+
     def data(self) -> dict[str, str | None]:
         """The error as plain data, for JSON."""
         return {

@@ -318,7 +318,7 @@ def test_flax_by_kind() -> None:
             drop_in.LSTM(3, 5, recurrent_activation="hard_sigmoid_0.2"),
             {"class_name": "CuDNNLSTM"},
             NotRepresentable,
-            "computes recurrent_activation=sigmoid, and the module hard_sigmoid_0.2",
+            "and keras.layers.CuDNNLSTM computes sigmoid",
             id="fixed-activation",
         ),
         pytest.param(

@@ -141,8 +141,8 @@ def test_a_stack_can_be_renamed(tmp_path: Path) -> None:
     ("rename", "kind", "message"),
     [
         pytest.param({"nobody": "x"}, UnknownLayer, "no layer 'nobody'", id="unknown"),
-        pytest.param({"a": "head"}, CoverageError, "would both write", id="collision"),
-        pytest.param({"a": ""}, ConversionError, "is empty", id="empty"),
+        pytest.param({"a": "head"}, CoverageError, "would both be called head", id="collision"),
+        pytest.param({"a": ""}, ConversionError, "not a name for a module", id="empty"),
     ],
 )
 def test_a_wrong_rename_is_refused(rename: dict[str, str], kind: type[Exception], message: str, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_wrong_rename_is_refused(rename: dict[str, str], kind: type[Exception]
 
 def test_two_paths_with_one_key_are_refused_until_one_is_renamed(tmp_path: Path) -> None:
     file = write(tmp_path / "m.h5", dense("a/b", 3, 5), dense("a.b", 5, 2))
-    with pytest.raises(CoverageError, match="would both write"):
+    with pytest.raises(CoverageError, match="would both be called"):
         converters.plan(file)
 
 

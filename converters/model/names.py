@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from layouts.errors import ConversionError, UnknownLayer, printable
@@ -10,6 +11,17 @@ from layouts.errors import ConversionError, UnknownLayer, printable
 def module_name(path: str) -> str:
     """The name of a module for a layer's path: '/' becomes '.', as in nested PyTorch modules."""
     return path.replace("\\", "/").replace("/", ".").strip(".")
+
+
+_WORD = re.compile(r"[^\W\d]\w*|\d{1,9}")
+
+
+def check_name(name: str) -> None:
+    """Raise `ConversionError` for what no module can be called: a name is words, or numbers as in a Sequential."""
+    if not all(_WORD.fullmatch(word) for word in name.split(".")):
+        raise ConversionError(
+            f"{printable(name)!r} is not a name for a module: expected identifiers and dots, such as 'encoder.rnn'"
+        )
 
 
 class Rename:
@@ -21,9 +33,9 @@ class Rename:
     def __init__(self, rename: Mapping[str, str], paths: Iterable[str], stack: Mapping[str, object]) -> None:
         self._rename = {module_name(old): module_name(new) for old, new in rename.items()}
         known = [module_name(path) for path in paths] + list(stack)
-        for old, new in self._rename.items():
-            if not new:
-                raise ConversionError(f"rename {printable(old)}: the new name is empty")
+        for name in (*self._rename.values(), *map(module_name, stack)):
+            check_name(name)
+        for old in self._rename:
             if not any(name == old or name.startswith(f"{old}.") for name in known):
                 raise UnknownLayer(
                     f"rename: no layer {printable(old)!r}; there are: {', '.join(map(printable, known))}"

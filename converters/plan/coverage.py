@@ -11,9 +11,16 @@ from layouts.errors import CoverageError, printable
 
 
 def check_names(modules: Sequence[Module], path: str) -> None:
-    """Raise `CoverageError` where two modules would write one key."""
+    """Raise `CoverageError` where two modules have one name, or would write one key."""
+    names: dict[str, str] = {}
     seen: dict[str, str] = {}
     for module in modules:
+        if module.name and names.setdefault(module.name, module.path) != module.path:
+            raise CoverageError(
+                f"{printable(module.path)} and {printable(names[module.name])} would both be called "
+                f"{printable(module.name)}: rename one of them",
+                path=path,
+            )
         for tensor in module.tensors:
             if tensor.key in seen:
                 raise CoverageError(

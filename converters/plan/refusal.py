@@ -14,8 +14,8 @@ from layouts.errors import NotRepresentable, printable
 from layouts.layout import Layout
 
 _FORMULAS = {
-    "hard_sigmoid_0.2": "hard_sigmoid (clip(0.2 x + 0.5, 0, 1)",
-    "hard_sigmoid_1/6": "hard_sigmoid (clip(x / 6 + 0.5, 0, 1)",
+    "hard_sigmoid_0.2": "hard_sigmoid (clip(0.2 x + 0.5, 0, 1))",
+    "hard_sigmoid_1/6": "hard_sigmoid (clip(x / 6 + 0.5, 0, 1))",
 }
 _SENTENCES = {
     "clip": "it clips what goes into its activations to ±{value:.7g}, and {module} does not",
@@ -48,7 +48,7 @@ def reasons(layer: Layer, parts: Sequence[Part], layout: Layout, target: Target)
         value = getattr(first.options, option)
         if value not in values:
             brief = _BRIEF.get(option, option).format(value=_short(value))
-            yield Reason(brief, _sentence(first, option, value, values, module))
+            yield Reason(brief, _sentence(option, value, values, module))
     yield from _unequal(first, layout, module)
 
 
@@ -67,19 +67,12 @@ def _variant(part: Part) -> str:
     return next((f"{key}={value}" for key, value in part.layout.when.items()), "reset_after=False")
 
 
-def _sentence(part: Part, option: str, value: Any, possible: Sequence[Any], module: str) -> str:
+def _sentence(option: str, value: Any, possible: Sequence[Any], module: str) -> str:
     """One option that the module does not have, in words."""
     if option in _SENTENCES:
         return _SENTENCES[option].format(value=value, module=module)
     computed = " or ".join(str(one) for one in possible if one is not None)
-    return f"its {option} is {_explained(part, str(value))}, and {module} computes {computed}"
-
-
-def _explained(part: Part, value: str) -> str:
-    if value not in _FORMULAS:
-        return printable(value)
-    version = ", as this version of the file has it" if part.layout.framework == "keras" else ""
-    return f"{_FORMULAS[value]}{version})"
+    return f"its {option} is {_FORMULAS.get(value) or printable(value)}, and {module} computes {computed}"
 
 
 def _short(value: Any) -> str:
