@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Layer
-from converters.readers.hdf5.tree import Group
+from converters.readers.hdf5.group import Group
 from converters.readers.keras.config import Container, Leaf
 from converters.readers.keras.layers import assemble, check_elements, check_known, expected_names, needs_arrays, unknown
 from converters.readers.keras.semantics import Version
