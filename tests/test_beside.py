@@ -1,4 +1,4 @@
-"""What people store beside a model in its HDF5 file: never read, named in a warning, and no reason to refuse the model."""
+"""What people store beside a model in its HDF5 file is never read, is named in a warning, and refuses nothing."""
 
 from __future__ import annotations
 

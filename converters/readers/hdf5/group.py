@@ -52,6 +52,12 @@ class Group:
         for group in self.groups.values():
             yield from group.walk()
 
+    def below(self) -> Iterator[Group]:
+        """Every group below this one, a group before those in it."""
+        for group in self.groups.values():
+            yield group
+            yield from group.below()
+
 
 def _number(name: str) -> int:
     digits = name[len(name.rstrip("0123456789")) :]

@@ -1,4 +1,4 @@
-"""Which groups of an HDF5 file are the model's: those that Keras itself reads. Users store their own data beside them."""
+"""Which groups of an HDF5 file are the model's: those that Keras itself reads. Users store data of their own beside."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def belonging(group: Group, members: Members) -> set[str] | None:
     """The members of a group that make up the model; None for all of them.
 
     A list `layer_names` names the groups that Keras reads; another group with a list of `weight_names` is a layer that
-    the list lacks, and has to be accounted for. Without a list, arrays stand in groups `vars` of any depth; a link may lead
-    to one, so it is chosen, and then refused.
+    the list lacks, and has to be accounted for. Without a list, arrays stand in groups `vars` of any depth; a link may
+    lead to one, so it is chosen, and then refused.
     """
     if group.strings("layer_names") is not None:
         return _listed(group, members)
