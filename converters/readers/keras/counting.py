@@ -54,7 +54,7 @@ class Counter:
         return renamed
 
     def _twice(self, container: str, names: Mapping[int, str]) -> bool:
-        """Whether layers with weights were counted twice here. Raises where neither way of counting gives the numbers."""
+        """Whether layers with weights were counted twice. Raises where neither way of counting gives the numbers."""
         numbers = sorted(names)
         once = numbers == list(range(len(numbers)))
         steps = list(pairwise(numbers))
