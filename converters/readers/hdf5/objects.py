@@ -32,6 +32,8 @@ _MOST_NAMES = _MOST_CHUNKS = 100_000
 _LEAST_TEXT = 32
 """What a string of variable length takes in the file beside its own bytes: a reference of 16, a heap entry of 16."""
 _HEAP_ENTRY = 16
+_ADDRESS = 8
+"""The bytes of an address; the value of another link may be shorter."""
 _LINKS = {1: "a soft link", 64: "an external link"}
 _ATTRIBUTE_NAME = {1: 8, 3: 9}
 """Version of an attribute message -> where its name begins."""
@@ -85,6 +87,14 @@ class _Collection(GlobalHeap):  # type: ignore[misc]
         return found
 
 
+class Link(NamedTuple):
+    """One name in a group. Only a hard link (`kind` 0) has an address; no other is ever followed."""
+
+    name: str
+    address: int = 0
+    kind: int = 0
+
+
 class Object(DataObjects):  # type: ignore[misc]
     """The header of one group or dataset."""
 
@@ -106,41 +116,47 @@ class Object(DataObjects):  # type: ignore[misc]
         kinds = {message["type"] for message in self.msgs}
         if _DATASPACE in kinds:
             return True
-        if kinds & {_SYMBOL_TABLE, _LINK_INFO}:
+        if self.is_group:
             return False
         raise UnreadableCheckpoint(f"{printable(self._path)} is damaged: neither a group nor a dataset")
 
-    def children(self) -> Iterator[tuple[str, int]]:
-        """Name and address of every hard link; any other link is refused."""
+    @property
+    def is_group(self) -> bool:
+        return bool({message["type"] for message in self.msgs} & {_SYMBOL_TABLE, _LINK_INFO})
+
+    def children(self) -> Iterator[Link]:
+        """Every link of the group, each name once."""
         seen: set[str] = set()
-        for name, address in self.iter_links():
-            if not isinstance(address, int):
-                raise self._refuse_link(name, 1)
+        for name, target in self.iter_links():
             if name in seen:
                 raise UnsafeCheckpoint(f"{printable(self._path or '/')} names {printable(name)} twice")
             seen.add(name)
-            yield name, address
+            yield target if isinstance(target, Link) else Link(name, target)
 
-    def _refuse_link(self, name: str, kind: int) -> UnsafeCheckpoint:
-        what = _LINKS.get(kind, "a user-defined link")
-        return UnsafeCheckpoint(f"{printable(f'{self._path}/{name}')} is {what}: only hard links are followed")
+    def hard(self, link: Link) -> Link:
+        """The link itself, where it is a hard one; any other is refused."""
+        if link.kind:
+            what = _LINKS.get(link.kind, "a user-defined link")
+            raise UnsafeCheckpoint(f"{printable(f'{self._path}/{link.name}')} is {what}: only hard links are followed")
+        return link
 
     def _decode_link_msg(self, data: bytes, offset: int) -> Any:
         flags = data[offset + 1]
         kind = data[offset + 2] if flags & 8 else 0
-        if kind:
-            raise self._refuse_link("…", kind)
-        return DataObjects._decode_link_msg(data, offset)
+        if not kind:
+            return DataObjects._decode_link_msg(data, offset)
+        as_hard = bytes(data[offset : offset + 2]) + b"\0" + bytes(data[offset + 3 :]) + bytes(_ADDRESS)
+        order, (name, _) = DataObjects._decode_link_msg(as_hard, 0)
+        return order, (name, Link(name, 0, kind))
 
-    def _iter_links_btree_v1(self, btree_address: int, heap_address: int) -> Iterator[tuple[str, int]]:
+    def _iter_links_btree_v1(self, btree_address: int, heap_address: int) -> Iterator[tuple[str, int | Link]]:
         heap = Heap(self.fh, heap_address)
         for address in BTreeV1Groups(self.fh, btree_address).symbol_table_addresses():
             table = SymbolTable(self.fh, address)
             table.assign_name(heap)
             for entry in table.entries:
-                if entry["cache_type"] not in (0, 1):
-                    raise self._refuse_link(entry["link_name"], entry["cache_type"] - 1)
-                yield entry["link_name"], entry["object_header_address"]
+                name, kind = entry["link_name"], entry["cache_type"]
+                yield name, entry["object_header_address"] if kind in (0, 1) else Link(name, 0, kind - 1)
 
     def texts(self, wanted: tuple[str, ...]) -> dict[str, Any]:
         """The attributes whose names, without a number at the end, are wanted: str, list of str, or None if no text."""
@@ -285,9 +301,11 @@ class Object(DataObjects):  # type: ignore[misc]
 def _text(value: Any) -> str | list[str] | None:
     """A stored text or list of texts; an empty list whatever its type; None for anything else."""
     if isinstance(value, np.ndarray) and value.ndim:
+        if value.ndim > 1:
+            return None
         if not value.size:
             return []
-        texts = [_text(item) for item in value.ravel()]
+        texts = [_text(item) for item in value]
         return [text for text in texts if isinstance(text, str)] if all(isinstance(t, str) for t in texts) else None
     if isinstance(value, bytes | np.bytes_):
         return bytes(value).rstrip(b"\0").decode("utf-8", "surrogateescape")

@@ -2,7 +2,8 @@
 
 pyfive parses structure only, over bytes that bound it; data is taken from the mapped file at the offsets found, and
 chunks are decoded in `chunks`. Rules for untrusted files kept here: hard links only, no object under two names, no
-byte in two arrays or in an array and the structure, storage complete, numbers only.
+byte in two arrays or in an array and the structure, storage complete, numbers only. What a file holds beside the
+groups that the caller chooses may be of any kind: it is named and never looked into.
 
 Why pyfive and not h5py, both measured on the real and the hostile files: `docs/hdf5-engine.md`.
 """
@@ -12,20 +13,20 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
 from converters.readers.hdf5.chunks import decode, place
+from converters.readers.hdf5.group import Group
 from converters.readers.limits import Bounded
 from converters.readers.source import Source
 from layouts.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
-    from converters.readers.hdf5.objects import Object, Stored
+    from converters.readers.hdf5.objects import Link, Object, Stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USERBLOCKS = (0, *(512 << k for k in range(8)))
@@ -35,70 +36,23 @@ _DEEPEST = 64
 _MOST_MESSAGES = 1_000_000
 _MOST_HEADER, _MOST_TREE, _MOST_TEXT = 2 << 20, 16 << 20, 48 << 20
 """Bytes of one object's header, of one index, of the attributes of one object, where a configuration may have 40 MB."""
-_UNREAD = {"optimizer_weights", "optimizer", "metrics"}
-"""Groups of the root that hold a trainer's state: neither weights nor walked."""
 _ATTRIBUTES = ("layer_names", "weight_names", "keras_version", "backend", "model_config", "name")
+_CHOSEN_DEPTH = 1
+"""How deep a caller may choose among the members of a group: of the root, and of the groups in it."""
+
+Choose = Callable[[Group, "Members"], Container[str] | None]
+"""Which members of a group belong to the model; None for all of them."""
 
 
-@dataclass
-class Group:
-    """One group: its text attributes, and what it holds by name."""
+def read_tree(source: Source, choose: Choose, what: str = "this") -> Group:
+    """Parse the structure of an HDF5 file, of the members that `choose` picks. `what` names the file in errors.
 
-    path: str
-    attributes: dict[str, Any] = field(default_factory=dict)
-    groups: dict[str, Group] = field(default_factory=dict)
-    arrays: dict[str, LazyArray] = field(default_factory=dict)
-
-    def group(self, path: str) -> Group | None:
-        """The group below this one at a path of names separated by '/'."""
-        found: Group | None = self
-        for name in path.split("/"):
-            found = found.groups.get(name) if found else None
-        return found
-
-    def array(self, path: str) -> LazyArray | None:
-        """The array below this group at a path of names separated by '/'."""
-        folder, _, name = path.rpartition("/")
-        group = self.group(folder) if folder else self
-        return group.arrays.get(name) if group else None
-
-    def strings(self, name: str) -> list[str] | None:
-        """An attribute that lists names, joined from `name0`, `name1`, … where it was too long for one."""
-        parts = sorted((k for k in self.attributes if k.startswith(name) and k[len(name) :].isdigit()), key=_number)
-        if name in self.attributes and parts:
-            raise UnreadableCheckpoint(f"{self.path or '/'}: the attribute {name} is there both whole and in parts")
-        if name in self.attributes:
-            return _as_strings(self.attributes[name], f"{self.path}@{name}")
-        if not parts:
-            return None
-        if [_number(part) for part in parts] != list(range(len(parts))):
-            raise UnreadableCheckpoint(f"{self.path or '/'}: the attribute {name} has a gap between its parts")
-        return [text for part in parts for text in _as_strings(self.attributes[part], f"{self.path}@{part}")]
-
-    def walk(self) -> Iterator[LazyArray]:
-        """Every array below this group."""
-        yield from self.arrays.values()
-        for group in self.groups.values():
-            yield from group.walk()
-
-
-def _number(name: str) -> int:
-    digits = name[len(name.rstrip("0123456789")) :]
-    return int(digits) if len(digits) < 9 else -1
-
-
-def _as_strings(value: Any, where: str) -> list[str]:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    raise UnreadableCheckpoint(f"{where}: expected a list of names")
-
-
-def read_tree(source: Source, what: str = "this") -> Group:
-    """Parse the structure of an HDF5 file. Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`."""
+    Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`.
+    """
     start = next((k for k in USERBLOCKS if source.view[k : k + 8] == SIGNATURE), None)
     if start is None:
-        raise UnreadableCheckpoint(f"{what} is no HDF5 file: its signature is missing", path=source.path)
-    walk = _Walk(source.part(start, len(source) - start))
+        raise UnreadableCheckpoint(f"{what} is not an HDF5 file: its signature is missing", path=source.path)
+    walk = _Walk(source.part(start, len(source) - start), choose)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -121,14 +75,14 @@ def read_tree(source: Source, what: str = "this") -> Group:
 class _Walk:
     """One pass over the objects of a file, counting and locating them."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, choose: Choose) -> None:
+        self._source, self._choose = source, choose
         self._stream = Bounded(source.view, _MOST_HEADER, exact=True)
         self._seen: dict[int, str] = {}
         self._at = ""
         self._current: Object | None = None
         self._regions: list[tuple[int, int, str]] = []
-        self._declared = self._messages = 0
+        self._declared = self._messages = self._objects = 0
 
     @property
     def where(self) -> str:
@@ -143,14 +97,19 @@ class _Walk:
         return tree
 
     def _object(self, address: int, path: str) -> Object:
-        from converters.readers.hdf5.objects import Object
-
         if address in self._seen:
             raise UnsafeCheckpoint(
                 f"{printable(path)} and {printable(self._seen[address] or '/')} are the same object twice: an alias"
             )
         self._seen[address] = path
-        if len(self._seen) > _MOST_OBJECTS:
+        return self.header(address, path)
+
+    def header(self, address: int, path: str) -> Object:
+        """Parse the header of one object; there is a limit to their number and size."""
+        from converters.readers.hdf5.objects import Object
+
+        self._objects += 1
+        if self._objects > _MOST_OBJECTS:
             raise UnsafeCheckpoint(f"it holds more than {_MOST_OBJECTS} objects: too large")
         self._at, self._current = path, None
         self._stream.limit(_MOST_HEADER)
@@ -163,20 +122,29 @@ class _Walk:
     def _group(self, found: Object, path: str, depth: int) -> Group:
         if depth > _DEEPEST:
             raise UnsafeCheckpoint(f"groups are nested too deep: more than {_DEEPEST} levels")
-        self._stream.limit(_MOST_TEXT)
-        group = Group(path, found.texts(_ATTRIBUTES))
-        self._stream.limit(_MOST_TREE)
-        unread = _UNREAD - set(() if path else group.strings("layer_names") or ())  # but for layers of such a name
-        for name, address in list(found.children()):
-            if not path and name.replace("\\", "/").split("/")[0] in unread:
+        group, members = Group(path, self.texts(found)), self.members(found, path)
+        chosen = self._choose(group, members) if depth <= _CHOSEN_DEPTH else None
+        for name, link in members.links.items():
+            if chosen is not None and name not in chosen:
+                group.outside.append(name)
                 continue
             below = f"{path}/{name}" if path else name
-            child = self._object(address, below)
+            child = self._object(found.hard(link).address, below)
             if child.is_array:
                 group.arrays[name] = self._array(child, below)
             else:
                 group.groups[name] = self._group(child, below, depth + 1)
         return group
+
+    def texts(self, found: Object) -> dict[str, Any]:
+        """The text attributes of an object."""
+        self._stream.limit(_MOST_TEXT)
+        return found.texts(_ATTRIBUTES)
+
+    def members(self, found: Object, path: str) -> Members:
+        """The names in a group, with what can be asked of them before they are looked into."""
+        self._stream.limit(_MOST_TREE)
+        return Members(self, path, {link.name: link for link in found.children()})
 
     def _array(self, found: Object, path: str) -> LazyArray:
         self._stream.limit(_MOST_TREE)
@@ -235,3 +203,41 @@ class _Walk:
             for start, end, path in ordered[max(0, near - 1) : near + 1]:
                 if begin < end and start < stop:
                     raise UnsafeCheckpoint(f"{printable(path)}: its data would overlap the structure of the file")
+
+
+class Members:
+    """The names in one group, and what a caller may ask of them to choose among them; no array is located for that."""
+
+    def __init__(self, walk: _Walk, path: str, links: dict[str, Link]) -> None:
+        self._walk, self._path, self.links = walk, path, links
+
+    def is_link(self, name: str) -> bool:
+        """Whether a member is a link that is never followed."""
+        return name in self.links and bool(self.links[name].kind)
+
+    def attributes(self, name: str) -> dict[str, Any] | None:
+        """The text attributes of a member that is a group; None for a dataset, a link, or what is not there."""
+        found = self._group(name)
+        return self._walk.texts(found) if found else None
+
+    def hold(self, name: str, wanted: str) -> bool:
+        """Whether a member is a group of the wanted name, or has one somewhere below it."""
+        waiting, seen = [(self, name)], set()
+        while waiting:
+            members, own = waiting.pop()
+            found = members._group(own)
+            if not found or found.offset in seen:
+                continue
+            if own == wanted:
+                return True
+            seen.add(found.offset)
+            below = self._walk.members(found, f"{members._path}/{own}")
+            waiting += [(below, inner) for inner in below.links]
+        return False
+
+    def _group(self, name: str) -> Object | None:
+        link = self.links.get(name)
+        if link is None or link.kind:
+            return None
+        found = self._walk.header(link.address, f"{self._path}/{name}".lstrip("/"))
+        return found if found.is_group else None

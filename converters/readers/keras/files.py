@@ -12,9 +12,11 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
 from converters.model.settings import Wiring
 from converters.readers.archives import Archive
-from converters.readers.hdf5.tree import Group, read_tree
+from converters.readers.hdf5.group import Group
+from converters.readers.hdf5.tree import read_tree
 from converters.readers.json_data import parse_json
 from converters.readers.keras import legacy, numbered, unconfigured
+from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.graph import GraphFacts, graph_facts
 from converters.readers.keras.semantics import KERAS1, Version, activation, parse_version
@@ -37,14 +39,14 @@ _MOST_CONFIG = 40 << 20
 
 def read_hdf5(source: Source, assume: Assume) -> Checkpoint:
     """Any HDF5 file of Keras, by its content."""
-    root = read_tree(source)
+    root = read_tree(source, belonging)
     if root.group("model_weights") or root.strings("layer_names") is not None:
         return _legacy(source.path, root, assume)
     if numbered.is_numbered(root):
         return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
     raise UnreadableCheckpoint(
         "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
-        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays][:6])) or 'nothing'})"
+        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'})"
     )
 
 
@@ -90,7 +92,7 @@ def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
             files[name] = None
     if len(files) > 10_000:
         raise UnsafeCheckpoint(f"the index names {len(files)} files", path=source.path)
-    roots = [read_tree(open_beside(source.path, name)) for name in files]
+    roots = [read_tree(open_beside(source.path, name), belonging) for name in files]
     stored = numbered.folders(*roots)
     for folder in map(str, weight_map):
         if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
@@ -114,7 +116,7 @@ def _parts(
     check_object(described, "config.json", path)
     facts = parse_json(metadata.view, "metadata.json", path) if metadata else {}
     version = parse_version(facts.get("keras_version") if isinstance(facts, dict) else "")
-    root = read_tree(weights, "model.weights.h5")
+    root = read_tree(weights, belonging, "model.weights.h5")
     if root.strings("layer_names") is not None:
         return _legacy(path, root, assume, described, version)
     return _numbered(path, container, [root], described, version, assume)
@@ -127,10 +129,11 @@ def _numbered(
     model = read_model(config, path) if is_model(config) else None
     if model is not None:
         layers = list(numbered.read_layers(stored, model, version))
-        return _checkpoint(path, container, version, layers, model, assume)
+        return _checkpoint(path, container, version, layers, model, assume, strangers(*roots))
     names = {folder: name for root in roots for folder, name in numbered.layer_names(root).items()}
     layers = list(unconfigured.from_folders(stored, names, version, _stated_classes(assume)))
-    return _checkpoint(path, f"{container}, no configuration of its layers", version, layers, None, assume)
+    container = f"{container}, no configuration of its layers"
+    return _checkpoint(path, container, version, layers, None, assume, strangers(*roots))
 
 
 def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
@@ -148,9 +151,9 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     if is_model(config):
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
-        return _checkpoint(path, "whole model (HDF5)", version, layers, model, assume)
+        return _checkpoint(path, "whole model (HDF5)", version, layers, model, assume, strangers(root))
     layers = list(unconfigured.from_groups(stored, version, theano, _stated_classes(assume)))
-    return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume)
+    return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume, strangers(root))
 
 
 def from_memory(
@@ -180,12 +183,13 @@ def _checkpoint(
     layers: Iterable[Layer],
     model: Container | None,
     assume: Assume,
+    unused: tuple[str, ...] = (),
 ) -> Checkpoint:
     facts = graph_facts(model) if model else {}
     layers = tuple(layers)
     _check_assumptions(layers, assume)
     known = tuple(_in_graph(_stated(layer, assume, version), facts.get(layer.path)) for layer in layers)
-    return Checkpoint(path, "keras", version.text, container, known, _code(model, known))
+    return Checkpoint(path, "keras", version.text, container, known, _code(model, known), unused)
 
 
 def _code(model: Container | None, layers: Iterable[Layer]) -> tuple[str, ...]:

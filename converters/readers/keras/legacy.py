@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer
-from converters.readers.hdf5.tree import Group
+from converters.readers.hdf5.group import Group
 from converters.readers.keras.config import Container, Leaf
 from converters.readers.keras.layers import array_names, assemble, name_of, needs_arrays, split_cells, unknown
 from converters.readers.keras.semantics import Version

@@ -1,7 +1,7 @@
 """`.keras` archives and `.weights.h5`: folders by class and counter, arrays by number (`layers/lstm_1/cell/vars/0`).
 
 The folder of a layer says nothing of its name; the configuration maps one to the other. Numbers count the variables of
-a layer, trainable ones first. Files written on Windows join the folders with backslashes.
+a layer, trainable ones first. How TensorFlow 2.12 and 2.13 counted the folders, `counting` tells.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer
-from converters.readers.hdf5.tree import Group
+from converters.readers.hdf5.group import Group
 from converters.readers.keras.config import Container, Leaf
+from converters.readers.keras.counting import Counter
 from converters.readers.keras.layers import assemble, check_elements, check_known, expected_names, needs_arrays, unknown
 from converters.readers.keras.semantics import Version
 from layouts.errors import ConversionError, CoverageError, UnsafeCheckpoint, printable
 
-_OLD_ROOT = "_layer_checkpoint_dependencies"
 _ATTENTION = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
 
 Folders = dict[str, dict[int, LazyArray]]
@@ -26,37 +26,42 @@ Folders = dict[str, dict[int, LazyArray]]
 def folders(*roots: Group) -> Folders:
     """Every `vars` folder of one file, or of all shards together: folder -> number -> array."""
     found: Folders = {}
-    for array in (array for root in roots for array in root.walk()):
-        path, _, number = array.name.replace("\\", "/").rpartition("/")
-        path = "/".join("layers" if part == _OLD_ROOT else part for part in path.split("/"))
-        folder = path.removesuffix("vars").rstrip("/")
+    arrays = [array for root in roots for array in root.walk()]
+    counter = _counter(roots, arrays)
+    for array in arrays:
+        path, _, number = _slashes(array.name).rpartition("/")
+        folder = counter.later(path.removesuffix("vars").rstrip("/"))
         if not path.endswith("vars") or not number.isdigit() or len(number) > 6:
-            raise CoverageError(f"{printable(array.name)} is no numbered variable of a layer", array=array.name)
+            raise CoverageError(f"{printable(array.name)} is not a numbered variable of a layer", array=array.name)
         if int(number) in found.setdefault(folder, {}):
             raise UnsafeCheckpoint(f"{printable(array.name)} is stored twice", array=array.name)
         found[folder][int(number)] = array
     return found
 
 
+def _counter(roots: Sequence[Group], arrays: Sequence[LazyArray]) -> Counter:
+    groups = (_slashes(group.path) for root in roots for group in root.below())
+    return Counter(groups, (_slashes(array.name) for array in arrays))
+
+
+def _slashes(path: str) -> str:
+    """A path as it is written anywhere but on Windows, where TensorFlow joins folders with backslashes."""
+    return path.replace("\\", "/")
+
+
 def is_numbered(root: Group) -> bool:
     """Whether a file keeps its arrays in folders named `vars`."""
-    return any(array.name.replace("\\", "/").split("/")[-2:-1] == ["vars"] for array in root.walk())
+    return any(_slashes(array.name).split("/")[-2:-1] == ["vars"] for array in root.walk())
 
 
 def layer_names(root: Group) -> dict[str, str]:
     """Folder -> the layer's own name, where the file (Keras 3.6 and later) tells it."""
-    found: dict[str, str] = {}
-
-    def visit(group: Group, path: str) -> None:
-        for name, child in group.groups.items():
-            below = "/".join(filter(None, (path, name.replace("\\", "/"))))
-            text = child.attributes.get("name")
-            if below.endswith("vars") and isinstance(text, str):
-                found[below.removesuffix("vars").rstrip("/")] = text
-            visit(child, below)
-
-    visit(root, "")
-    return found
+    named = ((_slashes(group.path), group.attributes.get("name")) for group in root.below())
+    return {
+        path.removesuffix("vars").rstrip("/"): text
+        for path, text in named
+        if path.endswith("vars") and isinstance(text, str)
+    }
 
 
 def read_layers(stored: Folders, model: Container, version: Version) -> Iterator[Layer]:

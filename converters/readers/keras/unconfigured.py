@@ -14,6 +14,7 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer
 from converters.readers.keras.config import snake_case
 from converters.readers.keras.inference import Arrays, Stated, infer
+from converters.readers.keras.joining import joined
 from converters.readers.keras.layers import array_names, expected_names, name_of
 from converters.readers.keras.legacy import Weights
 from converters.readers.keras.numbered import Folders
@@ -32,9 +33,10 @@ def from_groups(
         blocks: dict[str, Weights] = {}
         for weight, array in weights:
             blocks.setdefault(_block(weight), []).append((weight, array))
-        merged = _merge_directions(blocks)
+        merged = joined(blocks)
+        shorts = _shorts(group, merged)
         for block, members in merged.items():
-            path = group if len(merged) == 1 else f"{group}/{_short(block, group, merged)}"
+            path = group if len(merged) == 1 else f"{group}/{shorts[block]}"
             placed = [(side, cell) for side, member in members for cell in _cells(member)]
             directions = _with_depths([side for side, _ in placed])
             everything = {name: array for _, member in members for name, array in member}
@@ -51,10 +53,11 @@ def _block(weight: str) -> str:
     return re.sub(rf"_{name}(_\d{{1,9}})?$", "", base) if name else base
 
 
-def _short(block: str, group: str, blocks: Iterable[str]) -> str:
-    """The folder of a block without the model and the group around it, and without the cell inside it."""
-    short = _trimmed(block, group)
-    return short if sum(_trimmed(other, group) == short for other in blocks) == 1 else block
+def _shorts(group: str, blocks: Iterable[str]) -> dict[str, str]:
+    """The folder of every block without the model and the group around it, and without the cell inside it."""
+    short = {block: _trimmed(block, group) for block in blocks}
+    times = Counter(short.values())
+    return {block: name if times[name] == 1 else block for block, name in short.items()}
 
 
 def _trimmed(block: str, group: str) -> str:
@@ -69,30 +72,6 @@ def _trimmed(block: str, group: str) -> str:
 @cache
 def _every_name() -> frozenset[str]:
     return frozenset(name for class_name in catalogue.layers("keras") for name in array_names(class_name))
-
-
-def _merge_directions(blocks: Mapping[str, Weights]) -> dict[str, list[tuple[str, Weights]]]:
-    """Blocks of one bidirectional layer, one for each cell, joined under its name; each with its direction."""
-    merged: dict[str, list[tuple[str, Weights]]] = {}
-    for block, weights in blocks.items():
-        words = block.split("/")
-        side = next((k for k, word in enumerate(words) if word.startswith(("forward_", "backward_"))), None)
-        if side is None or _other_side(words, side) not in _sides(blocks, side):
-            merged.setdefault(block, []).append(("forward", weights))
-        else:
-            owner, way = "/".join(words[:side]) or words[side][8:], words[side].partition("_")[0]
-            merged.setdefault(owner, []).append((way, weights))
-    return merged
-
-
-def _other_side(words: Sequence[str], side: int) -> str:
-    forward = words[side].startswith("forward_")
-    name = words[side].removeprefix("forward_" if forward else "backward_")
-    return "/".join((*words[:side], f"{'backward' if forward else 'forward'}_{name}"))
-
-
-def _sides(blocks: Mapping[str, Weights], side: int) -> set[str]:
-    return {"/".join(block.split("/")[: side + 1]) for block in blocks}
 
 
 def _cells(weights: Weights) -> Iterator[Arrays]:
