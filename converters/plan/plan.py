@@ -71,7 +71,9 @@ def make_plan(
     else:
         chosen = list(checkpoint.layers)
         found = list(_all_modules(checkpoint, _stacks(checkpoint, stack or {}), rename or {}, dtype))
-    plan = Plan(checkpoint, tuple(found), dtype, strict, (*_warnings(chosen), *_unused(checkpoint)))
+    plan = Plan(
+        checkpoint, tuple(found), dtype, strict, (*_warnings(chosen), *_unused(checkpoint), *checkpoint.remarks)
+    )
     _check_keys(plan)
     return plan
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from converters.plan import refusal as representability
-from converters.readers.onnx.graph import chains, names
+from converters.readers.onnx.graph import chains, origins
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.layers.recurrent import OPERATORS, STATES
@@ -30,8 +30,8 @@ def put_together(found: Sequence[Found]) -> list[Found]:
     return [_cell(one) for one in kept if one is not None]
 
 
-def _origin(found: Found) -> names.Origin | None:
-    return names.origin(name for _, name in found.leaves) if found.layer.recurrent else None
+def _origin(found: Found) -> origins.Origin | None:
+    return origins.origin(found.originals) if found.layer.recurrent else None
 
 
 def _one_stack(members: Sequence[Found]) -> bool:
@@ -46,8 +46,7 @@ def _merged(members: Sequence[Found]) -> Found:
     states |= {name: "stored" for layer in layers for name in STATES if layer.facts.get(name) == "stored"}
     facts = {**layers[0].facts, **states, "gives": layers[-1].facts["gives"]}
     layer = replace(layers[0], parts=tuple(representability.placed(layers)), facts=facts)
-    inputs = {node: names for one in members for node, names in one.inputs.items()}
-    return Found(layer, tuple(node for one in members for node in one.nodes), inputs=inputs)
+    return Found(layer, tuple(node for one in members for node in one.nodes))
 
 
 def _cell(found: Found) -> Found:
@@ -55,4 +54,4 @@ def _cell(found: Found) -> Found:
     source = _origin(found)
     if source is None or source.depth is not None:
         return found
-    return found._replace(layer=replace(found.layer, facts={**found.layer.facts, "cell": True}))
+    return replace(found, layer=replace(found.layer, facts={**found.layer.facts, "cell": True}))
