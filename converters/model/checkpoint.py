@@ -25,6 +25,8 @@ class Checkpoint:
     """Layers without weights that hold code, or are of somebody's own class: what they compute is not known."""
     unused: tuple[str, ...] = ()
     """Stored arrays that nothing in the model reads: they are left out, and named in a warning."""
+    remarks: tuple[str, ...] = ()
+    """What else a warning has to say of the source as a whole, one sentence each."""
 
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""

@@ -44,3 +44,4 @@ def warnings(checkpoint: Checkpoint, layers: Sequence[Layer]) -> Iterator[str]:
             )
     for name in checkpoint.unused:
         yield f"{printable(name)} is stored, and nothing in the model reads it: it is left out"
+    yield from checkpoint.remarks

@@ -7,7 +7,7 @@ which feeds which, `layers` puts all together, and `leftovers` accounts for the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 
 from converters.model.arrays import in_memory
 from converters.model.checkpoint import Checkpoint
-from converters.model.layers import Layer
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
 from converters.readers.onnx.file.wire import BYTES, fields
@@ -24,7 +23,7 @@ from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import read_graph
 from converters.readers.source import Source
-from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
 __all__ = ["is_model", "read_file", "read_model"]
 
@@ -55,15 +54,6 @@ def is_model(view: memoryview) -> bool:
         return False
 
 
-def _check_amount(layers: Sequence[Layer], model: Model) -> None:
-    """Arrays that several layers share are written as often: no small file may become a large one by that."""
-    amount = sum(array.size * array.dtype.itemsize for layer in layers for array in layer.stored())
-    if amount > (64 << 20) + 32 * model.stored():
-        raise UnsafeCheckpoint(
-            f"too large: its {len(layers)} layers take {amount} bytes, and {model.stored()} are stored"
-        )
-
-
 def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoint:
     model = replace(model, proto=without_functions(model.proto))
     root = Scope(model.proto.graph, model)
@@ -76,7 +66,8 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoi
     graph = read_graph(root)
     if not graph.layers:
         raise UnreadableCheckpoint("the graph has no layer with weights")
-    _check_amount(graph.layers, model)
     producer = " ".join(filter(None, (model.proto.producer_name.strip(), model.proto.producer_version.strip())))
     container = f"a graph written by {printable(producer)}" if producer else "a graph"
-    return Checkpoint(path, "onnx", f"opset {root.opset}", container, graph.layers, unused=graph.unused)
+    return Checkpoint(
+        path, "onnx", f"opset {root.opset}", container, graph.layers, unused=graph.unused, remarks=graph.remarks
+    )

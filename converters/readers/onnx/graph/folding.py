@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,8 @@ FAILURES = (
 _EVALUATED_FROM = {"DequantizeLinear": 19}
 """Where the evaluator knows only later versions of an operator; this one means the same since version 10."""
 
-_SMALL = 1 << 16
+_SMALL, _KEPT = 1 << 16, 1 << 12
+"""Bytes of constants that shapes may follow from, and of results that are kept: long chains end in small ones."""
 _FREE = 1 << 20
 
 
@@ -67,7 +69,8 @@ def fold(node: Node, name: str) -> LazyArray | None:
     def read() -> Array:
         return _evaluated(node, name, shape, {one: array.read() for one, array in known.items()})
 
-    return LazyArray(name, shape, dtype, read)
+    small = math.prod(shape) * dtype.itemsize <= _KEPT
+    return LazyArray(name, shape, dtype, cache(read) if small else read)
 
 
 def _check_size(node: Node, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -1,7 +1,7 @@
 """Names of layers: PyTorch's own where the graph still carries them, else those of its nodes, unique and stable.
 
-PyTorch's exporters keep the names of parameters that they do not change (`lstm.weight_ih_l0`, `fc.bias`); the dynamo
-exporter notes the module of every node; other exporters name nodes after their layers, with the operator at the end.
+`origins` tells which parameters of PyTorch weights were; the dynamo exporter notes the module of every node; other
+exporters name nodes after their layers, with the operator at the end. A name of an unrelated node is never taken.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
-from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.graph import origins
+from converters.readers.onnx.graph.scope import Node
 
-_RECURRENT = re.compile(r"(?:(.*)\.)?(?:weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d{1,3})(?:_reverse)?)?")
-_PLAIN = re.compile(r"(.*)\.(?:weight|bias|running_mean|running_var)")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _KERAS_CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_\d+)?")
 _WRAPPERS = ("StatefulPartitionedCall", "PartitionedCall", "Tensordot")
@@ -25,32 +23,28 @@ _OPERATIONS = (
 """TensorFlow's names of operations that ONNX calls otherwise, and of functions around layers: no names of layers."""
 
 _MOVES = ("Transpose", "Squeeze", "Slice", "Concat", "ReverseSequence", "Identity")
+_NUMBERED = re.compile(r".*__\d+")
+_SWAPPED = [1, 0]
 _NEAR = 20
-"""Nodes after a recurrent one among which its layer's name is looked for."""
+"""Nodes around a recurrent one among which its layer's name is looked for."""
 
 
-class Origin(NamedTuple):
-    """The module of PyTorch that a parameter belonged to, and its number in a stack, None for a cell."""
+def candidates(node: Node, stored: Sequence[str], shared: Sequence[str], *, recurrent: bool) -> Iterator[str]:
+    """Names for the layer of a node, the best first, as paths with '/'.
 
-    module: str
-    depth: int | None
-
-
-def origin(leaves: Iterable[str]) -> Origin | None:
-    """Where recurrent weights come from, if all names that are PyTorch's say the same."""
-    matches = [match for match in map(_RECURRENT.fullmatch, leaves) if match]
-    found = {Origin(match[1] or "", int(match[2]) if match[2] else None) for match in matches}
-    return found.pop() if len(found) == 1 else None
-
-
-def candidates(node: Node, leaves: Sequence[str], *, recurrent: bool) -> Iterator[str]:
-    """Names for the layer of a node, the best first, as paths with '/'."""
-    modules = {match[1] or "" for match in map(_RECURRENT.fullmatch, leaves) if match}
-    if len(modules) == 1 and recurrent:
+    `stored`: what its weights were called; `shared`: the same of those that other layers have too, and that may carry
+    the name of another's parameter.
+    """
+    if recurrent and len(modules := origins.recurrent_modules((*stored, *shared))) == 1:
         yield modules.pop().replace(".", "/")
-    yield from filter(None, (_module(node), _scope(node.name, node.op), _around(node)))
-    yield from (match[1].replace(".", "/") for match in map(_PLAIN.fullmatch, leaves) if match)
-    yield from filter(None, (_own(node.name), _scope(node.output(0).removesuffix("_output_0"), node.op)))
+    own = [name for name in (_module(node), _scope(node.name, node.op)) if name]
+    root = origins.by_pytorch(node.scope)
+    by_weights, by_shared = ([*origins.plain_modules(names, root=root)] for names in (stored, shared))
+    yield from sorted(by_weights, key=lambda name: name not in own)
+    yield from (name for name in by_shared if name in own)
+    yield from (*own, *filter(None, [_around(node)]), *by_shared)
+    if not re.fullmatch(rf"{re.escape(node.op)}__\d+", node.name):
+        yield from filter(None, (_own(node.name), _scope(node.output(0).removesuffix("_output_0"), node.op)))
     yield node.op.lower()
 
 
@@ -69,35 +63,74 @@ def common(nodes: Sequence[Node]) -> str:
     named = [_parts(node.name)[:-1] for node in nodes if "/" in node.name]
     levels = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*named, strict=False))
     parts = [level[0] for level in levels]
-    return "/".join(parts[:-1] if parts and _KERAS_CELL.fullmatch(parts[-1]) else parts)
-
-
-def by_dynamo(scope: Scope) -> bool:
-    """Whether PyTorch's dynamo exporter wrote a graph: it notes the module of every node."""
-    return any(entry.key == _SCOPES for node in scope.nodes for entry in node.proto.metadata_props)
+    return origins.joined(parts[:-1] if parts and _KERAS_CELL.fullmatch(parts[-1]) else parts)
 
 
 def _module(node: Node) -> str:
-    """The module that PyTorch's dynamo exporter notes: the list of names around the operator's own, which is last."""
+    """The module that PyTorch's dynamo exporter notes."""
     noted = next((entry.value for entry in node.proto.metadata_props if entry.key == _SCOPES), "")
-    names = [part.strip().strip("'\"") for part in noted.strip("[]").split(",")]
-    return "/".join(filter(None, names[:-1])).replace(".", "/")
+    return origins.module_of(noted)
 
 
 def _around(node: Node) -> str:
-    """The layer's name for a node that tf2onnx made and numbered: that of the transposition or slice of its outputs."""
+    """The layer's name for a node that tf2onnx made and numbered: that of the nodes of TensorFlow around it.
+
+    What reads the outputs names the layer only if what feeds the node is called the same, or if it stands within a
+    recurrent layer: the next layer may be one that slices or transposes.
+    """
     if not re.fullmatch(rf"{re.escape(node.op)}__\d+", node.name):
         return ""
+    before, exclusive = _before(node)
+    after = list(_after(node))
+    agreed = [name for name, _ in after if name in before]
+    inside = [name for name, reader in after if _inside(reader)]
+    return next(iter((*agreed, *inside, *exclusive)), "")
+
+
+def _after(node: Node) -> Iterator[tuple[str, Node]]:
+    """The first named nodes that move the outputs, with the layers that they are named after."""
     waiting = [reader for name in node.outputs if name for reader in node.scope.readers(name)]
     for reader in waiting:
-        if reader.op in _MOVES and re.search(r"__\d+$", reader.name) and len(waiting) < _NEAR:
+        if reader.op in _MOVES and _NUMBERED.fullmatch(reader.name) and len(waiting) < _NEAR:
             waiting += node.scope.readers(reader.output(0))
         elif reader.op in _MOVES and "/" in reader.name:
-            parts = _parts(reader.name)[:-1]
-            half = parts and parts[-1].startswith(("forward_", "backward_"))
-            both = node.attributes.get("direction") == "bidirectional"
-            return "/".join(parts[:-1] if half and both else parts)
-    return ""
+            yield _layer(node, reader.name), reader
+
+
+def _before(node: Node) -> tuple[set[str], list[str]]:
+    """The layers that a node's transposed input and initial states are named after; and those of it alone."""
+    found, exclusive = set[str](), list[str]()
+    waiting = [name for name in (node.input(0), *node.inputs[5:7]) if name]
+    for name in waiting:
+        made_by = node.scope.producer(name)
+        if made_by is None:
+            found |= {_layer(node, name.removesuffix(":0"))} if name not in node.inputs[:1] else set()
+        elif name in node.inputs[:1] and not (_swaps(made_by) or made_by.op == "ReverseSequence"):
+            continue
+        elif "/" in made_by.name and not _NUMBERED.fullmatch(made_by.name):
+            found.add(_layer(node, made_by.name))
+            exclusive += [_layer(node, made_by.name)] * (_swaps(made_by) and len(node.scope.readers(name)) == 1)
+        if made_by is not None and len(waiting) < _NEAR and name not in node.inputs[:1]:
+            waiting += [one for one in made_by.inputs if one and one not in waiting]
+    return found, exclusive
+
+
+def _swaps(node: Node) -> bool:
+    return node.op == "Transpose" and list(node.attributes.get("perm", ()))[:2] == _SWAPPED
+
+
+def _inside(reader: Node) -> bool:
+    """Whether an operation stands in the function of a recurrent layer, or is the second transposition of its layer."""
+    second = _swaps(reader) and re.search(r"transpose_\d+$", reader.name)
+    return bool(second) or reader.name.split("/")[-2] == "PartitionedCall"
+
+
+def _layer(node: Node, name: str) -> str:
+    """The layer that TensorFlow names an operation after; both halves of a bidirectional one are named after it."""
+    parts = _parts(name)[:-1]
+    half = parts and parts[-1].startswith(("forward_", "backward_"))
+    both = node.attributes.get("direction") == "bidirectional"
+    return "/".join(parts[:-1] if half and both else parts)
 
 
 def _parts(name: str) -> list[str]:
@@ -108,7 +141,7 @@ def _scope(name: str, op: str) -> str:
     """`encoder/lstm` of `/encoder/lstm/LSTM_1`: what stands before the operator; '' where the operator is not last."""
     parts = _parts(name)
     last = re.fullmatch(r"(.*?)(_\d+)?", parts[-1]) if parts else None
-    return "/".join(parts[:-1]) if last and last[1] in (op, *_OPERATIONS) else ""
+    return origins.joined(parts[:-1]) if last and last[1] in (op, *_OPERATIONS) else ""
 
 
 def _own(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -239,6 +239,20 @@ class Scope:
         """The shape that the file declares for a value, None in the place of sizes it leaves open."""
         return self.home(name)._declared.get(name)
 
+    def noted(self, name: str) -> Mapping[str, str]:
+        """What an exporter notes of a value beside its type."""
+        return self.home(name)._noted.get(name, {})
+
+    def notes(self, key: str) -> bool:
+        """Whether an exporter noted something under this key of any node."""
+        return any(entry.key == key for node in self.nodes for entry in node.proto.metadata_props)
+
+    @cached_property
+    def _noted(self) -> dict[str, Mapping[str, str]]:
+        values = (*self._graph.initializer, *self._graph.value_info)
+        noted = ((value.name, {entry.key: entry.value for entry in value.metadata_props}) for value in values)
+        return {name: entries for name, entries in noted if entries}
+
     @cached_property
     def _declared(self) -> dict[str, Shape]:
         found = {}
@@ -263,7 +277,8 @@ def _constant_node(node: Node, model: Model) -> LazyArray | None:
 
     tensor: TensorProto | None = node.attributes.get("value")
     if tensor is not None:
-        return _numbers(tensor, model)
+        found = _numbers(tensor, model)
+        return None if found is None else replace(found, name=node.output(0))
     for key, kind in _PLAIN.items():
         if key in node.attributes:
             return in_memory(node.output(0), np.asarray(node.attributes[key], kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,14 +13,14 @@ from converters.model.stacking import unstackable
 from converters.readers.onnx.arithmetic import loops
 from converters.readers.onnx.arithmetic.cells import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
-from converters.readers.onnx.graph import chains, names
+from converters.readers.onnx.graph import chains, names, origins
 from converters.readers.onnx.graph.scope import Node, Scope
-from converters.readers.onnx.layers.found import Found, Leaf, shortened, weights
+from converters.readers.onnx.layers.found import Found, Leaf, called, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
 from converters.readers.onnx.layers.other import read_surrounding
-from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent, weight_inputs
+from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent
 from converters.readers.onnx.layers.stacks import put_together
-from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, UnsafeCheckpoint
 
 _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
 """What is wrong with one layer alone; anything else means that the file is damaged."""
@@ -28,21 +29,29 @@ _COMPARED = 8
 
 
 class Graph(NamedTuple):
-    """What a graph holds: its layers, and the stored arrays that no node reads."""
+    """What a graph holds: its layers, the stored arrays that no node reads, and what else is to be told."""
 
     layers: tuple[Layer, ...]
     unused: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def read_graph(root: Scope) -> Graph:
     """The layers of a linked graph, in its order. Raises `ConversionError` for nodes that break their rules."""
     place = {node: number for number, node in enumerate(root.walk())}
     found = put_together(_without_echoes(_once(_with_steps(root, list(_found(root))))))
-    rest, unused = leftovers(root, found)
-    taken: dict[str, int] = {}
-    ordered = sorted([*found, *rest], key=lambda one: place[one.nodes[0]])
-    named = [replace(one.layer, path=one.layer.path or names.unique(_candidates(one), taken)) for one in ordered]
-    return Graph(tuple(_fed(ordered, named)), unused)
+    _check_amount(found, root.model.stored())
+    rest = leftovers(root, found)
+    ordered = sorted([*found, *rest.found], key=lambda one: place[one.nodes[0]])
+    named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
+    return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+
+
+def _check_amount(found: Sequence[Found], stored: int) -> None:
+    """Arrays that several layers share are written as often: no small file may become a large one by that."""
+    amount = sum(array.size * array.dtype.itemsize for one in found for array in one.layer.stored())
+    if amount > (64 << 20) + 32 * stored:
+        raise UnsafeCheckpoint(f"too large: its {len(found)} layers take {amount} bytes, and {stored} are stored")
 
 
 def _found(scope: Scope) -> Iterator[Found]:
@@ -62,7 +71,7 @@ def _single(node: Node) -> Iterator[Found]:
     """The layer of one node, or the reason why it cannot be read as the layer it seems to be."""
     try:
         if node.op in OPERATORS and not node.domain:
-            yield Found(read_recurrent(node), (node,), inputs={node: tuple(weight_inputs(node).values())})
+            yield Found(read_recurrent(node), (node,))
         else:
             surrounding = read_surrounding(node)
             if surrounding is not None:
@@ -116,7 +125,7 @@ def _once(found: Iterable[Found]) -> list[Found]:
             places.append(len(kept))
             kept.append(one)
         else:
-            kept[same] = kept[same]._replace(nodes=(*kept[same].nodes, *one.nodes))
+            kept[same] = replace(kept[same], nodes=(*kept[same].nodes, *one.nodes))
     return kept
 
 
@@ -152,12 +161,21 @@ def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
     return whole and recurrent.issuperset(found.leaves)
 
 
-def _candidates(found: Found) -> Iterator[str]:
-    leaves = [name for _, name in found.leaves]
-    by_pytorch = found.layer.recurrent and names.origin(leaves) is not None
-    if found.name and not by_pytorch:
+def _paths(ordered: Sequence[Found]) -> Iterator[str]:
+    """The paths of layers; those of parameters are known."""
+    readers = Counter(leaf for one in ordered for leaf in dict.fromkeys(one.leaves))
+    taken: dict[str, int] = {}
+    for one in ordered:
+        known = one.layer.arrays and not one.layer.unknown
+        yield one.layer.path if known else names.unique(_candidates(one, readers), taken)
+
+
+def _candidates(found: Found, readers: Mapping[Leaf, int]) -> Iterator[str]:
+    leaves, recurrent = found.leaves, found.layer.recurrent
+    if found.name and not (recurrent and origins.origin(found.originals)):
         yield found.name
-    yield from names.candidates(found.nodes[0], leaves, recurrent=found.layer.recurrent)
+    own, shared = (called(leaf for leaf in leaves if (readers[leaf] > 1) is many) for many in (False, True))
+    yield from names.candidates(found.nodes[0], own, shared, recurrent=recurrent)
 
 
 def _fed(found: Sequence[Found], named: Sequence[Layer]) -> Iterator[Layer]:

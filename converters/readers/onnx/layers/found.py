@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.settings import Wiring
+from converters.readers.onnx.graph.origins import originals
 from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.layers.constants import is_plain
 from layouts import catalogue
 from layouts.errors import NotRepresentable, ShapeError
 from layouts.options import Options, Plain
@@ -17,31 +20,58 @@ from layouts.options import Options, Plain
 Leaf = tuple[Scope, str]
 """A stored array: the graph that holds it, and its name there."""
 
-_QUANTIZED = ("int8", "uint8", "int4", "uint4", "int2", "uint2")
+QUANTIZED = ("int8", "uint8", "int4", "uint4", "int2", "uint2")
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Found:
     """A layer without a path, and the nodes that it stands for: what these read is accounted for."""
 
     layer: Layer
     nodes: tuple[Node, ...]
     name: str = ""
     """What the layer is called, where that is told by more than its first node."""
-    inputs: Mapping[Node, tuple[str, ...]] = {}
-    """The inputs that are weights, where a node has constants beside them."""
+    proven: bool = False
+    """Whether the nodes were run and compute the layer, so that every constant that they read is accounted for."""
 
-    @property
+    def read_by(self, node: Node) -> tuple[str, ...]:
+        """The constants that a node of the layer reads as its weights, or as numbers of proven arithmetic."""
+        names = [name for name in dict.fromkeys(node.inputs) if name and node.scope.is_constant(name)]
+        if self.proven:
+            return tuple(names)
+        constants = ((name, node.scope.constant(name)) for name in names)
+        return tuple(name for name, one in constants if one is not None and one.name in self._held)
+
+    @cached_property
+    def _held(self) -> frozenset[str]:
+        return frozenset(array.name for array in self.layer.stored())
+
+    @cached_property
     def weights(self) -> list[Leaf]:
         """The values that the nodes read as weights, stored or computed from what is stored."""
-        names = ((node, self.inputs[node] if node in self.inputs else weights(node)) for node in self.nodes)
-        return [(node.scope, name) for node, read in names for name in read]
+        return [(node.scope, name) for node in self.nodes for name in self.read_by(node)]
 
-    @property
+    @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
         """The stored arrays behind the weights, in the order in which the nodes read them."""
         found = ((scope, leaf) for scope, name in self.weights for leaf in scope.leaves(name))
         arrays = {(scope.home(leaf), leaf): scope.constant(leaf) for scope, leaf in found}
-        return tuple(leaf for leaf, array in arrays.items() if array is not None and is_weight(array))
+        return tuple(leaf for leaf, array in arrays.items() if array is not None and _may_hold(array, self.proven))
+
+    @property
+    def originals(self) -> list[str]:
+        """The names that the weights had before an exporter folded them, where it notes them; else their own."""
+        return called(self.leaves)
+
+
+def called(leaves: Iterable[Leaf]) -> list[str]:
+    """What stored arrays were called before an exporter folded them."""
+    return [name for scope, leaf in leaves for name in originals(scope, leaf)]
+
+
+def _may_hold(array: LazyArray, proven: bool) -> bool:
+    """Whether a stored array may be a weight; single numbers of proven arithmetic are none."""
+    return is_weight(array) if proven else array.is_floating or array.dtype.name in QUANTIZED
 
 
 def weights(node: Node) -> dict[str, LazyArray]:
@@ -50,18 +80,14 @@ def weights(node: Node) -> dict[str, LazyArray]:
     return {name: array for name, array in constants if array is not None and is_weight(array)}
 
 
-def stored_weights(root: Scope) -> Iterator[tuple[Leaf, LazyArray]]:
-    """Every stored array of a graph and of those inside it that may hold weights."""
-    for scope in root.scopes():
-        for name in scope.stored():
-            array = scope.constant(name)
-            if array is not None and is_weight(array):
-                yield (scope, name), array
-
-
 def is_weight(array: LazyArray) -> bool:
-    """Whether an array may hold weights, quantized ones too: sizes and indices are wide integers, or single numbers."""
-    return array.size > 1 and (array.is_floating or array.dtype.name in _QUANTIZED)
+    """Whether an array is to be taken for weights, quantized ones too: sizes and indices are wide integers.
+
+    A single number is one unless it looks like a constant that somebody wrote.
+    """
+    if array.is_floating:
+        return array.size > 1 or (array.size == 1 and not is_plain(array))
+    return array.size > 1 and array.dtype.name in QUANTIZED
 
 
 def shortened(arrays: Mapping[str, LazyArray]) -> dict[str, LazyArray]:

@@ -1,76 +1,123 @@
-"""Stored arrays of no layer: parameters of PyTorch, arithmetic that is not known, and what nothing reads."""
+"""Stored arrays of no layer: parameters of PyTorch, arithmetic that is not known, constants, and what nothing reads."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer
-from converters.readers.onnx.graph import names
+from converters.readers.onnx.graph import origins
 from converters.readers.onnx.graph.scope import Node, Scope
-from converters.readers.onnx.layers.found import Found, Leaf, shortened, stored_weights
-from converters.readers.onnx.layers.recurrent import MOVING
+from converters.readers.onnx.layers import constants
+from converters.readers.onnx.layers.accounts import Accounts, Slot, slots
+from converters.readers.onnx.layers.found import Found, Leaf, is_weight, shortened
 from layouts.errors import UnknownLayer, printable
 
-_SIZES_ONLY = ("Resize", "Upsample")
-"""Operators whose constants say how large an output is, and are no weights."""
-_PASSED = "strict=False (--no-strict) passes what it reads through under its own name"
-_PARAMETER = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_PASSED = "strict=False passes what it reads through under its own name"
+_LISTED = 8
 
 
-class _End(NamedTuple):
-    """Where a value goes, moved or computed on with other constants: into a layer or not, and into which node first."""
+class Rest(NamedTuple):
+    """What no layer holds: a layer for each node that reads it, names of what nothing reads, and what is to be told."""
 
-    layer: bool
-    node: Node
+    found: tuple[Found, ...]
+    unused: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
-def leftovers(root: Scope, found: Sequence[Found]) -> tuple[list[Found], tuple[str, ...]]:
-    """A layer for what only arithmetic reads, by the node that reads it or by its module; and what no node reads."""
-    ends = _ends(root, {node for one in found for node in one.nodes})
-    traced = not names.by_dynamo(root)
-    readers: dict[Node, dict[str, LazyArray]] = {}
-    modules: dict[str, tuple[dict[str, LazyArray], Node]] = {}
-    unused = []
-    for leaf, array in stored_weights(root):
-        end = ends.get(leaf)
-        if end is None:
-            unused.append(leaf[1])
-        elif end.layer or end.node.op in _SIZES_ONLY:
-            continue
-        elif _is_parameter(leaf, traced):
-            module, _, own = leaf[1].rpartition(".")
-            modules.setdefault(module, ({}, end.node))[0][own] = array
+@dataclass
+class _Sorted:
+    """Stored arrays by what becomes of them."""
+
+    readers: dict[Node, dict[str, LazyArray]] = field(default_factory=dict)
+    modules: dict[str, tuple[dict[str, LazyArray], Node]] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+    """Name of a number that looks like a constant, or rounds activations -> its value and its reader."""
+    done: set[Leaf] = field(default_factory=set)
+
+
+def leftovers(root: Scope, found: Sequence[Found]) -> Rest:
+    """What the layers found so far leave over; every stored number is in a layer, here, or a constant for certain."""
+    accounts, result = Accounts(found), _Sorted()
+    for slot in slots(root):
+        leaves = [(slot.node.scope.home(leaf), leaf) for leaf in slot.node.scope.leaves(slot.name)]
+        if accounts.of_layer(slot) or constants.size_of_output(slot.node, slot.number):
+            result.done.update(leaves)
+        elif accounts.of_state(slot):
+            result.done.update(leaf for leaf in leaves if _counts(slot) or not _any(*leaf))
         else:
-            readers.setdefault(end.node, {})[leaf[1]] = array
-    return [*_unknown(readers), *_parameters(modules)], tuple(unused)
+            _sort(result, accounts, slot, leaves)
+    unread = tuple(_unread(root, accounts, result.done))
+    return Rest((*_unknown(result.readers), *_parameters(result.modules)), unread, tuple(_remarks(result.numbers)))
 
 
-def _ends(root: Scope, covered: Container[Node]) -> dict[Leaf, _End]:
-    """Where every value of the graph goes, found backwards, so that each node is looked at once."""
-    ends: dict[Leaf, _End] = {}
-    for node in reversed([*root.walk()]):
-        end = _End(node in covered, node)
-        if node not in covered and (node.op in MOVING or node.scope.is_constant(node.output(0))):
-            further = [ends[node.scope, name] for name in node.outputs if (node.scope, name) in ends]
-            if not further:
+def _counts(slot: Slot) -> bool:
+    return bool(np.any(slot.array.read()))
+
+
+def _any(scope: Scope, name: str) -> bool:
+    """Whether a stored array holds anything but zeros."""
+    array = scope.constant(name)
+    return array is not None and bool(np.any(array.read()))
+
+
+def _sort(result: _Sorted, accounts: Accounts, slot: Slot, leaves: Sequence[Leaf]) -> None:
+    """Note what becomes of the stored arrays behind a constant that no layer holds."""
+    for leaf in leaves:
+        scope, name = leaf
+        array = scope.constant(name)
+        if array is None or leaf in result.done or accounts.holds(scope, name):
+            continue
+        parameter = origins.is_parameter(scope, name)
+        if not parameter and (constants.calibration(slot.node, slot.number) or origins.is_constant(scope, name)):
+            _note(result, slot, name, array)
+        elif parameter and array.is_floating and array.size:
+            module, _, own = name.rpartition(".")
+            result.modules.setdefault(module, ({}, accounts.end_of(slot)))[0][own] = array
+        elif is_weight(array):
+            result.readers.setdefault(accounts.end_of(slot), {})[name] = array
+        elif constants.is_plain(array) and len(leaves) == 1 and not constants.is_proven(slot.node, slot.number):
+            _note(result, slot, name, array)
+        else:
+            continue
+        result.done.add(leaf)
+
+
+def _note(result: _Sorted, slot: Slot, name: str, array: LazyArray) -> None:
+    value = f" = {float(array.read().reshape(-1)[0]):.7g}" if array.size == 1 else f" {array.shape}"
+    result.numbers.setdefault(name, f"{printable(name)}{value} in {slot.node.called}")
+
+
+def _unread(root: Scope, accounts: Accounts, done: set[Leaf]) -> Iterator[str]:
+    """The stored arrays that may be weights and that nothing computes with."""
+    for scope in root.scopes():
+        for name in scope.stored():
+            array = scope.constant(name)
+            if array is None or (scope, name) in done or accounts.holds(scope, name):
                 continue
-            end = _End(any(one.layer for one in further), further[0].node)
-        for name in filter(None, node.inputs):
-            leaf = node.scope.home(name), name
-            ends[leaf] = _End(end.layer or (leaf in ends and ends[leaf].layer), end.node)
-    return ends
+            if is_weight(array) or (array.is_floating and array.size and origins.is_parameter(scope, name)):
+                yield name
+
+
+def _remarks(numbers: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for all numbers that may be constants of the program, or weights that were never trained."""
+    if numbers:
+        more = len(numbers) - _LISTED
+        listed = "; ".join([*numbers.values()][:_LISTED]) + (f"; and {more} more" if more > 0 else "")
+        yield f"taken for constants of the graph, and in no layer: {listed}. Write them into the forward code"
 
 
 def _unknown(readers: Mapping[Node, Mapping[str, LazyArray]]) -> Iterator[Found]:
-    """Nodes of which no layout knows what they do with the arrays that they read."""
+    """Nodes of which no layout says what they do with the arrays that they read."""
     for node, arrays in readers.items():
         what = ", ".join(printable(name) for name in arrays)
         domain = f" of {printable(node.domain)}" if node.domain else ""
         exact = all(array.is_floating for array in arrays.values())
-        way_out = _PASSED if exact else "its weights are quantized, so export the model before that is done"
+        way_out = _PASSED if exact else "its weights are quantized, so export the model before quantizing it"
         problem = UnknownLayer(f"no layout describes this node{domain}, which reads {what}: {way_out}")
         yield Found(Layer("", node.op, unknown=problem, arrays=shortened(arrays)), (node,))
 
@@ -79,14 +126,3 @@ def _parameters(modules: Mapping[str, tuple[dict[str, LazyArray], Node]]) -> Ite
     """Parameters of PyTorch that arithmetic reads, such as those of a norm that was exported as its formula."""
     for module, (arrays, node) in modules.items():
         yield Found(Layer(module.replace(".", "/"), "Parameter", arrays=arrays), (node,))
-
-
-def _is_parameter(leaf: Leaf, traced: bool) -> bool:
-    """Whether an array carries the name of a parameter of PyTorch, as its exporters leave it.
-
-    The dynamo exporter gives results that it folded names without dots, as it does for parameters of the whole model.
-    """
-    scope, name = leaf
-    if scope.model.proto.producer_name != "pytorch" or scope.producer(name) is not None:
-        return False
-    return bool(_PARAMETER.fullmatch(name)) and ("." in name or traced)

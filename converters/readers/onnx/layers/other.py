@@ -69,15 +69,21 @@ def _embedding(node: Node) -> Found | None:
 
 
 def _slopes(node: Node) -> Found | None:
+    """PRelu: one slope, or one for each element of one axis; ONNX aligns them with the last axes of the input."""
     slope = constant(node, 1)
-    if slope is None:
+    if slope is None or not slope.size:
         return None
     whole = node.scope.shape(node.input(0))
-    own = slope.shape[1:] if whole is not None and len(slope.shape) == len(whole) else slope.shape
-    if slope.size > 1 and whole is not None and (len(own) != len(whole) - 1 or own[0] != slope.size):
-        raise NotRepresentable(f"its slopes {slope.shape} do not stand for the channels of an input {whole}")
-    slope = reshaped(slope, own)
-    return found_layer(node, {"slope": slope}, rank=None if whole is None else len(whole))
+    rank = None if whole is None else len(whole)
+    if slope.size == 1:
+        return found_layer(node, {"slope": reshaped(slope, (1,))}, rank=rank)
+    (axis, *more) = (number for number, size in enumerate(slope.shape) if size > 1)
+    own = slope.shape[axis:]
+    if more:
+        raise NotRepresentable(f"its slopes {slope.shape} vary along several axes, and those of nn.PReLU along axis 1")
+    if rank is not None and len(own) != rank - 1:
+        raise NotRepresentable(f"its slopes {slope.shape} are not one for each channel (axis 1) of an input {whole}")
+    return found_layer(node, {"slope": reshaped(slope, own)}, rank=rank)
 
 
 def _norm(node: Node, momentum: float | None = None, groups: int = 0) -> Normalization:

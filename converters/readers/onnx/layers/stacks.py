@@ -9,7 +9,7 @@ from typing import Any
 
 from converters.model.settings import Wiring
 from converters.model.stacking import placed, unstackable
-from converters.readers.onnx.graph import chains, names
+from converters.readers.onnx.graph import chains, origins
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.layers.recurrent import OPERATORS, STATES
@@ -32,8 +32,8 @@ def put_together(found: Sequence[Found]) -> list[Found]:
     return [_cell(one) for one in kept if one is not None]
 
 
-def _origin(found: Found) -> names.Origin | None:
-    return names.origin(name for _, name in found.leaves) if found.layer.recurrent else None
+def _origin(found: Found) -> origins.Origin | None:
+    return origins.origin(found.originals) if found.layer.recurrent else None
 
 
 def _one_stack(members: Sequence[Found]) -> bool:
@@ -48,8 +48,7 @@ def _merged(members: Sequence[Found]) -> Found:
     call = replace(layers[0].call, **states)
     wiring = replace(layers[0].wiring, gives=layers[-1].wiring.gives)
     layer = replace(layers[0], parts=tuple(placed(layers)), call=call, wiring=wiring)
-    inputs = {node: names for one in members for node, names in one.inputs.items()}
-    return Found(layer, tuple(node for one in members for node in one.nodes), inputs=inputs)
+    return Found(layer, tuple(node for one in members for node in one.nodes))
 
 
 def _worst(states: Sequence[str]) -> str:
@@ -62,4 +61,4 @@ def _cell(found: Found) -> Found:
     source = _origin(found)
     if source is None or source.depth is not None:
         return found
-    return found._replace(layer=replace(found.layer, call=replace(found.layer.call, cell=True)))
+    return replace(found, layer=replace(found.layer, call=replace(found.layer.call, cell=True)))
