@@ -33,6 +33,8 @@ _VERSION, _GRAPH = 8, 7
 
 _FIRST = 10_000
 """The graph stands among so many fields of the outermost message."""
+_MOST_SHARED = 64 << 20
+"""Bytes that layers may take in all beyond 32 times what is stored."""
 
 
 def read_file(source: Source, weights: Mapping[str, Any]) -> Checkpoint:
@@ -57,7 +59,7 @@ def is_model(view: memoryview) -> bool:
 def _check_amount(layers: Sequence[Layer], model: Model) -> None:
     """Arrays that several layers share are written as often: no small file may become a large one by that."""
     amount = sum(array.size * array.dtype.itemsize for layer in layers for array in layer.stored())
-    if amount > (64 << 20) + 32 * model.stored():
+    if amount > _MOST_SHARED + 32 * model.stored():
         raise UnsafeCheckpoint(
             f"too large: its {len(layers)} layers take {amount} bytes, and {model.stored()} are stored"
         )
