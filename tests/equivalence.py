@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,37 @@ def converted(file: Path) -> dict[str, torch.Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", converters.ConversionWarning)
         return converters.convert(file, strict=False)
+
+
+def refusals(plan: Plan, path: str) -> str:
+    """All that a strict conversion has against a layer, on one line; "" where it gives the layer."""
+    return " ".join(" ".join(str(problem) for problem in plan.problems if problem.layer == path).split())
+
+
+def is_compared(case: Path, plan: Plan, path: str) -> bool:
+    """Whether a layer of a fixture has to be compared. Raises where its refusal is not as its case.json says.
+
+    `refused` and `refused_but_compared` map layers to parts of their messages, `unrecorded` to the reason.
+    """
+    known = described(case)
+    listed = known.get("refused", {}) | known.get("refused_but_compared", {})
+    said = refusals(plan, path)
+    if said and path not in listed:
+        raise AssertionError(f"{path} is refused: {said}")
+    if path in listed and not said:
+        raise AssertionError(f"{path} is not refused, and case.json lists it as such")
+    missing = [part for part in listed.get(path, ()) if part not in said]
+    if missing:
+        raise AssertionError(f"{path} is refused without a word of {missing}: {said}")
+    return path not in known.get("refused", {}) and path not in known.get("unrecorded", {})
+
+
+def assert_nothing_else_is_listed(case: Path, paths: Collection[str]) -> None:
+    """Raise when case.json tells of refusals of layers that are not there."""
+    known = described(case)
+    listed = {path for key in ("refused", "refused_but_compared", "unrecorded") for path in known.get(key, ())}
+    if listed - set(paths):
+        raise AssertionError(f"no layers of {case.parent.name}, but listed in its case.json: {listed - set(paths)}")
 
 
 def assert_close(found: Array, expected: Array, tolerance: float, what: str) -> float:

@@ -1,8 +1,8 @@
 """A clean process that forks a child for every job, so that each is measured alone and may hang, crash or grow.
 
 A started interpreter with the library imported is forked in milliseconds; a new one takes a fifth of a second. The
-child runs under a timer that kills it even inside C code, and `wait4` tells its own time and memory. Jobs and results
-are JSON, one a line. `ForkServer` is the side of the tests; the file run as a program is the other.
+child runs under limits of time that kill it even inside C code, and `wait4` tells its own time and memory. Jobs and
+results are JSON, one a line. `ForkServer` is the side of the tests; the file run as a program is the other.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SECONDS = 10
+"""Of processor time, which is the same however many tests run beside."""
+LONGEST_WAIT = 60
+"""Seconds after which a child that waits for something is ended."""
 MEGABYTES = 500
 _DATA_LIMIT = 2 << 30
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a child did: exit code (negative: the signal that ended it), texts, wall seconds, peak megabytes, result."""
+    """What a child did: exit code (negative: a signal), texts, processor seconds, peak megabytes, result."""
 
     code: int
     stdout: str
@@ -50,10 +52,10 @@ class ForkServer:
             [sys.executable, str(here)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def run(self, job: str, *arguments: Any) -> Outcome:
-        """Run a job of `JOBS` with arguments that JSON can say."""
+    def run(self, job: str, *arguments: Any, limits: Mapping[str, int] | None = None) -> Outcome:
+        """Run a job of `JOBS` with arguments that JSON can say; `limits`: dotted name of a limit -> its divisor."""
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps([job, arguments]) + "\n")
+        self._process.stdin.write(json.dumps([job, arguments, limits or {}]) + "\n")
         self._process.stdin.flush()
         return Outcome(**json.loads(self._process.stdout.readline()))
 
@@ -136,15 +138,25 @@ JOBS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _child(job: str, arguments: list[Any], files: list[Any]) -> None:
+def divide(limits: Mapping[str, int]) -> None:
+    """Make limits of the library smaller: constants of its modules, which it reads when it needs them."""
+    for limit, divisor in limits.items():
+        owner, _, name = limit.rpartition(".")
+        module = pkgutil.resolve_name(owner)
+        setattr(module, name, getattr(module, name) // divisor)
+
+
+def _child(job: str, arguments: list[Any], limits: Mapping[str, int], files: list[Any]) -> None:
     """Never returns."""
     for number, file in enumerate(files[:2], 1):
         os.dup2(file.fileno(), number)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_WAIT)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_DATA, (_DATA_LIMIT, _DATA_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     code = 0
     try:
+        divide(limits)
         json.dump(JOBS[job](*arguments), files[2])
         files[2].flush()
     except SystemExit as error:
@@ -157,18 +169,17 @@ def _child(job: str, arguments: list[Any], files: list[Any]) -> None:
     os._exit(code)
 
 
-def _outcome(job: str, arguments: list[Any]) -> Outcome:
+def _outcome(job: str, arguments: list[Any], limits: Mapping[str, int]) -> Outcome:
     with (
         tempfile.TemporaryFile("w+") as out,
         tempfile.TemporaryFile("w+") as err,
         tempfile.TemporaryFile("w+") as result,
     ):
-        began = time.monotonic()
         child = os.fork()
         if not child:
-            _child(job, arguments, [out, err, result])
+            _child(job, arguments, limits, [out, err, result])
         _, status, used = os.wait4(child, 0)
-        seconds = time.monotonic() - began
+        seconds = used.ru_utime + used.ru_stime
         for file in (out, err, result):
             file.seek(0)
         told = result.read()
@@ -177,18 +188,18 @@ def _outcome(job: str, arguments: list[Any]) -> Outcome:
         return Outcome(code, out.read(), err.read(), seconds, used.ru_maxrss / 1024, found)
 
 
+WARMING = ("keras3/lstm/model.keras", "keras2/stacked_cells/model.h5", "keras3/sharded/model.weights.json")
+WARMING_ONNX = ("onnx_torch/lstm/model.onnx", "onnx_keras/masked_lstm/model.onnx", "onnx_dynamo/lstm_cell/model.onnx")
+"""Sound fixtures of every container: to convert them once imports all that a child would import late."""
+
+
 def _serve() -> None:
-    import numpy  # noqa: F401  imported once, here, and not in every child
-    import pyfive  # noqa: F401
-
-    import converters.cli
-    import converters.readers.hdf5.objects
-    import converters.readers.keras.files
-    import converters.writers.safetensors  # noqa: F401
-
+    fixtures = Path(__file__).resolve().parents[1] / "fixtures"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (*WARMING, *WARMING_ONNX):
+            public_api(str(fixtures / name), f"{folder}/model.safetensors")
     for line in sys.stdin:
-        job, arguments = json.loads(line)
-        print(json.dumps(vars(_outcome(job, arguments))), flush=True)
+        print(json.dumps(vars(_outcome(*json.loads(line)))), flush=True)
 
 
 if __name__ == "__main__":

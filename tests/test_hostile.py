@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,23 +47,41 @@ def one_line(run: Outcome, source: Path, expects: str) -> None:
 
 @pytest.mark.parametrize("name", hostile.CASES)
 def test_a_hostile_file_is_refused(name: str, tmp_path: Path, server: ForkServer) -> None:
-    case = hostile.CASES[name]
+    case, part = hostile.CASES[name], hostile.LARGE.get(name, hostile.Part(1))
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
-    source, output = case.build(tmp_path / "in"), tmp_path / "out" / "model.safetensors"
+    source, output = part.build(case, tmp_path / "in"), tmp_path / "out" / "model.safetensors"
 
-    asked = server.run("public_api", str(source), str(output))
+    asked = server.run("public_api", str(source), str(output), limits=part.divisors())
     in_bounds(asked)
     assert asked.code == 0, asked.stderr
     assert asked.result["kind"] in KINDS and asked.result["path"], asked.result
     assert os.listdir(tmp_path / "out") == []
 
     output.write_bytes(OLD)
+    run = server.run("command", "convert", str(source), str(output), limits=part.divisors())
+    in_bounds(run)
+    one_line(run, source, part.expects(case))
+    assert os.listdir(tmp_path / "out") == [output.name]
+    assert output.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("name", hostile.FULL_SCALE)
+def test_a_large_file_is_refused_at_full_scale(name: str, tmp_path: Path, server: ForkServer) -> None:
+    """Under the limits as they are: every limit that other tests divide is met here."""
+    case = hostile.CASES[name]
+    source, output = case.build(tmp_path), tmp_path / "model.safetensors"
     run = server.run("command", "convert", str(source), str(output))
     in_bounds(run)
     one_line(run, source, case.expects)
-    assert os.listdir(tmp_path / "out") == [output.name]
-    assert output.read_bytes() == OLD
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("name", hostile.LARGE)
+def test_a_divided_limit_is_one_of_the_library(name: str) -> None:
+    for limit in hostile.LARGE[name].limits:
+        owner, _, constant = limit.rpartition(".")
+        assert isinstance(getattr(pkgutil.resolve_name(owner), constant), int)
 
 
 ONE_OF_EACH_KIND = ["chunk_shorter_than_declared", "config_bomb", "units_negative", "shard_a_fifo", "html"]

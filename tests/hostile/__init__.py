@@ -7,6 +7,7 @@ docstring says in one sentence what is wrong and names the row and rule that it 
 
 `SOUND` are the files that the attacks start from, and strange ones that are nevertheless sound: a test
 that refuses those proves nothing.
+`LARGE` are those whose size is the attack: see `large`.
 Nothing here imports the library under test. Not buildable as a case: storage that was allocated
 but never written (early allocation), for a file cannot tell it from zeros.
 """
@@ -28,10 +29,11 @@ from . import (
     others,
 )
 from .cases import Case, Kind
+from .large import FULL_SCALE, LARGE, Part
 from .odd import SOUND
 
 SOUND_ONNX = onnx_odd.SOUND
-__all__ = ["CASES", "SOUND", "SOUND_ONNX", "Case", "Kind"]
+__all__ = ["CASES", "FULL_SCALE", "LARGE", "SOUND", "SOUND_ONNX", "Case", "Kind", "Part"]
 
 HDF5 = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names)
 ONNX = (onnx_bytes, onnx_data, onnx_graphs, onnx_recurrent)
@@ -40,3 +42,5 @@ CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CA
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):
     raise ValueError("two hostile cases have one name")
+if LARGE.keys() - CASES:
+    raise ValueError(f"large cases that are none: {LARGE.keys() - CASES}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .cases import archive, h5_model, keras3_members, keras3_weights, table
+from .cases import archive, full, h5_model, keras3_members, keras3_weights, table
 from .patching import deflated_zeros
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
@@ -120,13 +120,14 @@ def member_twice(folder: Path) -> Path:
 
 def members_share_bytes(folder: Path) -> Path:
     """The directory names one stored region 2,000 times (row 6, rule 4)."""
-    shared = [replace(member(f"assets/{index}", keras3_weights()), same_place=True) for index in range(2000)]
+    content = keras3_weights()
+    shared = [replace(member(f"assets/{index}", content), same_place=True) for index in range(2000)]
     return _with(folder, replace(shared[0], same_place=False), *shared[1:])
 
 
 def members_by_the_ten_thousand(folder: Path) -> Path:
     """60,000 empty members (rule 5: bounded counts)."""
-    return archive(folder / "model.keras", keras3_members() | {f"assets/{index}": b"" for index in range(60_000)})
+    return archive(folder / "model.keras", keras3_members() | {f"assets/{index}": b"" for index in range(full(60_000))})
 
 
 def member_encrypted(folder: Path) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,25 @@ LAYER = f"{WEIGHTS}/lstm"
 SCOPE = f"{LAYER}/lstm"
 KERNEL = f"{SCOPE}/kernel:0"
 NAMES = [f"lstm/{name}:0" for name in SHAPES]
+
+
+_divisor = 1
+
+
+@contextmanager
+def divided(divisor: int) -> Iterator[None]:
+    """While open, builders make files of a part of their full size, for limits that are divided alike."""
+    global _divisor
+    _divisor = divisor
+    try:
+        yield
+    finally:
+        _divisor = 1
+
+
+def full(count: int) -> int:
+    """A count or size of the file at full scale: itself, or the part of it that `divided` says."""
+    return max(1, count // _divisor)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .cases import (
     archive,
+    full,
     h5_model,
     keras3_config,
     keras3_layer,
@@ -86,7 +87,7 @@ def config_with_keys_twice_in_a_crowd(folder: Path) -> Path:
 
 def config_of_60_megabytes(folder: Path) -> Path:
     """A config of sound JSON in 60 MB (rule 1: 40 MB)."""
-    return _config(folder, keras3_config() | {"padding": "x" * 60_000_000})
+    return _config(folder, keras3_config() | {"padding": "x" * full(60_000_000)})
 
 
 def config_with_keys_twice(folder: Path) -> Path:
@@ -220,7 +221,7 @@ def h5_config_malformed(folder: Path) -> Path:
 
 def h5_config_of_60_megabytes(folder: Path) -> Path:
     """The config attribute of an HDF5 model has 60 MB (rule 1: 40 MB)."""
-    return _attribute(folder, " " * 60_000_000 + "{}")
+    return _attribute(folder, " " * full(60_000_000) + "{}")
 
 
 def h5_config_a_number(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnx import helper, numpy_helper
 
-from .cases import table
+from .cases import full, table
 from .onnx_models import changed, field, model, node, varint, weights, write
 
 HEAD = field(1, 8) + field(8, field(2, 17))
@@ -156,61 +156,61 @@ def onnx_saved_model_of_tensorflow(folder: Path) -> Path:
 
 def onnx_million_nodes(folder: Path) -> Path:
     """A million empty nodes in 2 MB."""
-    return write(folder, HEAD + field(7, field(1, b"") * 1_000_000))
+    return write(folder, HEAD + field(7, field(1, b"") * full(1_000_000)))
 
 
 def onnx_million_attributes(folder: Path) -> Path:
     """A million empty attributes of one node."""
-    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(5, b"") * 1_000_000)))
+    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(5, b"") * full(1_000_000))))
 
 
 def onnx_half_a_million_attributes(folder: Path) -> Path:
     """As many attributes as there may be; there is no layer beside them."""
-    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(5, b"") * 500_000)))
+    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(5, b"") * full(500_000))))
 
 
 def onnx_200000_nodes(folder: Path) -> Path:
     """As many nodes as there may be, and none of them reads what is stored."""
     one = field(1, field(1, b"X") + field(4, b"Relu"))
     content = model().SerializeToString()
-    return write(folder, content + field(7, one * 199_998 + field(5, b"")))
+    return write(folder, content + field(7, one * (full(200_000) - 2) + field(5, b"")))
 
 
 def onnx_million_tensors(folder: Path) -> Path:
     """A million empty tensors."""
-    return write(folder, HEAD + field(7, field(5, b"") * 1_000_000))
+    return write(folder, HEAD + field(7, field(5, b"") * full(1_000_000)))
 
 
 def onnx_million_inputs(folder: Path) -> Path:
     """A node that reads four million values without names."""
-    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(1, b"") * 4_000_000)))
+    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(1, b"") * full(4_000_000))))
 
 
 def onnx_million_operator_sets(folder: Path) -> Path:
     """A million operator sets."""
-    return write(folder, field(1, 8) + field(8, field(2, 17)) * 1_000_000 + field(7, field(1, b"")))
+    return write(folder, field(1, 8) + field(8, field(2, 17)) * full(1_000_000) + field(7, field(1, b"")))
 
 
 def onnx_million_functions(folder: Path) -> Path:
     """A million functions."""
-    return write(folder, HEAD + field(25, b"") * 1_000_000 + field(7, field(1, b"")))
+    return write(folder, HEAD + field(25, b"") * full(1_000_000) + field(7, field(1, b"")))
 
 
 def onnx_million_unknown_fields(folder: Path) -> Path:
     """Ten million fields that ONNX does not have."""
-    return write(folder, HEAD + field(7, field(100, 1) * 10_000_000))
+    return write(folder, HEAD + field(7, field(100, 1) * full(10_000_000)))
 
 
 def onnx_million_axes(folder: Path) -> Path:
     """W has two million axes of one."""
-    sizes = field(1, b"\1" * 2_000_000)
+    sizes = field(1, b"\1" * full(2_000_000))
     content = model([node()], {name: array for name, array in weights().items() if name != "W"}).SerializeToString()
     return write(folder, content + field(7, field(5, sizes + field(2, 1) + field(8, b"W") + field(9, b"\0" * 4))))
 
 
 def onnx_hundred_million_integers(folder: Path) -> Path:
     """An attribute of a hundred million integers in as many bytes."""
-    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(5, field(8, b"\1" * 100_000_000)))))
+    return write(folder, HEAD + field(7, field(1, field(4, b"LSTM") + field(5, field(8, b"\1" * full(100_000_000))))))
 
 
 def onnx_subgraphs_150_deep(folder: Path) -> Path:
@@ -225,7 +225,7 @@ def onnx_subgraphs_100000_deep(folder: Path) -> Path:
     """100,000 graphs within each other, as protobuf's own parser would meet them."""
     pieces: list[bytes] = []
     length = 0
-    for _ in range(100_000):
+    for _ in range(full(100_000)):
         for number in (6, 5, 1):
             head = varint(number << 3 | 2) + varint(length)
             pieces.append(head)

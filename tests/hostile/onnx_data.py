@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from .cases import INPUT, UNIT, table
+from .cases import INPUT, UNIT, full, table
 from .onnx_models import changed, model, node, weights, with_tensor, write
 
 DATA = "weights.bin"
@@ -406,9 +406,11 @@ def onnx_sparse(folder: Path) -> Path:
 def onnx_region_under_many_names(folder: Path) -> Path:
     """2,000 LSTM layers whose weights are all one region of 4 MB of the external file (row 6)."""
     (folder / DATA).write_bytes(b"\1" * (4 << 20))
-    found = model([node(name=f"lstm_{k}", inputs=("X", f"W_{k}", "R", "B"), outputs=(f"Y_{k}",)) for k in range(2000)])
+    found = model(
+        [node(name=f"lstm_{k}", inputs=("X", f"W_{k}", "R", "B"), outputs=(f"Y_{k}",)) for k in range(full(2000))]
+    )
     columns = (4 << 20) // 4 // (4 * UNIT)
-    for number in range(2000):
+    for number in range(full(2000)):
         tensor = TensorProto(name=f"W_{number}", data_type=TensorProto.FLOAT, dims=[1, 4 * UNIT, columns])
         external(tensor, location=DATA, length=str(4 * UNIT * columns * 4))
         found.graph.initializer.append(tensor)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .cases import INPUT, UNIT, table
+from .cases import INPUT, UNIT, full, table
 from .onnx_models import changed, field, model, node, varint, weights, with_node, with_nodes, write
 
 Graph = onnx.GraphProto
@@ -38,12 +38,13 @@ def onnx_sum_of_itself(folder: Path) -> Path:
 
 def onnx_100000_identities(folder: Path) -> Path:
     """W is a copy of a copy of a copy, 100,000 times."""
+    count = full(100_000)
     found = model([node()], {name: array for name, array in weights().items() if name != "W"})
     found.graph.initializer.append(numpy_helper.from_array(weights()["W"], "A0"))
     copies = b"".join(
-        field(1, field(1, b"A%d" % k) + field(2, b"A%d" % (k + 1)) + field(4, b"Identity")) for k in range(100_000)
+        field(1, field(1, b"A%d" % k) + field(2, b"A%d" % (k + 1)) + field(4, b"Identity")) for k in range(count)
     )
-    last = field(1, field(1, b"A100000") + field(2, b"W") + field(4, b"Identity"))
+    last = field(1, field(1, b"A%d" % count) + field(2, b"W") + field(4, b"Identity"))
     return write(folder, field(7, copies + last) + found.SerializeToString())
 
 
@@ -51,7 +52,8 @@ def onnx_100000_nodes_backwards(folder: Path) -> Path:
     """A long chain whose nodes stand in the wrong order."""
     found = model([node()], {name: array for name, array in weights().items() if name != "W"})
     copies = b"".join(
-        field(1, field(1, b"A%d" % (k + 1)) + field(2, b"A%d" % k) + field(4, b"Identity")) for k in range(100_000)
+        field(1, field(1, b"A%d" % (k + 1)) + field(2, b"A%d" % k) + field(4, b"Identity"))
+        for k in range(full(100_000))
     )
     last = field(1, field(1, b"A0") + field(2, b"W") + field(4, b"Identity"))
     return write(folder, field(7, last + copies) + found.SerializeToString())
@@ -387,7 +389,7 @@ def onnx_one_array_10000_times(folder: Path) -> Path:
     matrix = np.ones(((10 << 20) // 4 // UNIT, UNIT), np.float32)
     found = model([node("Relu", ["X"], ["Y"])], {"A": matrix})
     pieces = []
-    for k in range(10_000):
+    for k in range(full(10_000)):
         bias = field(8, b"b%d" % k) + field(1, UNIT) + field(2, 1) + field(9, np.full(UNIT, k, "<f4").tobytes())
         product = field(1, b"X") + field(1, b"A") + field(2, b"p%d" % k) + field(4, b"MatMul")
         added = field(1, b"p%d" % k) + field(1, b"b%d" % k) + field(2, b"s%d" % k) + field(4, b"Add")
@@ -397,15 +399,16 @@ def onnx_one_array_10000_times(folder: Path) -> Path:
 
 def onnx_one_lstm_10000_times(folder: Path) -> Path:
     """10,000 LSTM nodes with one W of 4 MB and biases of their own (row 6)."""
+    count = full(10_000)
     wide = np.ones((1, 4 * UNIT, 50_000), np.float32)
-    stored = {"W": wide, "R": weights()["R"]} | {f"B{k}": np.full((1, 8 * UNIT), k, np.float32) for k in range(10_000)}
-    nodes = [node(inputs=("X", "W", "R", f"B{k}"), outputs=(f"Y{k}",), name=f"lstm_{k}") for k in range(10_000)]
+    stored = {"W": wide, "R": weights()["R"]} | {f"B{k}": np.full((1, 8 * UNIT), k, np.float32) for k in range(count)}
+    nodes = [node(inputs=("X", "W", "R", f"B{k}"), outputs=(f"Y{k}",), name=f"lstm_{k}") for k in range(count)]
     return write(folder, model(nodes, stored))
 
 
 def onnx_names_of_10_megabytes(folder: Path) -> Path:
     """Names of 10 MB, in a graph that defines W twice (rule 8)."""
-    return _named(folder, "W" * 10_000_000)
+    return _named(folder, "W" * full(10_000_000))
 
 
 def onnx_names_with_control_characters(folder: Path) -> Path:
@@ -420,7 +423,7 @@ def _named(folder: Path, name: str) -> Path:
 
 def onnx_endless_heads(folder: Path) -> Path:
     """A file of 80 MB that holds 40 million fields in place of one graph."""
-    return write(folder, varint(2 << 3 | 2) + b"\0" + field(3, b"") * 40_000_000)
+    return write(folder, varint(2 << 3 | 2) + b"\0" + field(3, b"") * full(40_000_000))
 
 
 CASES = table(

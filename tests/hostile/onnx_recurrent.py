@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .cases import INPUT, UNIT, table
+from .cases import INPUT, UNIT, full, table
 from .onnx_models import changed, model, node, weights, with_node, write
 
 
@@ -215,7 +215,7 @@ def onnx_activations_one_word(folder: Path) -> Path:
 
 def onnx_million_activations(folder: Path) -> Path:
     """A million activations."""
-    return with_node(folder, activations=["Tanh"] * 1_000_000)
+    return with_node(folder, activations=["Tanh"] * full(1_000_000))
 
 
 def onnx_alpha_nan(folder: Path) -> Path:

@@ -24,6 +24,8 @@ from layouts.errors import ConversionError, CoverageError, NotRepresentable, Sha
 
 _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
 """What is wrong with one layer alone; anything else means that the file is damaged."""
+_MOST_SHARED = 64 << 20
+"""Bytes that layers may take in all beyond 32 times what is stored."""
 _COMPARED = 8
 """Layers made of the same stored arrays whose numbers are compared with one more: parts of one array are many."""
 
@@ -50,7 +52,7 @@ def read_graph(root: Scope) -> Graph:
 def _check_amount(found: Sequence[Found], stored: int) -> None:
     """Arrays that several layers share are written as often: no small file may become a large one by that."""
     amount = sum(array.size * array.dtype.itemsize for one in found for array in one.layer.stored())
-    if amount > (64 << 20) + 32 * stored:
+    if amount > _MOST_SHARED + 32 * stored:
         raise UnsafeCheckpoint(f"too large: its {len(found)} layers take {amount} bytes, and {stored} are stored")
 
 
