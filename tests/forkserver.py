@@ -87,7 +87,7 @@ def public_api(source: str, output: str) -> dict[str, Any]:
         str(converters.plan(checkpoint))
         converters.convert_file(checkpoint, output)
     except converters.ConversionError as error:
-        return {"kind": type(error).__name__, "line": error.line, "path": error.path}
+        return {"kind": type(error).__name__, "line": " ".join(str(error).split()), "path": error.path}
     return {"kind": None, "code": list(checkpoint.custom_layers), "layers": [layer.path for layer in checkpoint.layers]}
 
 

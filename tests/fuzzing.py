@@ -131,7 +131,8 @@ def outcome(source: Path, folder: Path, seed: int, spans: list[list[int]] | None
         converters.convert_file(found, folder / "mutant.safetensors", strict=False)
     except converters.ConversionError as error:
         kind = type(error).__name__
-        assert error.path and error.line.isprintable() and len(error.line) < 2000, (seed, error.line)
+        line = " ".join(str(error).split())
+        assert error.path and line.isprintable() and len(line) < 2000, (seed, line)
     except BaseException:
         print(f"seed {seed} of {source.name}", flush=True)
         raise

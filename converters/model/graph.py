@@ -1,0 +1,68 @@
+"""The whole network of a source, neutral: nodes in the order of the data's flow, and the values between them.
+
+A layer with weights is a node whose operation is `Apply`; a layer that is called several times is several nodes with one
+layer. Nested models are taken apart; their layers carry their path. Masks are values like others: who makes one, and
+who reads it, is written down, so that nobody has to know how a framework hands masks on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from converters.model.layers import Layer
+from converters.model.operations import Operation, Unknown
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What flows between nodes. `shape` as the source has it, batch first, None for open sizes; None where unknown."""
+
+    name: str
+    shape: Shape | None = None
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One call: what it computes, of which values, and which it makes.
+
+    name: the path of its layer, as the source calls it; several nodes of a shared layer have one.
+    inputs: the values it reads; of a recurrent layer the sequence, and then its initial states where they are given
+        (h, or h and c; of both directions forward ones first).
+    outputs: the values it makes; of a recurrent layer its outputs (two where directions are not merged), then its
+        states where it gives them, in the order of the inputs.
+    mask: the value that masks its steps, '' where none does.
+    layer: where it has weights.
+    """
+
+    name: str
+    class_name: str
+    operation: Operation
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    mask: str = ""
+    layer: Layer | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes, each after those whose values it reads; the values that come from outside, and those that leave."""
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    values: Mapping[str, Value] = field(default_factory=dict)
+    """Shape and dtype of every value, as far as they are known."""
+
+    @property
+    def unknown(self) -> tuple[Node, ...]:
+        """The nodes that nobody here can compute."""
+        layers = (node for node in self.nodes if isinstance(node.operation, Unknown) or _is_unknown(node.layer))
+        return tuple(layers)
+
+
+def _is_unknown(layer: Layer | None) -> bool:
+    return layer is not None and layer.unknown is not None

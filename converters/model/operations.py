@@ -1,0 +1,280 @@
+"""What a node of a graph computes when it has no weights of its own: neutral, typed, as data.
+
+Axes are counted on the value as the source has it, batch first; negative ones from the end. `channels_last` says where a
+source keeps the channels of an image or a sequence. A node with weights has the operation `Apply`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Apply:
+    """The node's layer, with its weights, as its `Call` says."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What does nothing at inference: dropout, noise, regularization."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function of each element, or of an axis: names of `layouts.reference.ACTIVATIONS`, and some with numbers.
+
+    Beside those: "softmax" and "log_softmax" (`axis`), "leaky_relu" (`alpha`: slope below 0), "elu" (`alpha`),
+    "celu" (`alpha`), "thresholded_relu" (`alpha`: the threshold), "relu" with `ceiling`, `threshold` and `alpha` as
+    Keras's ReLU layer has them, "relu6", "hard_silu", "hard_tanh", "mish", "softmin", "log_sigmoid", "gelu_tanh",
+    "hard_shrink", "soft_shrink", "tanh_shrink", "square", "sqrt", "abs", "negative", "reciprocal", "log", "erf".
+    """
+
+    function: str
+    axis: int = -1
+    alpha: float | None = None
+    ceiling: float | None = None
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Combine:
+    """Several values, element by element and broadcast: "add", "subtract", "multiply", "divide", "average", "maximum",
+    "minimum"."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Concatenate:
+    """Several values side by side along an axis."""
+
+    axis: int = -1
+
+
+@dataclass(frozen=True)
+class Dot:
+    """The product of two values summed over one axis of each, batch by batch; `normalize` divides by lengths first."""
+
+    axes: tuple[int, int]
+    normalize: bool = False
+
+
+@dataclass(frozen=True)
+class MatrixProduct:
+    """The matrix product of two values over their last two axes."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """All axes but the batch as one, in the order of the source."""
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Other axes behind the batch; one of them may be -1."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Permute:
+    """The axes in another order: the whole order, the batch at 0 among it."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """(batch, features) repeated to (batch, count, features)."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The "max" or "average" of windows. Zeros of padding count for nothing. `padding` as in `Convolution`."""
+
+    how: str
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str = "valid"
+    pads: tuple[int, ...] = ()
+    channels_last: bool = True
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """The "max" or "average" over all axes but batch and channels; over unmasked steps alone where the node has a mask."""
+
+    how: str
+    keep_axes: bool = False
+    channels_last: bool = True
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Zeros, or another number, around the axes that are no channels: (before, after) for each of them."""
+
+    amounts: tuple[tuple[int, int], ...]
+    value: float = 0.0
+    channels_last: bool = True
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The reverse of `Pad`."""
+
+    amounts: tuple[tuple[int, int], ...]
+    channels_last: bool = True
+
+
+@dataclass(frozen=True)
+class UpSample:
+    """Every element of the axes that are no channels repeated, or ("bilinear") interpolated."""
+
+    factors: tuple[int, ...]
+    interpolation: str = "nearest"
+    channels_last: bool = True
+
+
+@dataclass(frozen=True)
+class Take:
+    """A part of one axis: from start to stop by step, or, with `index`, one place of it, without the axis."""
+
+    axis: int
+    start: int = 0
+    stop: int | None = None
+    step: int = 1
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class AddAxis:
+    """A new axis of one."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class DropAxis:
+    """Without an axis of one."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """One axis backwards."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """ "sum", "mean", "max", "min", "prod" over axes."""
+
+    how: str
+    axes: tuple[int, ...]
+    keep_axes: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """x × factor + offset, by stored numbers that are no weights."""
+
+    factor: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class UnitLength:
+    """Each vector along an axis divided by its length."""
+
+    axis: int = -1
+
+
+@dataclass(frozen=True)
+class DotAttention:
+    """softmax(query × keyᵀ × scale) × value, of inputs (query, value) or (query, value, key).
+
+    `score` "dot", or "additive": sum(tanh(query + key)). `causal`: no step sees a later one. The node's mask is that of
+    the value. A learned scale is the weight of the node's layer.
+    """
+
+    score: str = "dot"
+    causal: bool = False
+
+
+@dataclass(frozen=True)
+class MaskOf:
+    """A mask (batch, time): steps of which some feature is not `value`; with `indices`, indices that are not `value`."""
+
+    value: float = 0.0
+    indices: bool = False
+
+
+@dataclass(frozen=True)
+class MaskOfLengths:
+    """A mask (batch, time) out of (x, lengths): the first steps of each sequence."""
+
+
+@dataclass(frozen=True)
+class BothMasks:
+    """The steps that are in all of several masks."""
+
+
+@dataclass(frozen=True)
+class Masked:
+    """(x, mask): zeros in the steps that the mask leaves out."""
+
+
+@dataclass(frozen=True)
+class MergeTime:
+    """Batch and time as one axis, so that a layer runs on every step."""
+
+
+@dataclass(frozen=True)
+class SplitTime:
+    """(x, like): the first axis cut into the batch and time of `like`."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What is not known here, or is code: `why` says which, and what to do."""
+
+    why: str
+
+
+Operation = (
+    Apply
+    | Identity
+    | Activation
+    | Combine
+    | Concatenate
+    | Dot
+    | MatrixProduct
+    | Flatten
+    | Reshape
+    | Permute
+    | Repeat
+    | Pool
+    | GlobalPool
+    | Pad
+    | Crop
+    | UpSample
+    | Take
+    | AddAxis
+    | DropAxis
+    | Reverse
+    | Reduce
+    | Scale
+    | UnitLength
+    | DotAttention
+    | MaskOf
+    | MaskOfLengths
+    | BothMasks
+    | Masked
+    | MergeTime
+    | SplitTime
+    | Unknown
+)
