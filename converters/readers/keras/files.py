@@ -139,15 +139,17 @@ def _numbered(
 def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
     whole = root.group("model_weights") if root.strings("layer_names") is None else None  # else a layer of that name
     weights = whole or root
-    said = root.attributes.get("keras_version") or weights.attributes.get("keras_version")
-    backend = root.attributes.get("backend") or weights.attributes.get("backend")
+    said, backend = ([group.text(name) for group in (root, weights)] for name in ("keras_version", "backend"))
     text = root.attributes.get("model_config")
     config = parse_json(text, "model_config", path) if isinstance(text, str) else config
     if "model_config" in root.attributes:
         check_object(config, "model_config", path)
     stored = list(legacy.groups(weights))
-    version = version or (parse_version(said) if said or not _keras1_names(stored) else KERAS1)
-    theano = backend == "theano" or (version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w))
+    written = next(filter(None, said), "")
+    version = version or (parse_version(written) if written or not _keras1_names(stored) else KERAS1)
+    theano = next(filter(None, backend), "") == "theano" or (
+        version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w)
+    )
     if is_model(config):
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))

@@ -76,7 +76,18 @@ _ASSUMED = ("activation", "recurrent_activation")
 
 
 def _config(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]:
-    """The little configuration that shapes imply; without a bias a GRU's variant is its version's default."""
+    """The little configuration that arrays imply; without a bias a GRU's variant is its version's default."""
+    return _absent(arrays) | _implied(class_name, arrays, version)
+
+
+def _absent(arrays: Arrays) -> dict[str, Any]:
+    """The options that switch off what is not stored."""
+    names = {name.rpartition("/")[2] for name in arrays}
+    switches = {"use_bias": {"bias", "b"}, "scale": {"gamma"}, "center": {"beta"}}
+    return {option: False for option, switched in switches.items() if not switched & names}
+
+
+def _implied(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]:
     if "W" in arrays and "b" in arrays and len(arrays["W"].shape) > 2:
         first, last, out = arrays["W"].shape[0], arrays["W"].shape[-1], arrays["b"].shape[0]
         return {"dim_ordering": "th"} if first == out != last else {}
