@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -157,8 +156,3 @@ def _not_floating(name: str, array: LazyArray) -> ConversionError:
             array=array.name,
         )
     return ShapeError(f"{name} holds {array.dtype} numbers; weights are floating point", array=array.name)
-
-
-def with_assumptions(layer: Layer, assumed: Mapping[str, Any], inferred: str) -> Layer:
-    """The same layer, saying what its source did not tell."""
-    return replace(layer, assumed=assumed, inferred=inferred)
