@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -39,14 +39,33 @@ class Graph(NamedTuple):
 
 
 def read_graph(root: Scope) -> Graph:
-    """The layers of a linked graph, in its order. Raises `ConversionError` for nodes that break their rules."""
+    """The layers of a linked graph, in the order in which data flows through them, else in the file's.
+
+    Raises `ConversionError` for nodes that break their rules.
+    """
     place = {node: number for number, node in enumerate(root.walk())}
     found = put_together(_without_echoes(_once(_with_steps(root, list(_found(root))))))
     _check_amount(found, root.model.stored())
     rest = leftovers(root, found)
-    ordered = sorted([*found, *rest.found], key=lambda one: place[one.nodes[0]])
+    ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
     named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
     return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+
+
+def _gives(found: Found) -> Node:
+    """The first node whose output leaves a layer: what the layer reads is made before it, and what reads it after."""
+    if found.nodes[0] in found.proven and found.nodes[0].subgraphs:
+        return found.nodes[0]
+    inside = sorted(found.proven, key=lambda node: node.scope.places[node])
+    return next((node for node in inside if _leaves(node, found.proven)), found.nodes[0])
+
+
+def _leaves(node: Node, inside: Container[Node]) -> bool:
+    """Whether something outside reads what a node makes."""
+    made = [*filter(None, node.outputs)]
+    return any(
+        name in node.scope.outputs or any(one not in inside for one in node.scope.readers(name)) for name in made
+    )
 
 
 def _check_amount(found: Sequence[Found], stored: int) -> None:
@@ -97,10 +116,21 @@ def _loop(node: Node) -> Found | None:
     return Found(unknown, (node, *inside))
 
 
-def _recovered(recovered: Recovered, nodes: tuple[Node, ...], name: str = "") -> Found:
+def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> Found:
+    """The layer of a Loop, or of steps that stand in the graph itself."""
     part = Part(recovered.layout, recovered.arrays, recovered.recurrence)
     layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
-    return Found(layer, tuple(dict.fromkeys((*nodes, *recovered.nodes))), name)
+    proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
+    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven))
+
+
+def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes that these values depend on: what else stood by when they were run is proven to be nothing."""
+    wanted = {*names}
+    for node in sorted(nodes, key=lambda node: node.scope.places[node], reverse=True):
+        if wanted.intersection(filter(None, node.outputs)):
+            wanted.update(node.inputs)
+            yield node
 
 
 def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
