@@ -125,7 +125,7 @@ def test_the_forget_bias_of_tensorflow_is_added_to_its_gate(forget: float) -> No
         pytest.param({"kernel": np.ones((3, 20), int)}, "keras", ConversionError, "floating point", id="integers"),
         pytest.param({1: np.ones(3)}, "keras", ConversionError, "are names", id="key-no-name"),
         pytest.param({"kernel": np.ones((3, 20))}, "nonsense", ConversionError, "nonsense", id="unknown-framework"),
-        pytest.param(object(), None, ConversionError, "is no source", id="no-source"),
+        pytest.param(object(), None, ConversionError, "is not a source", id="no-source"),
         pytest.param("/nowhere/at/all.h5", None, UnreadableCheckpoint, "No such file", id="no-file"),
     ],
 )
