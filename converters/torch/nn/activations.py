@@ -61,7 +61,6 @@ Overwrite = Callable[[Tensor], Tensor]
 _OVERWRITES: Dict[str, Overwrite] = {
     "tanh": Tensor.tanh_,
     "sigmoid": Tensor.sigmoid_,
-    "hard_sigmoid_0.2": lambda x: x.mul_(0.2).add_(0.5).clamp_(0.0, 1.0),
     "hard_sigmoid_1/6": lambda x: functional.hardsigmoid(x, inplace=True),
     "relu": Tensor.relu_,
     "leaky_relu_0.01": lambda x: functional.leaky_relu(x, 0.01, inplace=True),
@@ -73,9 +72,16 @@ _OVERWRITES: Dict[str, Overwrite] = {
 }
 
 
-def overwrite(kind: str, clip: float = 0.0) -> Overwrite:
-    """A function that writes the activation over its argument, clipped to [-clip, clip] before unless clip is 0."""
-    write = _OVERWRITES.get(kind, lambda x: x.copy_(activate(x, kind)))
+def overwrite(kind: str, clip: float, like: Tensor) -> Overwrite:
+    """A function that writes the activation over its argument, clipped to [-clip, clip] before unless clip is 0.
+
+    It is for arguments of the dtype and device of `like`: a number would be made a tensor anew at every step.
+    """
+    if kind == "hard_sigmoid_0.2":
+        slope, half = like.new_full((), 0.2), like.new_full((), 0.5)
+        write: Overwrite = lambda x: x.mul_(slope).add_(half).clamp_(0.0, 1.0)  # noqa: E731
+    else:
+        write = _OVERWRITES.get(kind, lambda x: x.copy_(activate(x, kind)))
     return write if clip <= 0.0 else lambda x: write(x.clamp_(-clip, clip))
 
 

@@ -96,7 +96,7 @@ class _ConvLSTM(nn.Module):
         rows = self._conv(rows, self.weight_ih_l0, self.stride, self.dilation)
         if self.bias_ih_l0 is not None:
             rows = rows + self.bias_ih_l0.view([-1] + [1] * self.rank)
-        return rows.view([x.size(0), x.size(1)] + list(rows.shape[1:]))
+        return rows.view(list(x.shape[:2]) + list(rows.shape[1:]))
 
     def _step(self, x: Tensor, states: List[Tensor], weight: Tensor, around: List[int]) -> List[Tensor]:
         """New states (batch, hidden, *out) from the projected input of a step (batch, gates, *out)."""

@@ -92,12 +92,13 @@ class GRU(OneState):
         else:
             r, z = activate(self._clipped(torch.addmm(pair, h, w[0])), gate).chunk(2, dim=1)
             n = torch.addmm(n, r * h, w[1])
-        return [torch.lerp(activate(self._clipped(n), self.activation), h, z)]
+        n = activate(self._clipped(n), self.activation)
+        return [torch.addcmul(n, z, h - n)]
 
     @torch.jit.unused
     def _writer(self, x: Tensor, w: List[Tensor]) -> Tuple[List[Tensor], Writer]:
         units, bias = self.hidden_size, w[-1] if self.bias else None
-        gate, inner = (overwrite(name, self.clip) for name in (self.recurrent_activation, self.activation))
+        gate, inner = (overwrite(name, self.clip, x) for name in (self.recurrent_activation, self.activation))
 
         def after(rows: Sequence[Tensor], states: List[Tensor]) -> List[Tensor]:
             (pair, r, z, n), (h,) = rows, states

@@ -29,8 +29,9 @@ def scans() -> bool:
 
 
 @torch.jit.unused
-def writable(tensors: List[Tensor]) -> bool:
-    """Whether steps may write over these: no gradient, no transform of torch.func, no tracing, no mixed precision."""
+def writable(x: Tensor, states: List[Tensor], weights: List[Tensor]) -> bool:
+    """Whether steps may write over x: no gradient, no transform of torch.func, no tracing, no mixed precision."""
+    tensors = [x, *states, *weights]
     if torch.jit.is_tracing() or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -61,9 +62,7 @@ def write(step: Writer, blocks: Sequence[Tensor], sizes: List[int], initial: Sta
     return [torch.cat(parts) for parts in zip(states, *reversed(ended))]
 
 
-def scan(
-    step: Step, x: Tensor, initial: States, constants: List[Tensor], reverse: bool
-) -> Tuple[Tensor, States]:
+def scan(step: Step, x: Tensor, initial: States, constants: List[Tensor], reverse: bool) -> Tuple[Tensor, States]:
     """The outputs (time, batch, …) and final states over x (time, batch, …), as one loop in the graph of a compiler.
 
     A loop takes no two views of one tensor: states and constants are copies. The results of its body are copies too,

@@ -128,7 +128,7 @@ class LSTM(Recurrent):
     @torch.jit.unused
     def _writer(self, x: Tensor, w: List[Tensor]) -> Tuple[List[Tensor], Writer]:
         units, projected, coupled = self.hidden_size, self.proj_size, self.input_forget
-        gate, inner = (overwrite(name, self.clip) for name in (self.recurrent_activation, self.activation))
+        gate, inner = (overwrite(name, self.clip, x) for name in (self.recurrent_activation, self.activation))
         outer, recurrent, peepholes = self.output_activation, w[0], w[2:]
 
         def step(rows: Sequence[Tensor], states: List[Tensor]) -> List[Tensor]:

@@ -102,7 +102,7 @@ class Recurrent(nn.RNNBase):
         """One layer in one direction over packed steps: x (N, features), longest sequence first."""
         projected = self._project(x, w)
         constants = self._constants(w)
-        if not is_scripting() and loops.writable([projected] + initial + w):
+        if not is_scripting() and loops.writable(projected, initial, w):
             return self._written(projected, sizes, initial, constants, reverse)
         rows = projected.split(sizes)
         count = len(sizes)

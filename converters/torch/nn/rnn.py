@@ -74,7 +74,7 @@ class RNN(OneState):
 
     @torch.jit.unused
     def _writer(self, x: Tensor, w: List[Tensor]) -> Tuple[List[Tensor], Writer]:
-        recurrent, inner = w[0], overwrite(self.activation, self.clip)
+        recurrent, inner = w[0], overwrite(self.activation, self.clip, x)
 
         def step(rows: Sequence[Tensor], states: List[Tensor]) -> List[Tensor]:
             return [inner(rows[0].addmm_(states[0], recurrent))]
