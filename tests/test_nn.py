@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from converters.torch import nn as drop_in
 from converters.torch.module_layout import part_of, views
+from converters.torch.nn.activations import activate
 from layouts import reference
 from layouts.cells import Piece
 
@@ -196,13 +197,13 @@ def test_every_option_computes_what_the_reference_does(
 def test_each_activation_is_that_of_the_reference(name: str) -> None:
     x = torch.linspace(-30.0, 30.0, 2401, dtype=torch.float64)
     expected = reference.ACTIVATIONS[name](x.numpy())
-    error = np.abs(drop_in._activate(x, name).numpy() - expected) / np.maximum(1.0, np.abs(expected))
+    error = np.abs(activate(x, name).numpy() - expected) / np.maximum(1.0, np.abs(expected))
     assert error.max() <= 1e-12
 
 
 def test_there_are_no_two_activations_alike() -> None:
     x = torch.linspace(-4.0, 4.0, 801, dtype=torch.float64)
-    values = [drop_in._activate(x, name) for name in drop_in.ACTIVATIONS]
+    values = [activate(x, name) for name in drop_in.ACTIVATIONS]
     assert all((one - two).abs().max() > 1e-2 for k, one in enumerate(values) for two in values[:k])
 
 

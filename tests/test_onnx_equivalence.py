@@ -171,7 +171,15 @@ STACKS = [
     ("onnx_torch/gru_stacked_bidirectional", ""),
     ("onnx_torch/lstm_opset9", "lstm."),
 ]
-NOTED = ["lstm_stacked", "gru_bidirectional", "lstm_bidirectional", "bfloat16", "half", "lstm_no_bias", "embedding_tied"]
+NOTED = [
+    "lstm_stacked",
+    "gru_bidirectional",
+    "lstm_bidirectional",
+    "bfloat16",
+    "half",
+    "lstm_no_bias",
+    "embedding_tied",
+]
 """Cases of the dynamo exporter, which notes from which parameters it folded an array."""
 
 
