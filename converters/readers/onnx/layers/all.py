@@ -11,7 +11,7 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.stacking import unstackable
 from converters.readers.onnx.arithmetic import loops
-from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph import chains, names, origins
 from converters.readers.onnx.graph.scope import Node, Scope
