@@ -45,12 +45,22 @@ def read_graph(root: Scope) -> Graph:
     Raises `ConversionError` for nodes that break their rules.
     """
     place = {node: number for number, node in enumerate(root.walk())}
-    found = as_called(put_together(_without_echoes(_once(_with_steps(root, list(_found(root)))))))
+    found = put_together(_without_echoes(_once(_with_steps(root, list(_found(root))))))
+    found = as_called([one for one in found if not _has_own_names(one)])
     _check_amount(found, root.model.stored())
     rest = leftovers(root, found)
     ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
     named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
     return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+
+
+def _has_own_names(found: Found) -> bool:
+    """Whether a layer is a person's own module, in which parameters are not called as in those of torch.nn.
+
+    They pass through as they are stored, so that the person's module can load them.
+    """
+    own = not found.layer.recurrent and bool(found.layer.parts and found.leaves)
+    return own and all(origins.is_parameter(*leaf) for leaf in found.leaves) and origins.has_other_name(found.originals)
 
 
 def _gives(found: Found) -> Node:
