@@ -6,12 +6,12 @@ Where several are left that would read the arrays differently, it is a question 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from converters.model.assumptions import COUNT, Assumptions, Statement, as_text, kind_of, not_open
 from converters.model.names import module_name
 from converters.readers.arrays import settings
+from converters.readers.arrays.settings import Recognised
 from layouts import catalogue
 from layouts.catalogue import Shapes
 from layouts.errors import ConversionError, UnknownLayer, printable
@@ -20,21 +20,6 @@ from layouts.layout import Layout
 
 Group = list[Fit]
 """Fits that read the arrays in the same way."""
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """What layer some arrays are: the fit, its class, what is stated of it, and what of the choice was assumed."""
-
-    fit: Fit
-    class_name: str
-    stated: Mapping[str, Statement]
-    sizes: Mapping[str, int]
-    assumed: Mapping[str, Any]
-
-    @property
-    def layout(self) -> Layout:
-        return self.fit.layout
 
 
 def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumptions) -> Recognised:
