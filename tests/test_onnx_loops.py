@@ -27,6 +27,8 @@ from loop_models import (
 )
 from onnx import helper, numpy_helper
 
+from converters.model.settings import Call
+from converters.readers.onnx.arithmetic import machine
 from converters.readers.onnx.arithmetic.loops import recognise
 from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
@@ -233,6 +235,49 @@ def test_what_is_not_one_layer_over_the_whole_sequence(wrong: str) -> None:
         _shuffle(body, np.random.default_rng(0))
     (found,) = [recognise(node) for node in loops_of(model)]
     assert isinstance(found, str), found.call
+
+
+@pytest.mark.parametrize("which", ["mask", "count"])
+def test_a_loop_that_no_exporter_writes_is_refused(which: str) -> None:
+    """A mask of the step before its input's, and a number of steps that is no number."""
+    model, _ = written("SimpleRNN", 3, 5, masked=which == "mask")
+    if which == "mask":
+        body = body_of(model)
+        body.initializer.append(numpy_helper.from_array(np.asarray(1), "one"))
+        body.node.insert(0, helper.make_node("Sub", ["number", "one"], ["before"]))
+        next(node for node in body.node if node.output[0] == "m").input[1] = "before"
+    else:
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(0, np.int64), "none"))
+        next(node for node in model.graph.node if node.op_type == "Loop").input[0] = "none"
+    (found,) = [recognise(node) for node in loops_of(model)]
+    assert isinstance(found, str) and "was not recognised" in found
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("budget", [1 << 16, 1 << 20, 1 << 21])
+def test_one_budget_bounds_the_whole_search(kind: str, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found before it is used up proves nothing."""
+    monkeypatch.setattr(machine, "_BUDGET", budget)
+    (found,) = [recognise(node) for node in loops_of(written(kind, 3, 5)[0])]
+    assert isinstance(found, str) and "takes more computing than a recurrent layer" in found
+
+
+@pytest.mark.parametrize("case", ["onnx_torch/lstm_cell", "onnx_dynamo/rnn"])
+def test_no_step_is_found_without_a_budget(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "fixtures" / case / "model.onnx"
+    assert len(recognise_steps(scope_of(onnx.load(path)))) == 1
+    monkeypatch.setattr(machine, "_BUDGET", 1 << 20)
+    assert recognise_steps(scope_of(onnx.load(path))) == []
+
+
+def test_the_worked_example() -> None:
+    """The Loop that the docstring of the arithmetic's folder explains step by step."""
+    scope = scope_of(onnx.load(ROOT / "fixtures" / "onnx_tf2onnx" / "opset_9" / "model.onnx"))
+    (one,) = recovered(scope)
+    assert [array.shape for array in one.arrays.values()] == [(11, 13), (13, 13), (13,)]
+    assert one.layout.class_name == "SimpleRNN" and one.options == {"activation": "tanh"}
+    assert one.call == Call(sequences=False, time_axis=0)
+    assert one.wiring.reads == "sequential/simple_rnn/transpose:0"
 
 
 def test_a_body_that_explodes_is_refused_at_once() -> None:
