@@ -33,6 +33,7 @@ from converters.readers.onnx.arithmetic.loops import recognise
 from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph.scope import Scope
+from layouts.options import Recurrence
 from layouts.reference import forward
 from layouts.repack import unpack
 
@@ -76,8 +77,8 @@ def test_any_style(kind: str, inputs: int, units: int, axis: int, where: str, ma
     (one,) = recovered(model)
     assert one.layout.class_name == kind
     assert_bits(one, list(weights.values()))
-    assert one.options["activation"] == "tanh"
-    assert one.options.get("recurrent_activation", "sigmoid") == "sigmoid"
+    assert one.options.activation == "tanh"
+    assert one.options.recurrent_activation == "sigmoid"
     assert one.wiring.gives[:2] == ("Y", "last_h")
     assert one.wiring.reads == "X"
     assert one.call.time_axis == axis
@@ -275,7 +276,7 @@ def test_the_worked_example() -> None:
     scope = scope_of(onnx.load(ROOT / "fixtures" / "onnx_tf2onnx" / "opset_9" / "model.onnx"))
     (one,) = recovered(scope)
     assert [array.shape for array in one.arrays.values()] == [(11, 13), (13, 13), (13,)]
-    assert one.layout.class_name == "SimpleRNN" and one.options == {"activation": "tanh"}
+    assert one.layout.class_name == "SimpleRNN" and one.options == Recurrence()
     assert one.call == Call(sequences=False, time_axis=0)
     assert one.wiring.reads == "sequential/simple_rnn/transpose:0"
 
@@ -353,11 +354,11 @@ def _export(keras: Any, layer: Any, masked: bool, folder: Path) -> tuple[Any, An
     return model, exported(keras, randomized(model), folder)
 
 
-def _expected(config: dict[str, Any], kind: str, version: int) -> dict[str, Any]:
+def _expected(config: dict[str, Any], kind: str, version: int) -> Recurrence:
     hard = {"hard_sigmoid": "hard_sigmoid_1/6" if version == 3 else "hard_sigmoid_0.2"}
     names = {"LSTM": 2, "GRU": 2, "SimpleRNN": 1}[kind]
     found = {key: hard.get(config[key], config[key]) for key in ("activation", "recurrent_activation")[:names]}
-    return found | ({"reset_after": config["reset_after"]} if kind == "GRU" else {})
+    return Recurrence(**found)
 
 
 def test_both_directions(keras: Any, tmp_path: Path) -> None:

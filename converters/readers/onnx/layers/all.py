@@ -128,7 +128,7 @@ def _loop(node: Node) -> Found | None:
 
 def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> Found:
     """The layer of a Loop, or of steps that stand in the graph itself."""
-    part = Part(recovered.layout, recovered.arrays, recovered.recurrence)
+    part = Part(recovered.layout, recovered.arrays, recovered.options)
     layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
     proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
     return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven))
