@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from dataclasses import fields
 from typing import Any
@@ -29,6 +30,7 @@ LSTM = {"kernel": z(3, 20), "recurrent_kernel": z(5, 20), "bias": z(20)}
 GRU = {"kernel": z(3, 15), "recurrent_kernel": z(5, 15)}
 BATCH_NORM = {name: z(5) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
 CONV = {"kernel": z(3, 2, 5, 7), "bias": z(7)}
+CONV_TORCH = {"weight": z(7, 5, 3, 2), "bias": z(7)}
 
 
 def layer(arrays: Any, framework: str, **assume: Any) -> Layer:
@@ -162,6 +164,33 @@ def test_the_activation_behind_a_keras_dense_is_assumed_and_can_be_any() -> None
     (module,) = converters.plan({"kernel": z(3, 5)}, framework="keras", assume={"activation": "softmax"}).modules
     assert any("apply softmax" in note for note in module.notes)
     assert layer({"kernel": z(3, 5)}, "flax").assumed == {}
+
+
+def test_an_activation_of_all_layers_is_meant_of_recurrent_ones() -> None:
+    source = {"rnn": LSTM, "head": {"kernel": z(5, 2)}}
+    found = converters.read(source, framework="keras", assume={"activation": "relu"}).layers
+    assert found[0].parts[0].recurrence.activation == "relu"
+    assert found[1].call.activation == "linear" and found[1].assumed == {"activation": "linear"}
+
+
+EVERYTHING = {
+    "keras": {"rnn": LSTM, "bn": BATCH_NORM, "conv": CONV, "head": {"kernel": z(42, 2)}},
+    "flax": {"conv": CONV, "bn": {name: z(5) for name in ("scale", "bias", "mean", "var")}},
+    "onnx": {"rnn": {"W": z(1, 20, 3), "R": z(1, 20, 5)}, "norm": {"scale": z(5), "B": z(5)}},
+    "pytorch": {"bn": {name: z(5) for name in ("weight", "bias", "running_mean", "running_var")}, "conv": CONV_TORCH},
+}
+
+
+@pytest.mark.parametrize("framework", EVERYTHING)
+def test_the_statement_in_the_warning_is_ready_made(framework: str) -> None:
+    """Stating what was assumed, as the warning prints it, changes nothing and ends the warning."""
+    found = converters.plan(EVERYTHING[framework], framework=framework)
+    (warning,) = found.warnings
+    stated = ast.literal_eval(warning[warning.index("assume={") + 7 : warning.index("}") + 1])
+    again = converters.plan(EVERYTHING[framework], framework=framework, assume=stated)
+    assert again.warnings == ()
+    assert [module.constructor for module in again.modules] == [module.constructor for module in found.modules]
+    assert [module.notes for module in again.modules] == [module.notes for module in found.modules]
 
 
 def test_classes_that_differ_in_what_they_imply_assume_the_first() -> None:

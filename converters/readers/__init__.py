@@ -85,7 +85,7 @@ def _opened(
 
         return _self_telling(keras.read_folder(os.fspath(path), assume), framework)
     source = open_source(path)
-    if source.view[:4] == archives.SIGNATURE:
+    if source.view[:4] == archives.SIGNATURE and not _is_hdf5(source):
         from converters.readers.arrays import npz
 
         archive = archives.Archive(source)
@@ -98,7 +98,7 @@ def _file(source: Source, assume: Mapping[str, str], weights: Mapping[str, Any])
     """A file of a framework that its first bytes tell."""
     from converters.readers.keras import files as keras
 
-    if any(source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS):
+    if _is_hdf5(source):
         return keras.read_hdf5(source, assume)
     if source.view[:4] == archives.SIGNATURE:
         return keras.read_archive(source, assume)
@@ -113,6 +113,11 @@ def _file(source: Source, assume: Mapping[str, str], weights: Mapping[str, Any])
     if not _is_stranger(head) and onnx.is_model(source.view):
         return onnx.read_file(source, weights)
     raise UnreadableCheckpoint(_stranger(head, source), path=source.path)
+
+
+def _is_hdf5(source: Source) -> bool:
+    """Whether an HDF5 file begins here, maybe behind a block of bytes of its user's own, whatever those look like."""
+    return any(source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS)
 
 
 def _is_stranger(head: bytes) -> bool:

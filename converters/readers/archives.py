@@ -51,6 +51,8 @@ class Archive:
         name = member.orig_filename.replace("\\", "/")
         if name.startswith("/") or ".." in name.split("/") or _DRIVE.match(name) or "\0" in name:
             raise self._refuse(member, "has a path that leaves the archive")
+        if not name.isprintable():
+            raise self._refuse(member, "has control characters in its name")
         if member.filename in self.members:
             raise self._refuse(member, "appears twice")
         if member.flag_bits & 0x1:

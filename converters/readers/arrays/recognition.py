@@ -31,7 +31,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     if sizes:
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
     for statement in stated.values():
-        taking = [fit for fit in found if statement.option in sizes or settings.takes(fit.layout, statement)]
+        taking = [fit for fit in found if statement.option in sizes or settings.takes(path, fit.layout, statement)]
         if not taking and statement.owner:
             raise not_open(statement, settings.stateable(path, [fit.layout for fit in found]))
         if taking:
@@ -44,7 +44,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     if fit.untold:
         example = said(path, fit.untold[0], "…")
         raise UnknownLayer(f"the shapes do not tell {', '.join(fit.untold)} of this {fit.layout.name}: state {example}")
-    own = {option: s for option, s in stated.items() if settings.takes(fit.layout, s)}
+    own = {option: s for option, s in stated.items() if settings.takes(path, fit.layout, s)}
     assumed = _assumed(framework, fit.layout, groups[0], own)
     return Recognised(fit, class_name or fit.layout.class_name, own, sizes, assumed)
 

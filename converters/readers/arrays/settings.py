@@ -75,9 +75,14 @@ def known_options(framework: str) -> set[str]:
     return {*KINDS, *(option for layout in catalogue.of(framework) for option in (*layout.when, *layout.asked))}
 
 
-def takes(layout: Layout, statement: Statement) -> bool:
-    """Whether a statement may be true of a layer of this layout."""
+def takes(path: str, layout: Layout, statement: Statement) -> bool:
+    """Whether a statement may be true of a layer of this layout.
+
+    An activation that is stated of all layers is meant of recurrent ones: behind others there are different ones.
+    """
     option, known = statement.option, fixed(layout)
+    if option in layout.beside and path and not statement.owner:
+        return False
     if option in layout.when:
         return bool(statement.parsed(kind_of(layout.when[option])) == layout.when[option])
     if option in known:
