@@ -34,7 +34,7 @@ from layouts.errors import (
 )
 
 Assume = Mapping[str, str]
-"""'layer.option' or 'option' -> value, for what a file without configuration cannot tell."""
+"""'layer.option' or 'option' -> value, for what a file without a configuration does not store."""
 
 _MOST_CONFIG = 40 << 20
 
@@ -74,7 +74,7 @@ def read_folder(path: str, assume: Assume) -> Checkpoint:
             "this is a TensorFlow SavedModel, which is not read: save the model as .keras or .h5", path=path
         )
     if not (folder / "config.json").exists():
-        raise UnreadableCheckpoint("this is a folder, and no model: it holds no config.json", path=path)
+        raise UnreadableCheckpoint("this folder is not a model: it holds no config.json", path=path)
     owner = str(folder / "config.json")
     config = open_beside(owner, "config.json")
     metadata = open_beside(owner, "metadata.json") if (folder / "metadata.json").exists() else None

@@ -191,6 +191,6 @@ def _convolution(arrays: Arrays, name: str) -> tuple[str, bool]:
 def _nothing(arrays: Arrays) -> str:
     listed = ", ".join(f"{printable(name)} {array.shape}" for name, array in arrays.items())
     raise UnknownLayer(
-        f"the file has no configuration, and the arrays {listed} do not tell the layer's class: "
+        f"the file has no configuration, and the arrays {listed} fit no class of layer, or several: "
         "state it with assume={'LAYER.class': 'CLASS'}"
     )

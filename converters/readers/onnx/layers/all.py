@@ -11,15 +11,16 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.stacking import unstackable
 from converters.readers.onnx.arithmetic import loops
-from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph import chains, names, origins
 from converters.readers.onnx.graph.scope import Node, Scope
-from converters.readers.onnx.layers.found import Found, Leaf, called, shortened, weights
+from converters.readers.onnx.layers.found import Found, Leaf, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
 from converters.readers.onnx.layers.other import read_surrounding
 from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent
 from converters.readers.onnx.layers.stacks import put_together
+from converters.readers.onnx.layers.time_axis import as_called
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, UnsafeCheckpoint
 
 _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
@@ -44,7 +45,7 @@ def read_graph(root: Scope) -> Graph:
     Raises `ConversionError` for nodes that break their rules.
     """
     place = {node: number for number, node in enumerate(root.walk())}
-    found = put_together(_without_echoes(_once(_with_steps(root, list(_found(root))))))
+    found = as_called(put_together(_without_echoes(_once(_with_steps(root, list(_found(root)))))))
     _check_amount(found, root.model.stored())
     rest = leftovers(root, found)
     ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
@@ -195,18 +196,18 @@ def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
 
 def _paths(ordered: Sequence[Found]) -> Iterator[str]:
     """The paths of layers; those of parameters are known."""
-    readers = Counter(leaf for one in ordered for leaf in dict.fromkeys(one.leaves))
+    readers = Counter(name for one in ordered for name in {*one.originals})
     taken: dict[str, int] = {}
     for one in ordered:
         known = one.layer.arrays and not one.layer.unknown
         yield one.layer.path if known else names.unique(_candidates(one, readers), taken)
 
 
-def _candidates(found: Found, readers: Mapping[Leaf, int]) -> Iterator[str]:
-    leaves, recurrent = found.leaves, found.layer.recurrent
+def _candidates(found: Found, readers: Mapping[str, int]) -> Iterator[str]:
+    recurrent = found.layer.recurrent
     if found.name and not (recurrent and origins.origin(found.originals)):
         yield found.name
-    own, shared = (called(leaf for leaf in leaves if (readers[leaf] > 1) is many) for many in (False, True))
+    own, shared = ([name for name in found.originals if (readers[name] > 1) is many] for many in (False, True))
     yield from names.candidates(found.nodes[0], own, shared, recurrent=recurrent)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -67,15 +67,10 @@ class Found:
             leaf for leaf, array in arrays.items() if array is not None and _may_hold(array, bool(self.proven))
         )
 
-    @property
+    @cached_property
     def originals(self) -> list[str]:
         """The names that the weights had before an exporter folded them, where it notes them; else their own."""
-        return called(self.leaves)
-
-
-def called(leaves: Iterable[Leaf]) -> list[str]:
-    """What stored arrays were called before an exporter folded them."""
-    return [name for scope, leaf in leaves for name in originals(scope, leaf)]
+        return [name for scope, leaf in self.leaves for name in originals(scope, leaf)]
 
 
 def _may_hold(array: LazyArray, proven: bool) -> bool:
