@@ -262,6 +262,7 @@ _ROWS: dict[str, Row] = {
     "concat": _concatenated,
     "matmul": _product,
     "cast": _same,
+    "convert_to_tensor": lambda arguments, options, shape: [op.Identity()],
     "stop_gradient": lambda arguments, options, shape: [op.Identity()],
     "identity": lambda arguments, options, shape: [op.Identity()],
     "get_item": _item,
