@@ -1,20 +1,29 @@
 """A model of 2019 in PyTorch: convert what Keras 2.2.5 wrote, load it, and compare with the outputs Keras gave.
 
-The file, the inputs and the outputs were recorded with Keras 2.2.5 on TensorFlow 1.15; neither is needed here.
+The files, the inputs and the outputs were recorded with the real frameworks; none of them is needed here. The folder
+`demo/` keeps copies of the files for the commands of the README.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from converters import convert_file
 
-RECORDED = Path(__file__).resolve().parents[1] / "fixtures/keras2/lstm_sigmoid"
-OUTPUT = Path("demo/model.safetensors")
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+FILES = {
+    "model.h5": "keras2/lstm_sigmoid/model.h5",
+    "weights.h5": "keras2/lstm_sigmoid/weights.h5",
+    "old.h5": "keras2/lstm_hard_sigmoid/model.h5",
+    "model.keras": "keras3/bidirectional/model.keras",
+    "model.onnx": "onnx_torch/lstm_stacked/model.onnx",
+}
+"""Name in the folder `demo/` -> the recorded file."""
+DEMO = Path("demo")
 TOLERANCE = 1e-6
 
 
@@ -33,13 +42,15 @@ class Model(nn.Module):
 
 
 def main() -> int:
-    OUTPUT.parent.mkdir(exist_ok=True)
-    print(convert_file(RECORDED / "model.h5", OUTPUT))
+    DEMO.mkdir(exist_ok=True)
+    for name, source in FILES.items():
+        shutil.copy(FIXTURES / source, DEMO / name)
+    print(convert_file(DEMO / "model.h5", DEMO / "model.pt"))
 
     model = Model().eval()
-    model.load_state_dict(load_file(OUTPUT), strict=True)
+    model.load_state_dict(torch.load(DEMO / "model.pt", weights_only=True), strict=True)
 
-    recorded = np.load(RECORDED / "io.npz")
+    recorded = np.load(FIXTURES / "keras2/lstm_sigmoid/io.npz")
     with torch.no_grad():
         output = model(torch.from_numpy(recorded["model/in/0"])).numpy()
     error = float(np.abs(output - recorded["model/out/0"]).max())

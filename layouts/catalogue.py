@@ -2,8 +2,8 @@
 
 Third parties add theirs through the entry-point group `layouts.frameworks`: a name and a module with `LAYERS`.
 
-`choose` is the one way from a source's arrays to their layout, `target` the one way from a cell to the layout in which
-a framework keeps it.
+`choose` is the one way from a source's arrays to their layout where the class is known (`layouts.fitting.fits` where it
+may not be), and `target` the one way from a cell to the layout in which a framework keeps it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import layouts.frameworks
 from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
+from layouts.names import Names
 from layouts.repack import solve
 
 if TYPE_CHECKING:
@@ -51,18 +52,34 @@ def _is_framework(module: ModuleType, name: str) -> bool:
 
 
 @cache
-def layers(framework: str) -> Layers:
-    """Class name in the framework -> the layouts its arrays may have. Raises `LayoutError` for an unknown framework."""
+def _module(framework: str) -> ModuleType:
     try:
-        module = importlib.import_module(f"layouts.frameworks.{framework}")
+        return importlib.import_module(f"layouts.frameworks.{framework}")
     except ModuleNotFoundError:
         found = [point for point in _registered() if point.name == framework]
         if not found:
             known = ", ".join(frameworks())
             raise LayoutError(f"no layouts for {printable(framework)!r}; known: {known}") from None
-        module = found[0].load()
-    table: Layers = module.LAYERS
+        module: ModuleType = found[0].load()
+        return module
+
+
+@cache
+def layers(framework: str) -> Layers:
+    """Class name in the framework -> the layouts its arrays may have. Raises `LayoutError` for an unknown framework."""
+    table: Layers = _module(framework).LAYERS
     return table
+
+
+def usual(framework: str) -> Mapping[str, Any]:
+    """Conditions of layouts that hold unless somebody states otherwise (`USUAL` of the framework's module)."""
+    return getattr(_module(framework), "USUAL", {})
+
+
+@cache
+def names(framework: str) -> Names:
+    """The arrays of a framework's layouts by name."""
+    return Names(of(framework))
 
 
 def every_layout() -> Iterator[Layout]:
@@ -95,16 +112,34 @@ def choose(
     misfits: list[ShapeError] = []
     for layout in fitting:
         try:
-            solve(layout, _read(layout, shapes), directions, depth)
+            solve(layout, weights_of(layout, shapes), directions, depth)
         except ShapeError as error:
             misfits.append(error)
         else:
             return layout
+    raise nothing_fits(framework, class_name, candidates, shapes, misfits[:1])
+
+
+def nothing_fits(
+    framework: str,
+    class_name: str | None,
+    candidates: Sequence[Layout],
+    shapes: Shapes,
+    misfits: Sequence[ShapeError],
+) -> ShapeError | UnknownLayer:
+    """The one error where no layout fits: the axis that does not where one layout is meant, else the arrays.
+
+    `candidates` are the layouts of the class, or where none is known those that have arrays of these names.
+    """
     if misfits:
-        raise misfits[0]
+        return misfits[0]
     arrays = ", ".join(f"{printable(name)} {shape}" for name, shape in shapes.items())
+    if class_name is None:
+        near = ", ".join(dict.fromkeys(layout.class_name for layout in candidates))
+        why = f": the names are those of {near}, and the shapes are not, or some array is missing" if near else ""
+        return UnknownLayer(f"{framework}: no layout fits the arrays {arrays}{why}")
     what = f"no layout of it fits the arrays {arrays}" if candidates else "no layout describes this class"
-    raise UnknownLayer(f"{framework} {printable(class_name)}: {what}")
+    return UnknownLayer(f"{framework} {printable(class_name)}: {what}")
 
 
 def described(
@@ -118,7 +153,7 @@ def described(
     if any(conditions.get(key) != value for key, value in layout.when.items()):
         return False
     expected = ranks(layout, tuple(directions), depth)
-    return all(expected.get(name) == len(shape) for name, shape in _read(layout, shapes).items())
+    return all(expected.get(name) == len(shape) for name, shape in weights_of(layout, shapes).items())
 
 
 @cache
@@ -127,7 +162,8 @@ def ranks(layout: Layout, directions: tuple[str, ...] = DIRECTIONS[:1], depth: i
     return {entry.name: len(entry.pattern.axes) for entry in layout.entries(directions, depth)}
 
 
-def _read(layout: Layout, shapes: Shapes) -> dict[str, tuple[int, ...]]:
+def weights_of(layout: Layout, shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Of a layer's arrays those that carry weights in this layout."""
     return {name: shape for name, shape in shapes.items() if name not in layout.passed_over}
 
 

@@ -68,6 +68,8 @@ class Cell:
     """The gates for which input_bias and recurrent_bias are simply added; None where the cell has no such pair."""
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The values of labels other than gate, in neutral order."""
+    products: Mapping[str, str] = field(default_factory=dict)
+    """A size that is the product of others: the outputs of a depthwise convolution."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What each gate is called in words: `forget` is spelled `f`."""
     options: Options = Plain()
@@ -147,9 +149,9 @@ _FORWARD = ("strides", "dilation", "groups", "padding", "pads", "channels_last")
 _TRANSPOSED = (*_FORWARD, "output_padding", "output_shape")
 
 
-def _convolved(name: str, slots: Mapping[str, Slot]) -> Cell:
+def _convolved(name: str, slots: Mapping[str, Slot], products: Mapping[str, str] | None = None) -> Cell:
     chooses = _TRANSPOSED if "transpose" in name else _FORWARD
-    return Cell(name, slots, options=Convolution(), chooses=chooses)
+    return Cell(name, slots, products=products or {}, options=Convolution(), chooses=chooses)
 
 
 def _convolution(name: str, axes: str) -> Cell:
@@ -173,8 +175,11 @@ CONV_TRANSPOSE1D_GROUPED = _grouped("conv_transpose1d_grouped", "in out width")
 CONV_TRANSPOSE2D_GROUPED = _grouped("conv_transpose2d_grouped", "in out height width")
 CONV_TRANSPOSE3D_GROUPED = _grouped("conv_transpose3d_grouped", "in out depth height width")
 
-DEPTHWISE_CONV1D = _convolved("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")})
-DEPTHWISE_CONV2D = _convolved("depthwise_conv2d", {"weight": Slot("in multiplier height width"), "bias": _bias("out")})
+_EACH = {"out": "in multiplier"}
+DEPTHWISE_CONV1D = _convolved("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")}, _EACH)
+DEPTHWISE_CONV2D = _convolved(
+    "depthwise_conv2d", {"weight": Slot("in multiplier height width"), "bias": _bias("out")}, _EACH
+)
 SEPARABLE_CONV1D = _convolved(
     "separable_conv1d",
     {

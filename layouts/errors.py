@@ -60,7 +60,7 @@ class CheckpointError(ConversionError):
 
 
 class UnreadableCheckpoint(CheckpointError, OSError):
-    """The source is missing, damaged, or no model file that we know."""
+    """The source is missing, damaged, or of an unrecognised format."""
 
 
 class UnsafeCheckpoint(CheckpointError):

@@ -73,6 +73,10 @@ class Layout:
     """Options that follow from the layout itself: a CuDNN layer always has sigmoid gates."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The framework's own default of an option, where it is not that of the cell: what arrays alone do not tell."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What the framework's class may do beside its cell and no array tells, with its default: an activation."""
+    always: tuple[str, ...] = ()
+    """Arrays that are never left out here, though the cell could do without."""
     added: Mapping[str, str | float] = field(default_factory=dict)
     """Gate -> what the framework adds to that gate's bias when it runs, without storing it: a number, or the name of a
     constant that its user chose and no array tells."""

@@ -9,6 +9,7 @@ float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,6 +200,32 @@ def solve(
     return axes.solve(patterns, plain, layout.labels(directions, layers), ties, sizes or {})
 
 
+def solve_layers(
+    layout: Layout,
+    shapes: Mapping[str, tuple[int, ...]],
+    directions: Sequence[str] = ("forward",),
+    layers: int = 1,
+    sizes: Mapping[str, int] | None = None,
+) -> list[dict[str, Size]]:
+    """The sizes of every layer of a stack: a higher one has an input of its own."""
+    entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
+    return [
+        solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
+        for own in _layer_by_layer(entries, layers)
+    ]
+
+
+@cache
+def needed(layout: Layout, directions: tuple[str, ...] = ("forward",), layers: int = 1) -> frozenset[str]:
+    """The names of the arrays that have to be there: those with a piece that the cell cannot do without."""
+    slots = layout.cell.slots
+    return frozenset(
+        entry.name
+        for entry in layout.entries(directions, layers)
+        if not all(slots[piece.slot].optional for piece in _any_pieces(layout, entry))
+    )
+
+
 def describe(
     layout: Layout,
     shapes: Mapping[str, tuple[int, ...]],
@@ -214,6 +241,9 @@ def describe(
     for own in _layer_by_layer(entries, layers):
         solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
         pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
+        untold = [name for piece in pieces for name in slots[piece.slot].dims if name not in solved]
+        if untold:
+            raise ShapeError(f"{layout.name}: the shapes do not tell {untold[0]!r}", layout=layout.name)
         described |= {piece: tuple(solved[name].value for name in slots[piece.slot].dims) for piece in pieces}
     return described | {bias: described[beside][:1] for bias, beside in _made(layout, described)}
 
@@ -245,19 +275,18 @@ def assign_blocks(target: Array, source: Array, after: Callable[[Array], None] |
 
 def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
     """The entries of each layer of a stack: its sizes are its own, since a higher layer has another input."""
-    for layer in range(layers):
-        yield {name: entry for name, entry in entries.items() if entry.labels.get("layer", 0) == layer}
+    found: list[dict[str, Entry]] = [{} for _ in range(layers)]
+    for name, entry in entries.items():
+        found[entry.labels.get("layer", 0)][name] = entry
+    yield from found
 
 
 def _matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
     entries = {entry.name: entry for entry in layout.entries(directions, layers)}
     unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]
-    absent = [
-        name
-        for name, entry in entries.items()
-        if name not in arrays and not all(layout.cell.slots[p.slot].optional for p in _any_pieces(layout, entry))
-    ]
+    required = needed(layout, tuple(directions), layers)
+    absent = [name for name in entries if name in required and name not in arrays]
     if unknown or absent:
         problems = [f"{name}: no such array in the layout" for name in unknown]
         problems += [f"{name}: missing" for name in absent]

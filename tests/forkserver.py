@@ -8,6 +8,7 @@ results are JSON, one a line. `ForkServer` is the side of the tests; the file ru
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import pkgutil
@@ -198,6 +199,8 @@ def _serve() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in (*WARMING, *WARMING_ONNX):
             public_api(str(fixtures / name), f"{folder}/model.safetensors")
+    gc.collect()
+    gc.freeze()  # a child that collects garbage would copy all of this
     for line in sys.stdin:
         print(json.dumps(vars(_outcome(*json.loads(line)))), flush=True)
 

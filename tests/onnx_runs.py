@@ -74,20 +74,20 @@ def _nodes(model: onnx.ModelProto, output: str, parts: Sequence[Part]) -> list[o
     return alike[until - depth : until] if last is not None and last.op_type in ("LSTM", "GRU", "RNN") else []
 
 
-def _states(nodes: Sequence[onnx.NodeProto], call: Call, values: Values) -> list[Array]:
+def _states(nodes: Sequence[onnx.NodeProto], call: Call, values: Values, by_batch: bool) -> list[Array]:
     """The initial states of all layers, (layers × directions, batch, units); none where they are zeros."""
     names = [k for k, name in zip(_INITIAL, ("initial_h", "initial_c"), strict=True) if name in call.initial]
-    axis = call.time_axis
+    axis = 1 if by_batch else 0
     return [np.concatenate([values[node.input[k]] for node in nodes], axis) for k in names]
 
 
 def _recurrent(built: nn.Module, layer: Layer, values: Values, nodes: Sequence[onnx.NodeProto]) -> list[Array]:
     """Y, Y_h and Y_c as ONNX lays them out; of a Loop without the axis of directions."""
     call = layer.call
-    first, kind = call.time_axis == 0, next(built.parameters()).dtype
+    first, kind = call.time_axis == 0 or layer.wiring.transposed, next(built.parameters()).dtype
     x = torch.from_numpy(np.ascontiguousarray(values[layer.wiring.reads])).to(kind)
     x = x[None] if call.single_step else x if first else x.transpose(0, 1)
-    given = [torch.from_numpy(state).to(kind) for state in _states(nodes, call, values)]
+    given = [torch.from_numpy(state).to(kind) for state in _states(nodes, call, values, not first)]
     given = given if first else [state.transpose(0, 1).contiguous() for state in given]
     states = None if not given else tuple(given) if len(given) > 1 else given[0]
     reverse = call.direction == "reverse"
@@ -114,7 +114,7 @@ def _recurrent(built: nn.Module, layer: Layer, values: Values, nodes: Sequence[o
 def _stepped(built: nn.Module, layer: Layer, values: Values) -> list[Array]:
     """The final states of a cell that is called for every step; nothing in the place of a sequence."""
     x = torch.from_numpy(np.ascontiguousarray(values[layer.wiring.reads])).to(next(built.parameters()).dtype)
-    steps = [x] if x.ndim == 2 else x.unbind(layer.call.time_axis)
+    steps = [x] if x.ndim == 2 else x.unbind(0 if layer.wiring.transposed else layer.call.time_axis)
     states = None
     with torch.no_grad():
         for step in reversed(steps) if layer.call.direction == "backward" else steps:

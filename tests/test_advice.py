@@ -104,7 +104,7 @@ CALLS = [
     pytest.param(_conv(padding="same"), "nn.Conv1d(2, 5, kernel_size=3, padding='same')", id="same"),
     pytest.param(_conv(padding="same", strides=[2]), "nn.Conv1d(2, 5, kernel_size=3, stride=2)", id="strided"),
     pytest.param(_conv(dilation_rate=[2]), "nn.Conv1d(2, 5, kernel_size=3, dilation=2)", id="dilated"),
-    pytest.param(_conv(groups=2), "nn.Conv1d(4, 5, kernel_size=3, groups=2)", id="groups"),
+    pytest.param(_conv(groups=5), "nn.Conv1d(10, 5, kernel_size=3, groups=5)", id="groups"),
     pytest.param(_transposed(strides=2), "nn.ConvTranspose1d(2, 5, kernel_size=3, stride=2)", id="transposed"),
     pytest.param(_batch_norm(momentum=0.9), "nn.BatchNorm1d(5, eps=0.001, momentum=0.1)", id="batch-norm"),
     pytest.param(_layer_norm(-1), "nn.LayerNorm(5, eps=0.001)", id="layer-norm"),

@@ -272,7 +272,8 @@ def test_other_frameworks_there_and_back(framework: str, bias: bool) -> None:
     """What comes back adds up to what went: exactly, but for an offset that was taken off."""
     module = randomised(nn.LSTM(3, 5, bias=bias).double())
     arrays = quietly(module, framework, **({"forget_bias": 0.75} if framework == "tensorflow" else {}))
-    assume = {"forget_bias": "0.75", "activation": "tanh", "recurrent_activation": "sigmoid"}
+    own = {"tensorflow": {"forget_bias": "0.75"}, "haiku": {"class": "LSTM"}}
+    assume = {"activation": "tanh", "recurrent_activation": "sigmoid", **own.get(framework, {})}
     back = converters.convert(arrays, framework=framework, assume=assume)
     target = nn.LSTM(3, 5).double()
     target.load_state_dict(

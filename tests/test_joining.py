@@ -30,7 +30,7 @@ FIXTURES = (
 def outline(file: Path) -> list[tuple[str, list[tuple[str, str, int]]]]:
     """The innermost model of every layer, and its cells, in the order of the file."""
     layers = converters.read(file).layers
-    return [(one.path.rpartition("/")[0], [(p.cell.name, p.direction, p.depth) for p in one.parts]) for one in layers]
+    return [(one.path.rpartition("/")[0], [(p.cell.name, p.direction, p.layer) for p in one.parts]) for one in layers]
 
 
 @pytest.mark.parametrize("case", FIXTURES)
@@ -76,7 +76,7 @@ def test_keras_1_names_the_directions_before_the_inner_layer(
 ) -> None:
     file = weights_file(tmp_path, bidirectional_1=both(kind, inner, packed=packed))
     (layer,) = converters.read(file).layers
-    assert (layer.path, layer.kind) == ("bidirectional_1", f"Bidirectional({kind})")
+    assert (layer.path, layer.class_name) == ("bidirectional_1", f"Bidirectional({kind})")
     assert [part.direction for part in layer.parts] == ["forward", "backward"]
     arrays = both(kind, inner, packed=packed)
     for part, way in zip(layer.parts, ("forward", "backward"), strict=True):
@@ -88,7 +88,7 @@ def test_keras_1_names_the_directions_before_the_inner_layer(
 def test_bidirectional_layers_of_a_nested_model_stand_under_the_names_of_their_inner_layers(tmp_path: Path) -> None:
     nested = both("LSTM", "lstm_1") | keras1("LSTM", "lstm_3", 10, 7, packed=False) | both("GRU", "gru_1", packed=True)
     found = converters.read(weights_file(tmp_path, encoder=nested)).layers
-    assert [(layer.path, layer.kind) for layer in found] == [
+    assert [(layer.path, layer.class_name) for layer in found] == [
         ("encoder/lstm_1", "Bidirectional(LSTM)"),
         ("encoder/lstm_3", "LSTM"),
         ("encoder/gru_1", "Bidirectional(GRU)"),
@@ -164,4 +164,4 @@ def test_folders_tell_which_cells_are_one_layer(
 def test_arrays_of_other_shapes_are_no_second_direction(tmp_path: Path) -> None:
     arrays = keras1("LSTM", "forward_x", 3, 5, packed=True) | keras1("LSTM", "backward_x", 3, 7, packed=True)
     found = converters.read(weights_file(tmp_path, inner=arrays)).layers
-    assert [layer.kind for layer in found] == ["LSTM", "LSTM"]
+    assert [layer.class_name for layer in found] == ["LSTM", "LSTM"]

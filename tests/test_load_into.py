@@ -223,8 +223,10 @@ def test_differences_are_reported_and_adjust_sets_them() -> None:
 def test_epsilon_of_a_norm_is_compared() -> None:
     arrays = {"norm": {name: np.ones(5, "f4") for name in ("gamma", "beta", "moving_mean", "moving_variance")}}
     module = nn.ModuleDict({"norm": nn.BatchNorm1d(5)})
-    report = keras(module, arrays)
-    assert report.differences == ()  # a mapping tells no epsilon
+    with pytest.warns(converters.ConversionWarning, match="eps is 1e-05, and the source has 0.001"):
+        keras(module, arrays)
+    report = keras(module, arrays, adjust=True)
+    assert report.differences == () and module["norm"].eps == 1e-3
     path = FIXTURES / "keras1" / "convolution" / "model.h5"
     (planned,) = [m for m in converters.plan(path).modules if m.parts[0].cell.name == "batch_norm"][:1]
     width = planned.tensors[0].shape[0]

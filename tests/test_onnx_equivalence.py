@@ -170,10 +170,17 @@ STACKS = [
     ("onnx_torch/lstm_bidirectional", ""),
     ("onnx_torch/gru_stacked_bidirectional", ""),
     ("onnx_torch/lstm_opset9", "lstm."),
-    ("onnx_dynamo/lstm_stacked", "lstm."),
-    ("onnx_dynamo/gru_bidirectional", ""),
-    ("onnx_dynamo/bfloat16", "lstm."),
 ]
+NOTED = [
+    "lstm_stacked",
+    "gru_bidirectional",
+    "lstm_bidirectional",
+    "bfloat16",
+    "half",
+    "lstm_no_bias",
+    "embedding_tied",
+]
+"""Cases of the dynamo exporter, which notes from which parameters it folded an array."""
 
 
 @pytest.mark.parametrize(("name", "prefix"), STACKS)
@@ -186,6 +193,15 @@ def test_a_node_for_each_layer_becomes_the_module_that_was_exported(name: str, p
     found = {key.removeprefix("whole."): made[key].float().numpy() for key in made if key.startswith("whole.weight")}
     assert len(members) == 2 and list(found) == list(expected)
     assert all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_names_that_the_exporter_notes_of_folded_arrays_are_the_keys(name: str) -> None:
+    case = ROOT / "fixtures" / "onnx_dynamo" / name / "case.json"
+    own = np.load(case.parent / described(case)["state_dict"])
+    made = converters.convert(case.parent / "model.onnx")
+    assert {*made} == {*own}
+    assert all(np.array_equal(made[key].float().numpy(), own[key]) for key in own)
 
 
 class Stacked(torch.nn.Module):

@@ -27,8 +27,8 @@ from loop_models import (
 )
 from onnx import helper, numpy_helper
 
-from converters.readers.onnx.arithmetic.cells import Recovered
 from converters.readers.onnx.arithmetic.loops import recognise
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph.scope import Scope
 from layouts.reference import forward
@@ -76,10 +76,10 @@ def test_any_style(kind: str, inputs: int, units: int, axis: int, where: str, ma
     assert_bits(one, list(weights.values()))
     assert one.options["activation"] == "tanh"
     assert one.options.get("recurrent_activation", "sigmoid") == "sigmoid"
-    assert one.facts["gives"][:2] == ("Y", "last_h")
-    assert one.facts["reads"] == "X"
-    assert one.facts.get("time_major", False) == (axis == 0)
-    assert one.facts.get("masked", False) == masked
+    assert one.wiring.gives[:2] == ("Y", "last_h")
+    assert one.wiring.reads == "X"
+    assert one.call.time_axis == axis
+    assert one.call.masked == masked
 
 
 @pytest.mark.parametrize("kind", BODIES)
@@ -181,13 +181,13 @@ def _assert_computes(model: Any, one: Recovered, what: str) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     random = np.random.default_rng(1)
     x = random.normal(size=(TIME, BATCH, 3)).astype(np.float32)
-    mask = random.random((TIME, BATCH)) < 0.6 if one.facts.get("masked") else None
+    mask = random.random((TIME, BATCH)) < 0.6 if one.call.masked else None
     feeds = {"X": x} | ({} if mask is None else {"M": mask[..., None]})
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(["Y"], feeds)[0].swapaxes(0, 1)
     pieces = unpack(one.layout, {name: array.read() for name, array in one.arrays.items()})
-    turned = None if mask is None else mask.swapaxes(0, 1)
-    found, _ = forward(one.layout.cell, pieces, x.swapaxes(0, 1), options=one.options, mask=turned)
+    transposed = None if mask is None else mask.swapaxes(0, 1)
+    found, _ = forward(one.layout.cell, pieces, x.swapaxes(0, 1), options=one.options, mask=transposed)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4, err_msg=what)
 
 
@@ -232,7 +232,7 @@ def test_what_is_not_one_layer_over_the_whole_sequence(wrong: str) -> None:
     if wrong == "two masks":
         _shuffle(body, np.random.default_rng(0))
     (found,) = [recognise(node) for node in loops_of(model)]
-    assert isinstance(found, str), found.facts
+    assert isinstance(found, str), found.call
 
 
 def test_a_body_that_explodes_is_refused_at_once() -> None:
@@ -294,11 +294,11 @@ def test_exported_loops(case: str, keras: Any, tmp_path: Path) -> None:
     assert_bits(one, layer.get_weights())
     cell = getattr(layer, "cell", layer)
     assert one.options == _expected(cell.get_config(), kind, version)
-    wanted = {name: bool(options.get(name, False)) for name in ("return_sequences", "go_backwards")}
-    assert {name: bool(one.facts.get(name, False)) for name in wanted} == wanted
-    assert one.facts.get("masked", False) == masked
-    assert one.facts.get("zero_output_for_mask", False) == options.get("zero_output_for_mask", False)
-    assert one.facts["time_major"] and "initial_h" not in one.facts
+    assert one.call.sequences == options.get("return_sequences", False)
+    assert one.call.direction == ("backward" if options.get("go_backwards") else "forward")
+    assert one.call.masked == masked
+    assert one.call.zeros_where_masked == options.get("zero_output_for_mask", False)
+    assert one.call.time_axis == 0 and not one.call.initial
     assert "MatMul" not in {node.op for node in scope.nodes if node not in one.nodes}
 
 
@@ -318,10 +318,10 @@ def _expected(config: dict[str, Any], kind: str, version: int) -> dict[str, Any]
 def test_both_directions(keras: Any, tmp_path: Path) -> None:
     layer = keras.layers.Bidirectional(keras.layers.SimpleRNN(5, return_sequences=True))
     _, onnx_model = _export(keras, layer, False, tmp_path)
-    found = {bool(one.facts.get("go_backwards")): one for one in recovered(onnx_model)}
+    found = {one.call.direction == "backward": one for one in recovered(onnx_model)}
     assert_bits(found[False], layer.get_weights()[:3])
     assert_bits(found[True], layer.get_weights()[3:])
-    assert found[False].facts["reads"] == found[True].facts["reads"]
+    assert found[False].wiring.reads == found[True].wiring.reads
 
 
 def test_what_is_no_single_cell_is_refused(keras: Any, tmp_path: Path) -> None:
@@ -343,8 +343,8 @@ def test_unrolled(kind: str, options: dict[str, Any], keras: Any, tmp_path: Path
     scope = scope_of(onnx_model)
     (one,) = recognise_steps(scope)
     assert_bits(one, layer.get_weights())
-    assert one.facts["steps"] == TIME and one.facts["time_major"]
-    assert not {"initial_h", "go_backwards", "single_step"} & set(one.facts)
+    assert one.call.steps == TIME and one.call.time_axis == 0
+    assert not one.call.initial and one.call.direction == "forward" and not one.call.single_step
     assert "MatMul" not in {node.op for node in scope.nodes if node not in one.nodes}
 
 
@@ -358,7 +358,7 @@ def test_single_steps_of_a_real_model() -> None:
     for one, name in zip(found, ("lstm_2", "lstm_3"), strict=True):
         (part,) = keras_model.layer(name).parts
         assert_bits(one, [part.arrays[key].read() for key in ("kernel", "recurrent_kernel", "bias")])
-        assert one.facts["single_step"]
+        assert one.call.single_step
 
 
 @pytest.mark.parametrize("case", ["onnx_torch/lstm_cell", "onnx_torch/gru_cell", "onnx_dynamo/lstm_cell"])
@@ -368,7 +368,7 @@ def test_cells_of_pytorch_called_step_by_step(case: str) -> None:
     (one,) = recognise_steps(scope_of(onnx.load(path)))
     assert {name: array.name for name, array in one.arrays.items()} == {name: f"cell.{name}" for name in one.arrays}
     assert len(one.arrays) == 4
-    assert one.facts["steps"] == 3 and "initial_h" not in one.facts
+    assert one.call.steps == 3 and not one.call.initial
 
 
 @pytest.mark.parametrize("state", ["input", "both"])

@@ -16,7 +16,8 @@ from loop_models import exported, randomized, scope_of
 from onnx import helper, numpy_helper
 from torch import nn
 
-from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.model.settings import Call, Wiring
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 
 UNITS, BATCH = 5, 2
@@ -104,14 +105,13 @@ def assert_named(one: Recovered, names: list[str]) -> None:
     roles = [f"{role}_l" for role in one.arrays]
     assert all(role in name for role, name in zip(roles, names, strict=True))
     (suffix,) = {name.partition("_l")[2] for name in names}
-    assert ("direction" in one.facts) == suffix.endswith("_reverse")
-    assert "go_backwards" not in one.facts
+    assert one.call.direction == ("reverse" if suffix.endswith("_reverse") else "forward")
 
 
 def _assert_outputs(model: Any, found: list[Recovered], inputs: tuple[torch.Tensor, ...]) -> None:
     """What onnxruntime computes of the values that a layer reads is what PyTorch makes of them with its arrays."""
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    names = {name for one in found for name in (one.facts["reads"], *one.facts["gives"])}
+    names = {name for one in found for name in (one.wiring.reads, *one.wiring.gives)}
     known = {one.name for one in (*model.graph.input, *model.graph.output)}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names - known - {""})
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -119,15 +119,15 @@ def _assert_outputs(model: Any, found: list[Recovered], inputs: tuple[torch.Tens
     outputs = [one.name for one in session.get_outputs()]
     made = fed | dict(zip(outputs, session.run(outputs, fed), strict=True))
     for one in found:
-        if "initial_h" in one.facts:
+        if one.call.initial_h:
             continue
-        x = torch.from_numpy(made[one.facts["reads"]])
-        x = x if one.facts.get("time_major") else x.transpose(0, 1)
-        turned = x.flip(0) if "direction" in one.facts else x
-        y, h = _module(one)(turned.float())
-        y = y.flip(0) if "direction" in one.facts else y
+        x = torch.from_numpy(made[one.wiring.reads])
+        x = x if one.call.time_axis == 0 else x.transpose(0, 1)
+        ordered = x.flip(0) if one.call.direction == "reverse" else x
+        y, h = _module(one)(ordered.float())
+        y = y.flip(0) if one.call.direction == "reverse" else y
         tolerance = 1e-6 if x.dtype == torch.float32 else 2e-3
-        for name, value in zip(one.facts["gives"], (y, h), strict=True):
+        for name, value in zip(one.wiring.gives, (y, h), strict=True):
             if not name:
                 continue
             np.testing.assert_allclose(value.detach().numpy(), made[name].reshape(value.shape), atol=tolerance, rtol=0)
@@ -152,7 +152,7 @@ def test_any_number_of_sequences() -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     shapes = ({1: torch.export.Dim("batch")},)
     (one,) = recognise_steps(scope_of(exported_by_torch(nn.RNN(3, UNITS), SEQUENCE, dynamic_shapes=shapes)))
-    assert one.facts["steps"] == 4 and "initial_h" not in one.facts
+    assert one.call.steps == 4 and not one.call.initial
 
 
 # ---- Written here ----
@@ -211,7 +211,7 @@ def _taken(change: str, t: int, take: int, steps: int) -> list[str]:
 @pytest.mark.parametrize("way", ["by Gather", "by Split"])
 def test_ways_to_take_a_step(way: str) -> None:
     (one,) = recognise_steps(scope_of(written(way)[0]))
-    assert one.facts["time_major"] and len(one.arrays) == 4
+    assert one.call.time_axis == 0 and len(one.arrays) == 4
 
 
 @pytest.mark.parametrize("steps", [2, 3, 5])
@@ -222,7 +222,8 @@ def test_written(steps: int, units: int) -> None:
     expected = [weights["K"].T, weights["R"].T, weights["b"], weights["c"]]
     for array, own in zip(one.arrays.values(), expected, strict=True):
         assert array.shape == own.shape and array.read().tobytes() == np.ascontiguousarray(own).tobytes()
-    assert one.facts == {"reads": "X", "gives": ("Y", f"h{steps - 1}"), "steps": steps, "time_major": True}
+    assert one.call == Call(steps=steps, time_axis=0)
+    assert one.wiring == Wiring(reads="X", gives=("Y", f"h{steps - 1}"))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,7 @@ def test_cells_that_are_called_a_few_times(kind: Any, steps: int, dynamo: bool, 
     own = module.cell.state_dict()
     assert list(one.arrays) == list(own)
     assert all(np.array_equal(array.read(), own[name].numpy()) for name, array in one.arrays.items())
-    assert one.facts["steps"] == steps and "initial_h" not in one.facts
+    assert one.call.steps == steps and not one.call.initial
 
 
 # ---- What is masked, and what is no recurrent layer ----

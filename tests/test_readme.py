@@ -1,6 +1,6 @@
 """Every block of the README runs, and prints what the README shows; `python tests/test_readme.py` renews what it shows.
 
-Fixtures stand for the files that it names. Two blocks of `make` commands are checked against the Makefile.
+They run on the files that `make demo` leaves. Two blocks of `make` commands are checked against the Makefile.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -23,13 +24,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-FILES = {
-    "model.h5": "keras2/lstm_sigmoid/model.h5",
-    "weights.h5": "keras2/lstm_sigmoid/weights.h5",
-    "old.h5": "keras2/lstm_hard_sigmoid/model.h5",
-    "model.keras": "keras3/bidirectional/model.keras",
-    "model.onnx": "onnx_torch/lstm_stacked/model.onnx",
-}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 
 
@@ -47,16 +41,10 @@ def blocks() -> list[Block]:
 
 
 def prepare(folder: Path) -> None:
-    """Put the files that the README names into a folder."""
-    for name, source in FILES.items():
+    """Put the files that `make demo` leaves into a folder."""
+    files = runpy.run_path(str(ROOT / "examples" / "demo.py"))["FILES"]
+    for name, source in files.items():
         shutil.copy(ROOT / "fixtures" / source, folder / name)
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import models
-    finally:
-        sys.path.pop(0)
-    layers = [models.Layer("LSTM", "lstm", 3, 5), models.Layer("LSTM", "lstm_1", 5, 5)]
-    models.write(folder / "stacked.h5", [*layers, models.Layer("Dense", "dense", 5, 7)])
 
 
 def commands(code: str) -> list[tuple[str, str]]:

@@ -136,7 +136,7 @@ def test_an_impossible_output_is_one_error(name: str, source: Path) -> None:
 @pytest.mark.parametrize("device", ["/dev/full", "/dev/null"])
 def test_a_device_is_no_output(device: str, source: Path, output: Path) -> None:
     output.symlink_to(device)
-    with pytest.raises(converters.ConversionError, match="no regular file"):
+    with pytest.raises(converters.ConversionError, match="not a regular file"):
         converters.convert_file(source, output)
     assert output.is_symlink() and os.listdir(output.parent) == [output.name]
     with pytest.raises(converters.ConversionError):

@@ -1,8 +1,8 @@
 """The whole network of a source, neutral: nodes in the order of the data's flow, and the values between them.
 
-A layer with weights is a node whose operation is `Apply`; a layer that is called several times is several nodes with one
-layer. Nested models are taken apart; their layers carry their path. Masks are values like others: who makes one, and
-who reads it, is written down, so that nobody has to know how a framework hands masks on.
+A layer with weights is a node whose operation is `Apply`; a layer that is called several times is several nodes with
+one layer. Nested models are taken apart; their layers carry their path. Masks are values like others: who makes one,
+and who reads it, is written down, so that nobody has to know how a framework hands masks on.
 """
 
 from __future__ import annotations

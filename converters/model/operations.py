@@ -1,7 +1,7 @@
 """What a node of a graph computes when it has no weights of its own: neutral, typed, as data.
 
-Axes are counted on the value as the source has it, batch first; negative ones from the end. `channels_last` says where a
-source keeps the channels of an image or a sequence. A node with weights has the operation `Apply`.
+Axes are counted on the value as the source has it, batch first; negative ones from the end. `channels_last` says where
+a source keeps the channels of an image or a sequence. A node with weights has the operation `Apply`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class GlobalPool:
-    """The "max" or "average" over all axes but batch and channels; over unmasked steps alone where the node has a mask."""
+    """The "max" or "average" over all axes but batch and channels; over unmasked steps alone where there is a mask."""
 
     how: str
     keep_axes: bool = False
@@ -207,7 +207,7 @@ class DotAttention:
 
 @dataclass(frozen=True)
 class MaskOf:
-    """A mask (batch, time): steps of which some feature is not `value`; with `indices`, indices that are not `value`."""
+    """A mask (batch, time): steps with some feature that is not `value`; with `indices`, indices that are not."""
 
     value: float = 0.0
     indices: bool = False

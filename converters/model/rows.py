@@ -12,7 +12,7 @@ from converters.show import text
 from layouts.errors import printable
 from layouts.options import Recurrence
 
-_WIRED = ("fed_by", "rank", "stacks_on", "reads", "gives")
+_WIRED = ("fed_by", "rank", "stacks_on", "reads", "gives", "transposed")
 """How a layer is wired: nothing that a port needs."""
 
 

@@ -69,6 +69,7 @@ class Wiring:
     reshaped: a feature map reaches it in a way that was not followed.
     stacks_on: the layer whose outputs it reads exactly as a stack of the two would.
     reads, gives: the values of a graph that go in and come out; empty where the model is no graph of values.
+    transposed: they have the time first, between transpositions of the graph that belong to the layer.
     """
 
     fed_by: tuple[str, ...] | None = None
@@ -78,6 +79,7 @@ class Wiring:
     stacks_on: str = ""
     reads: str = ""
     gives: tuple[str, ...] = ()
+    transposed: bool = False
 
     @property
     def is_node(self) -> bool:

@@ -39,7 +39,7 @@ def read(
     if isinstance(source, str | os.PathLike):
         return open_checkpoint(source, assume or {}, weights or {})
     if isinstance(source, Mapping):
-        from converters.readers.memory import read_mapping
+        from converters.readers.arrays.mapping import read_mapping
 
         return read_mapping(source, framework, assume or {})
     if type(source).__name__ == "ModelProto":

@@ -50,7 +50,7 @@ class Archive:
         if name.startswith("/") or ".." in name.split("/") or ":" in name or "\0" in name:
             raise self._refuse(member, "has a path that leaves the archive")
         if member.filename in self.members:
-            raise self._refuse(member, "stands twice")
+            raise self._refuse(member, "appears twice")
         if member.flag_bits & 0x1:
             raise self._refuse(member, "is encrypted")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

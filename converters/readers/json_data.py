@@ -26,21 +26,21 @@ def parse_json(data: memoryview | str, what: str, path: str) -> Any:
     except ValueError as error:
         if isinstance(error, UnsafeCheckpoint):
             raise
-        raise UnreadableCheckpoint(f"{what} is no valid JSON: {printable(error)}", path=path) from None
+        raise UnreadableCheckpoint(f"{what} is not valid JSON: {printable(error)}", path=path) from None
     if _deeper_than(value, _DEEPEST):
         raise UnsafeCheckpoint(f"{what} is nested deeper than {_DEEPEST} levels", path=path)
     return value
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} stands twice in one object")
+            raise ValueError(f"the key {key!r} appears twice in one object")
         found[key] = value
     return found
 

@@ -13,7 +13,7 @@ class Bounded(io.RawIOBase):
     """A read-only file over mapped bytes, in which no lie about sizes or places goes far.
 
     Every read costs its length and 64 bytes of a budget of 8 times the file and 1 MB, at most 256 MB: a structure that
-    leads in circles or multiplies itself runs dry. Beside that `limit` bounds what is read from one place to the next.
+    is cyclic or multiplies itself runs dry. Beside that `limit` bounds what is read from one place to the next.
     With `exact`, seeking beyond the end, or asking for more bytes than follow, is an error at once; `regions` then
     records what was read.
     """
@@ -63,7 +63,7 @@ class Bounded(io.RawIOBase):
         self._position += len(piece)
         self._budget -= len(piece) + 64
         if self._budget < 0:
-            raise UnsafeCheckpoint("its structure is damaged: it leads in circles")
+            raise UnsafeCheckpoint("its structure is damaged: cyclic structure")
         if self._exact and piece:
             self.regions.append((start, self._position))
         return bytes(piece)

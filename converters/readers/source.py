@@ -37,7 +37,7 @@ class Source:
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:
-    """Map a regular file. Raises `UnreadableCheckpoint` for what is missing, empty or no regular file."""
+    """Map a regular file. Raises `UnreadableCheckpoint` for what is missing, empty, or not a regular file."""
     name = os.fspath(path)
     try:
         descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -47,7 +47,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableCheckpoint("this is no regular file", path=name)
+            raise UnreadableCheckpoint("this is not a regular file", path=name)
         if not status.st_size:
             raise UnreadableCheckpoint("the file is empty", path=name)
         mapping = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
@@ -69,7 +69,7 @@ def open_beside(owner: str, relative: str) -> Source:
     try:
         problem = _outside(folder, relative)
     except (OSError, ValueError, RuntimeError):  # a name of half a character, a link to itself, …
-        problem = "is no name of a file"
+        problem = "is not a file name"
     if problem:
         raise UnsafeCheckpoint(f"{printable(repr(relative))} {problem}: refused", path=owner)
     return open_source(folder / relative)
@@ -78,7 +78,7 @@ def open_beside(owner: str, relative: str) -> Source:
 def _outside(folder: Path, relative: str) -> str:
     parts = relative.replace("\\", "/").split("/")
     if not relative or "\0" in relative or relative.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        return "is no relative path below the folder of the file that names it"
+        return "is not a relative path below the folder of the file that names it"
     path = folder / relative
     if not path.resolve().is_relative_to(folder):
         return "is a link that leaves the folder"

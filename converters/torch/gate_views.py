@@ -181,7 +181,7 @@ def _read_only(view: View) -> View:
 
 
 def _of_arrays(arrays: Mapping[str, Any], framework: str | None, assume: Mapping[str, str]) -> Gates:
-    from converters.readers.memory import read_mapping
+    from converters.readers.arrays.mapping import read_mapping
 
     _check_arrays(arrays)
     layers = read_mapping(arrays, framework, assume).layers

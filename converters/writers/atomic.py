@@ -21,7 +21,7 @@ def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iter
     if os.path.isdir(target):
         raise ConversionError("the output is a folder: name a file", path=str(target))
     if os.path.exists(target) and not os.path.isfile(target):
-        raise ConversionError("the output is no regular file", path=str(target))
+        raise ConversionError("the output is not a regular file", path=str(target))
     if source is not None and os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
         raise ConversionError("the output is the input itself: refused", path=str(target))
     try:

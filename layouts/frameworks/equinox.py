@@ -9,7 +9,7 @@ dots.
 4. tanh and σ are fixed; nothing is added when a cell runs.
 5. There is no simple RNN, no scan over time, no second direction: the names above a cell are the user's.
 6. A convolution keeps axes of one behind its bias, (out, 1, 1). Source: equinox.nn.Conv.
-7. Epsilon of LayerNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not described.
+7. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not described.
 """
 
 from layouts import cells
@@ -40,9 +40,12 @@ CONV2D = Layout(
     "equinox", cells.CONV2D, {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"}, class_name="Conv2d"
 )
 EMBEDDING = Layout("equinox", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
-LAYER_NORM = Layout(
-    "equinox", cells.LAYER_NORM, {"weight": "feature -> weight", "bias": "feature -> bias"}, class_name="LayerNorm"
-)
+_AFFINE = {"weight": "feature -> weight", "bias": "feature -> bias"}
+_BY_CHANNEL = {"weight": "channel -> weight", "bias": "channel -> bias"}
+_EPSILON = {"epsilon": 1e-5}
+LAYER_NORM = Layout("equinox", cells.LAYER_NORM, _AFFINE, defaults=_EPSILON, class_name="LayerNorm")
+GROUP_NORM = Layout("equinox", cells.GROUP_NORM, _BY_CHANNEL, defaults=_EPSILON, class_name="GroupNorm")
+RMS_NORM = Layout("equinox", cells.RMS_NORM, {"weight": "feature -> weight"}, defaults=_EPSILON, class_name="RMSNorm")
 
 LAYERS = {
     "LSTMCell": (LSTM,),
@@ -52,4 +55,6 @@ LAYERS = {
     "Conv2d": (CONV2D,),
     "Embedding": (EMBEDDING,),
     "LayerNorm": (LAYER_NORM,),
+    "GroupNorm": (GROUP_NORM,),
+    "RMSNorm": (RMS_NORM,),
 }

@@ -13,8 +13,9 @@
 7. `SimpleCell(residual=True)` adds h inside tanh: its recurrent kernel lacks the identity. No array tells; not
    described.
 8. The carry is (c, h), PyTorch's states (h, c). nnx states also hold `rngs/…`, which are no weights.
-9. Convolutions are channels last, (height, width, in, out). BatchNorm keeps `mean` and `var` in `batch_stats`.
-   Epsilon: 1e-6 in LayerNorm, GroupNorm and RMSNorm, 1e-5 in BatchNorm. Source: flax.linen.normalization.
+9. Convolutions are channels last, (height, width, in, out), and pad "SAME" unless told otherwise. BatchNorm keeps
+   `mean` and `var` in `batch_stats`. Epsilon: 1e-6 in LayerNorm, GroupNorm and RMSNorm, 1e-5 in BatchNorm, whose
+   momentum is 0.99; GroupNorm has 32 groups. Source: flax.linen.normalization.
 """
 
 from layouts import cells
@@ -75,15 +76,34 @@ RNN_NNX = Layout(
 
 _BIAS = {"bias": "out -> bias"}
 DENSE = Layout("flax", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, class_name="Dense")
-CONV1D = Layout("flax", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, class_name="Conv (1d)")
-CONV2D = Layout("flax", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, class_name="Conv (2d)")
-EMBED = Layout("flax", cells.EMBEDDING, {"embedding": "index feature -> weight"}, class_name="Embed")
-LAYER_NORM = Layout(
-    "flax", cells.LAYER_NORM, {"scale": "feature -> weight", "bias": "feature -> bias"}, class_name="LayerNorm"
+_IMAGES = {"padding": "same", "channels_last": True}
+CONV1D = Layout(
+    "flax", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv (1d)"
 )
+CONV2D = Layout(
+    "flax", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv (2d)"
+)
+EMBED = Layout("flax", cells.EMBEDDING, {"embedding": "index feature -> weight"}, class_name="Embed")
+_SMALL = {"epsilon": 1e-6}
+LAYER_NORM = Layout(
+    "flax",
+    cells.LAYER_NORM,
+    {"scale": "feature -> weight", "bias": "feature -> bias"},
+    defaults=_SMALL,
+    class_name="LayerNorm",
+)
+RMS_NORM = Layout("flax", cells.RMS_NORM, {"scale": "feature -> weight"}, defaults=_SMALL, class_name="RMSNorm")
 _AFFINE = {"scale": "channel -> weight", "bias": "channel -> bias"}
 _RUNNING = {"mean": "channel -> running_mean", "var": "channel -> running_var"}
-BATCH_NORM = Layout("flax", cells.BATCH_NORM, _AFFINE | _RUNNING, class_name="BatchNorm")
+_LAST = {"axes": (-1,)}
+BATCH_NORM = Layout(
+    "flax",
+    cells.BATCH_NORM,
+    _AFFINE | _RUNNING,
+    defaults=_LAST | {"epsilon": 1e-5, "momentum": 0.99},
+    class_name="BatchNorm",
+)
+GROUP_NORM = Layout("flax", cells.GROUP_NORM, _AFFINE, defaults=_LAST | _SMALL | {"groups": 32}, class_name="GroupNorm")
 
 LAYERS = {
     "LSTMCell": (LSTM, LSTM_NNX),
@@ -95,5 +115,7 @@ LAYERS = {
     "Conv": (CONV1D, CONV2D),
     "Embed": (EMBED,),
     "LayerNorm": (LAYER_NORM,),
+    "RMSNorm": (RMS_NORM,),
+    "GroupNorm": (GROUP_NORM,),
     "BatchNorm": (BATCH_NORM,),
 }

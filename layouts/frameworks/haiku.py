@@ -8,9 +8,11 @@
    sense of PyTorch's. Source: the docstring of haiku._src.recurrent.GRU. nn.GRU computes no such layer.
 5. LSTM and GRU have one bias; VanillaRNN has two, or one with `double_bias=False`.
 6. VanillaRNN computes relu, and nothing else. LSTM and GRU compute tanh and σ, and nothing else.
-7. Convolutions are channels last, (height, width, in, out). Source: haiku._src.conv.ConvND.
+7. Convolutions are channels last, (height, width, in, out), and pad "SAME" unless told otherwise. Source:
+   haiku._src.conv.ConvND.
 8. Norms say `scale` and `offset`. BatchNorm keeps axes of one in every array, as many as the input has; its averages
-   stand in the state, beside counters that inference does not read. Source: haiku._src.batch_norm, moving_averages.
+   stand in the state, beside counters that inference does not read. Epsilon is 1e-5 in every norm; what BatchNorm keeps
+   of its old averages has no default. Source: haiku._src.batch_norm, group_norm, layer_norm, moving_averages.
 """
 
 from layouts import cells
@@ -59,11 +61,28 @@ RNN = Layout(
 _BIAS = {"b": "out -> bias"}
 _COUNTERS = ("~/mean_ema/counter", "~/mean_ema/hidden", "~/var_ema/counter", "~/var_ema/hidden")
 LINEAR = Layout("haiku", cells.LINEAR, {"w": "in out -> weight"} | _BIAS, class_name="Linear")
-CONV1D = Layout("haiku", cells.CONV1D, {"w": "width in out -> weight"} | _BIAS, class_name="Conv1D")
-CONV2D = Layout("haiku", cells.CONV2D, {"w": "height width in out -> weight"} | _BIAS, class_name="Conv2D")
+_IMAGES = {"padding": "same", "channels_last": True}
+CONV1D = Layout("haiku", cells.CONV1D, {"w": "width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv1D")
+CONV2D = Layout(
+    "haiku", cells.CONV2D, {"w": "height width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv2D"
+)
 EMBED = Layout("haiku", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, class_name="Embed")
+_EPSILON = {"epsilon": 1e-5}
+_LAST = _EPSILON | {"axes": (-1,)}
 LAYER_NORM = Layout(
-    "haiku", cells.LAYER_NORM, {"scale": "feature -> weight", "offset": "feature -> bias"}, class_name="LayerNorm"
+    "haiku",
+    cells.LAYER_NORM,
+    {"scale": "feature -> weight", "offset": "feature -> bias"},
+    defaults=_EPSILON,
+    class_name="LayerNorm",
+)
+RMS_NORM = Layout("haiku", cells.RMS_NORM, {"scale": "feature -> weight"}, defaults=_EPSILON, class_name="RMSNorm")
+GROUP_NORM = Layout(
+    "haiku",
+    cells.GROUP_NORM,
+    {"scale": "channel -> weight", "offset": "channel -> bias"},
+    defaults=_LAST,
+    class_name="GroupNorm",
 )
 BATCH_NORM_2D = Layout(
     "haiku",
@@ -74,6 +93,7 @@ BATCH_NORM_2D = Layout(
         "~/mean_ema/average": "1 1 1 channel -> running_mean",
         "~/var_ema/average": "1 1 1 channel -> running_var",
     },
+    defaults=_LAST,
     ignored=_COUNTERS,
     class_name="BatchNorm (images)",
 )
@@ -86,6 +106,7 @@ BATCH_NORM_1D = Layout(
         "~/mean_ema/average": "1 1 channel -> running_mean",
         "~/var_ema/average": "1 1 channel -> running_var",
     },
+    defaults=_LAST,
     ignored=_COUNTERS,
     class_name="BatchNorm (sequences)",
 )
@@ -99,5 +120,7 @@ LAYERS = {
     "Conv2D": (CONV2D,),
     "Embed": (EMBED,),
     "LayerNorm": (LAYER_NORM,),
+    "RMSNorm": (RMS_NORM,),
+    "GroupNorm": (GROUP_NORM,),
     "BatchNorm": (BATCH_NORM_2D, BATCH_NORM_1D),
 }

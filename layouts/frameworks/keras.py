@@ -11,6 +11,9 @@
 7. Convolutions are channels last: (height, width, in, out); transposed ones (height, width, out, in). On the Theano
    backend kernels are applied flipped, so they are stored backwards along every spatial axis.
 8. BatchNormalization of Keras 1 calls the variance `running_std`.
+9. Epsilon: 1e-3 in BatchNormalization, LayerNormalization and GroupNormalization, 1e-6 in RMSNormalization; momentum
+   0.99. Gates of Keras 1 default to its hard_sigmoid, clip(0.2 x + 0.5). Dense and convolutions may have an activation
+   of their own, which no array tells. Source: the constructors.
 """
 
 from layouts import cells
@@ -48,14 +51,22 @@ _PACKED = {
 _LSTM_LETTERS = {"gate": {"g": "c"}}
 _GRU_LETTERS = {"gate": {"n": "h"}}
 _FUSED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+_KERAS1 = {"recurrent_activation": "hard_sigmoid_0.2"}
+_BIASED = ("bias",)
 
 LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", class_name="LSTM")
 LSTM_PEEPHOLE = Layout("keras", cells.LSTM, _KERNELS | _BIAS | _PEEPHOLES, gates="ifgo", class_name="PeepholeLSTMCell")
-LSTM_CUDNN = Layout("keras", cells.LSTM, _CUDNN, gates="ifgo", implies=_FUSED, class_name="CuDNNLSTM")
+LSTM_CUDNN = Layout("keras", cells.LSTM, _CUDNN, gates="ifgo", implies=_FUSED, always=_BIASED, class_name="CuDNNLSTM")
 LSTM_APART = Layout(
-    "keras", cells.LSTM, _GATES_APART, gates="igfo", spelling=_LSTM_LETTERS, class_name="LSTM (Keras 1)"
+    "keras",
+    cells.LSTM,
+    _GATES_APART,
+    gates="igfo",
+    spelling=_LSTM_LETTERS,
+    defaults=_KERAS1,
+    class_name="LSTM (Keras 1)",
 )
-LSTM_PACKED = Layout("keras", cells.LSTM, _PACKED, gates="ifgo", class_name="LSTM (Keras 1, gpu)")
+LSTM_PACKED = Layout("keras", cells.LSTM, _PACKED, gates="ifgo", defaults=_KERAS1, class_name="LSTM (Keras 1, gpu)")
 
 GRU = Layout(
     "keras", cells.GRU, _KERNELS | _TWO_BIASES, gates="zrn", when={"reset_after": True}, class_name="GRU (reset after)"
@@ -68,11 +79,19 @@ GRU_BEFORE = Layout(
     when={"reset_after": False},
     class_name="GRU (reset before)",
 )
-GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED, class_name="CuDNNGRU")
+GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED, always=_BIASED, class_name="CuDNNGRU")
 GRU_APART = Layout(
-    "keras", cells.GRU_RESET_BEFORE, _GATES_APART, gates="zrn", spelling=_GRU_LETTERS, class_name="GRU (Keras 1)"
+    "keras",
+    cells.GRU_RESET_BEFORE,
+    _GATES_APART,
+    gates="zrn",
+    spelling=_GRU_LETTERS,
+    defaults=_KERAS1,
+    class_name="GRU (Keras 1)",
 )
-GRU_PACKED = Layout("keras", cells.GRU_RESET_BEFORE, _PACKED, gates="zrn", class_name="GRU (Keras 1, gpu)")
+GRU_PACKED = Layout(
+    "keras", cells.GRU_RESET_BEFORE, _PACKED, gates="zrn", defaults=_KERAS1, class_name="GRU (Keras 1, gpu)"
+)
 
 RNN = Layout(
     "keras",
@@ -102,3 +121,4 @@ LAYERS = {
     "SimpleRNN": (RNN, RNN_KERAS1),
     "SimpleRNNCell": (RNN,),
 } | keras_surroundings.LAYERS
+USUAL = keras_surroundings.USUAL

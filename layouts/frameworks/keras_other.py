@@ -8,6 +8,13 @@ option of Keras 1 alone: "th" stores convolution kernels as PyTorch does.
 from layouts import cells
 from layouts.layout import Layout
 
+_CHANNELS_LAST = {"channels_last": True}
+_BATCH = {"epsilon": 1e-3, "momentum": 0.99, "axes": (-1,)}
+_LAYER = {"epsilon": 1e-3}
+_GROUPS = {"epsilon": 1e-3, "groups": 32, "axes": (-1,)}
+_RMS = {"epsilon": 1e-6}
+_ACTIVATED = {"activation": "linear"}
+
 _BIAS = {"bias": "out -> bias"}
 _B = {"b": "out -> bias"}
 _THEANO = {"flipped": True}
@@ -30,49 +37,94 @@ _SEPARABLE_2D = {
 } | _BIAS
 
 DENSE = (
-    Layout("keras", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, class_name="Dense"),
-    Layout("keras", cells.LINEAR, {"W": "in out -> weight"} | _B, class_name="Dense (Keras 1)"),
+    Layout("keras", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, beside=_ACTIVATED, class_name="Dense"),
+    Layout("keras", cells.LINEAR, {"W": "in out -> weight"} | _B, beside=_ACTIVATED, class_name="Dense (Keras 1)"),
 )
 EMBEDDING = (
     Layout("keras", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, class_name="Embedding"),
     Layout("keras", cells.EMBEDDING, {"W": "index feature -> weight"}, class_name="Embedding (Keras 1)"),
 )
 CONV1D = (
-    Layout("keras", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, when=_PLAIN, class_name="Conv1D"),
     Layout(
-        "keras", cells.CONV1D, {"kernel": "~width in out -> weight"} | _BIAS, when=_THEANO, class_name="Conv1D (Theano)"
+        "keras",
+        cells.CONV1D,
+        {"kernel": "width in out -> weight"} | _BIAS,
+        when=_PLAIN,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="Conv1D",
     ),
-    Layout("keras", cells.CONV1D, {"W": "width 1 in out -> weight"} | _B, when=_PLAIN, class_name="Convolution1D"),
+    Layout(
+        "keras",
+        cells.CONV1D,
+        {"kernel": "~width in out -> weight"} | _BIAS,
+        when=_THEANO,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="Conv1D (Theano)",
+    ),
+    Layout(
+        "keras",
+        cells.CONV1D,
+        {"W": "width 1 in out -> weight"} | _B,
+        when=_PLAIN,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="Convolution1D",
+    ),
     Layout(
         "keras",
         cells.CONV1D,
         {"W": "~width 1 in out -> weight"} | _B,
         when=_THEANO,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Convolution1D (Theano)",
     ),
 )
 CONV2D = (
     Layout(
-        "keras", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, when=_PLAIN, class_name="Conv2D"
+        "keras",
+        cells.CONV2D,
+        {"kernel": "height width in out -> weight"} | _BIAS,
+        when=_PLAIN,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="Conv2D",
     ),
     Layout(
         "keras",
         cells.CONV2D,
         {"kernel": "~height ~width in out -> weight"} | _BIAS,
         when=_THEANO,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Conv2D (Theano)",
     ),
     Layout(
-        "keras", cells.CONV2D, {"W": "height width in out -> weight"} | _B, when=_LAST, class_name="Convolution2D (tf)"
+        "keras",
+        cells.CONV2D,
+        {"W": "height width in out -> weight"} | _B,
+        when=_LAST,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="Convolution2D (tf)",
     ),
     Layout(
-        "keras", cells.CONV2D, {"W": "out in height width -> weight"} | _B, when=_FIRST, class_name="Convolution2D (th)"
+        "keras",
+        cells.CONV2D,
+        {"W": "out in height width -> weight"} | _B,
+        when=_FIRST,
+        beside=_ACTIVATED,
+        class_name="Convolution2D (th)",
     ),
     Layout(
         "keras",
         cells.CONV2D,
         {"W": "~height ~width in out -> weight"} | _B,
         when=_LAST_FLIPPED,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Convolution2D (tf, Theano)",
     ),
     Layout(
@@ -80,6 +132,7 @@ CONV2D = (
         cells.CONV2D,
         {"W": "out in ~height ~width -> weight"} | _B,
         when=_FIRST_FLIPPED,
+        beside=_ACTIVATED,
         class_name="Convolution2D (th, Theano)",
     ),
 )
@@ -89,6 +142,8 @@ CONV3D = (
         cells.CONV3D,
         {"kernel": "depth height width in out -> weight"} | _BIAS,
         when=_PLAIN,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Conv3D",
     ),
     Layout(
@@ -96,6 +151,8 @@ CONV3D = (
         cells.CONV3D,
         {"kernel": "~depth ~height ~width in out -> weight"} | _BIAS,
         when=_THEANO,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Conv3D (Theano)",
     ),
     Layout(
@@ -103,6 +160,8 @@ CONV3D = (
         cells.CONV3D,
         {"W": "depth height width in out -> weight"} | _B,
         when=_LAST,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Convolution3D (tf)",
     ),
     Layout(
@@ -110,6 +169,7 @@ CONV3D = (
         cells.CONV3D,
         {"W": "out in depth height width -> weight"} | _B,
         when=_FIRST,
+        beside=_ACTIVATED,
         class_name="Convolution3D (th)",
     ),
     Layout(
@@ -117,6 +177,8 @@ CONV3D = (
         cells.CONV3D,
         {"W": "~depth ~height ~width in out -> weight"} | _B,
         when=_LAST_FLIPPED,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Convolution3D (tf, Theano)",
     ),
     Layout(
@@ -124,11 +186,19 @@ CONV3D = (
         cells.CONV3D,
         {"W": "out in ~depth ~height ~width -> weight"} | _B,
         when=_FIRST_FLIPPED,
+        beside=_ACTIVATED,
         class_name="Convolution3D (th, Theano)",
     ),
 )
 CONV1D_TRANSPOSE = (
-    Layout("keras", cells.CONV_TRANSPOSE1D, {"kernel": "width out in -> weight"} | _BIAS, class_name="Conv1DTranspose"),
+    Layout(
+        "keras",
+        cells.CONV_TRANSPOSE1D,
+        {"kernel": "width out in -> weight"} | _BIAS,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="Conv1DTranspose",
+    ),
 )
 CONV2D_TRANSPOSE = (
     Layout(
@@ -136,6 +206,8 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"kernel": "height width out in -> weight"} | _BIAS,
         when=_PLAIN,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Conv2DTranspose",
     ),
     Layout(
@@ -143,6 +215,8 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"kernel": "~height ~width out in -> weight"} | _BIAS,
         when=_THEANO,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Conv2DTranspose (Theano)",
     ),
     Layout(
@@ -150,6 +224,8 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"W": "height width in out -> weight"} | _B,
         when=_LAST,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Deconvolution2D (tf)",
     ),
     Layout(
@@ -157,6 +233,7 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"W": "out in height width -> weight"} | _B,
         when=_FIRST,
+        beside=_ACTIVATED,
         class_name="Deconvolution2D (th)",
     ),
     Layout(
@@ -164,6 +241,8 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"W": "~height ~width in out -> weight"} | _B,
         when=_LAST_FLIPPED,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Deconvolution2D (tf, Theano)",
     ),
     Layout(
@@ -171,6 +250,7 @@ CONV2D_TRANSPOSE = (
         cells.CONV_TRANSPOSE2D,
         {"W": "out in ~height ~width -> weight"} | _B,
         when=_FIRST_FLIPPED,
+        beside=_ACTIVATED,
         class_name="Deconvolution2D (th, Theano)",
     ),
 )
@@ -179,6 +259,8 @@ CONV3D_TRANSPOSE = (
         "keras",
         cells.CONV_TRANSPOSE3D,
         {"kernel": "depth height width out in -> weight"} | _BIAS,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="Conv3DTranspose",
     ),
 )
@@ -187,12 +269,16 @@ DEPTHWISE_CONV1D = (
         "keras",
         cells.DEPTHWISE_CONV1D,
         {"depthwise_kernel": "width in multiplier -> weight"} | _BIAS,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="DepthwiseConv1D",
     ),
     Layout(
         "keras",
         cells.DEPTHWISE_CONV1D,
         {"kernel": "width in multiplier -> weight"} | _BIAS,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="DepthwiseConv1D",
     ),
 )
@@ -201,43 +287,72 @@ DEPTHWISE_CONV2D = (
         "keras",
         cells.DEPTHWISE_CONV2D,
         {"depthwise_kernel": "height width in multiplier -> weight"} | _BIAS,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="DepthwiseConv2D",
     ),
     Layout(
         "keras",
         cells.DEPTHWISE_CONV2D,
         {"kernel": "height width in multiplier -> weight"} | _BIAS,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
         class_name="DepthwiseConv2D (Keras 3)",
     ),
 )
-SEPARABLE_CONV1D = (Layout("keras", cells.SEPARABLE_CONV1D, _SEPARABLE_1D, class_name="SeparableConv1D"),)
-SEPARABLE_CONV2D = (Layout("keras", cells.SEPARABLE_CONV2D, _SEPARABLE_2D, class_name="SeparableConv2D"),)
+SEPARABLE_CONV1D = (
+    Layout(
+        "keras",
+        cells.SEPARABLE_CONV1D,
+        _SEPARABLE_1D,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="SeparableConv1D",
+    ),
+)
+SEPARABLE_CONV2D = (
+    Layout(
+        "keras",
+        cells.SEPARABLE_CONV2D,
+        _SEPARABLE_2D,
+        defaults=_CHANNELS_LAST,
+        beside=_ACTIVATED,
+        class_name="SeparableConv2D",
+    ),
+)
 BATCH_NORM = (
-    Layout("keras", cells.BATCH_NORM, _AFFINE | _MOVING, ignored=_RENORM, class_name="BatchNormalization"),
-    Layout("keras", cells.BATCH_NORM, _AFFINE | _RUNNING, class_name="BatchNormalization (Keras 1)"),
+    Layout(
+        "keras", cells.BATCH_NORM, _AFFINE | _MOVING, ignored=_RENORM, defaults=_BATCH, class_name="BatchNormalization"
+    ),
+    Layout("keras", cells.BATCH_NORM, _AFFINE | _RUNNING, defaults=_BATCH, class_name="BatchNormalization (Keras 1)"),
 )
 LAYER_NORM = (
     Layout(
         "keras",
         cells.LAYER_NORM,
         {"gamma": "feature -> weight", "beta": "feature -> bias"},
+        defaults=_LAYER,
         class_name="LayerNormalization",
     ),
     Layout(
         "keras",
         cells.LAYER_NORM_2D,
         {"gamma": "row feature -> weight", "beta": "row feature -> bias"},
+        defaults=_LAYER,
         class_name="LayerNormalization",
     ),
     Layout(
         "keras",
         cells.LAYER_NORM_3D,
         {"gamma": "plane row feature -> weight", "beta": "plane row feature -> bias"},
+        defaults=_LAYER,
         class_name="LayerNormalization",
     ),
 )
-GROUP_NORM = (Layout("keras", cells.GROUP_NORM, _AFFINE, class_name="GroupNormalization"),)
-RMS_NORM = (Layout("keras", cells.RMS_NORM, {"scale": "feature -> weight"}, class_name="RMSNormalization"),)
+GROUP_NORM = (Layout("keras", cells.GROUP_NORM, _AFFINE, defaults=_GROUPS, class_name="GroupNormalization"),)
+RMS_NORM = (
+    Layout("keras", cells.RMS_NORM, {"scale": "feature -> weight"}, defaults=_RMS, class_name="RMSNormalization"),
+)
 PRELU = (
     Layout("keras", cells.PRELU, {"alpha": "1 channel -> weight"}, class_name="PReLU"),
     Layout("keras", cells.PRELU, {"alpha": "1 1 channel -> weight"}, class_name="PReLU"),
@@ -325,3 +440,5 @@ LAYERS = {
     "PReLU": PRELU,
     "MultiHeadAttention": ATTENTION,
 }
+USUAL = _PLAIN
+"""What is so unless somebody states otherwise: the Theano backend went with Keras 2."""

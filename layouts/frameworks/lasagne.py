@@ -42,6 +42,7 @@ RNN = Layout(
         "input_to_hidden.b": "unit -> input_bias",
         "hidden_to_hidden.W": "state unit -> recurrent_weight",
     },
+    defaults={"activation": "relu"},
     class_name="RecurrentLayer",
 )
 

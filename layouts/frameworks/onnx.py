@@ -16,6 +16,8 @@ Sources: the operators' schemas and their texts, opset 1 to 28; outputs compared
    scale and bias a group, not a channel. InstanceNormalization is a GroupNorm with one channel a group.
 10. A slope of PRelu is aligned with the last axes of its input: "channel 1 1" is axis 1 of (batch, channel, …, …).
 11. A ConvTranspose with groups has out / groups on the second axis of W, as PyTorch, and all of out in B.
+12. Epsilon is 1e-5 everywhere, momentum 0.9 of the old statistics; both are attributes of the node, as clip and
+    activations are.
 """
 
 from layouts import cells
@@ -35,10 +37,21 @@ _PLAIN = {
 _AFTER = {"linear_before_reset": 1}
 _BEFORE = {"linear_before_reset": 0}
 
-LSTM = Layout("onnx", cells.LSTM, _GATED | _PEEPHOLES, gates="iofg", class_name="LSTM")
-GRU = Layout("onnx", cells.GRU, _GATED, gates="zrn", when=_AFTER, class_name="GRU (reset after)")
-GRU_BEFORE = Layout("onnx", cells.GRU_RESET_BEFORE, _GATED, gates="zrn", when=_BEFORE, class_name="GRU (reset before)")
-RNN = Layout("onnx", cells.RNN, _PLAIN, class_name="RNN")
+_CLIPPED = {"clip": None}
+_ATTRIBUTES = _CLIPPED | {"output_activation": None, "input_forget": False}
+
+LSTM = Layout("onnx", cells.LSTM, _GATED | _PEEPHOLES, gates="iofg", defaults=_ATTRIBUTES, class_name="LSTM")
+GRU = Layout("onnx", cells.GRU, _GATED, gates="zrn", when=_AFTER, defaults=_CLIPPED, class_name="GRU (reset after)")
+GRU_BEFORE = Layout(
+    "onnx",
+    cells.GRU_RESET_BEFORE,
+    _GATED,
+    gates="zrn",
+    when=_BEFORE,
+    defaults=_CLIPPED,
+    class_name="GRU (reset before)",
+)
+RNN = Layout("onnx", cells.RNN, _PLAIN, defaults=_CLIPPED, class_name="RNN")
 
 _OUT_IN = {"B": "out in -> weight"}
 _IN_OUT = {"B": "in out -> weight"}
@@ -94,28 +107,56 @@ CONV_TRANSPOSE = (
 
 _AFFINE = {"scale": "channel -> weight", "B": "channel -> bias"}
 _STATISTICS = {"input_mean": "channel -> running_mean", "input_var": "channel -> running_var"}
-BATCH_NORM = Layout("onnx", cells.BATCH_NORM, _AFFINE | _STATISTICS, class_name="BatchNormalization")
-INSTANCE_NORM = Layout("onnx", cells.GROUP_NORM, _AFFINE, class_name="InstanceNormalization")
+_EPSILON = {"epsilon": 1e-5}
+BATCH_NORM = Layout(
+    "onnx",
+    cells.BATCH_NORM,
+    _AFFINE | _STATISTICS,
+    defaults=_EPSILON | {"momentum": 0.9},
+    class_name="BatchNormalization",
+)
+INSTANCE_NORM = Layout(
+    "onnx",
+    cells.GROUP_NORM,
+    _AFFINE,
+    implies={"groups": -1},
+    defaults=_EPSILON,
+    class_name="InstanceNormalization",
+)
 GROUP_NORM = Layout(
-    "onnx", cells.GROUP_NORM, {"scale": "channel -> weight", "bias": "channel -> bias"}, class_name="GroupNormalization"
+    "onnx",
+    cells.GROUP_NORM,
+    {"scale": "channel -> weight", "bias": "channel -> bias"},
+    defaults=_EPSILON,
+    class_name="GroupNormalization",
 )
 _LAYER_NORM = "LayerNormalization"
 LAYER_NORM = (
-    Layout("onnx", cells.LAYER_NORM, {"Scale": "feature -> weight", "B": "feature -> bias"}, class_name=_LAYER_NORM),
+    Layout(
+        "onnx",
+        cells.LAYER_NORM,
+        {"Scale": "feature -> weight", "B": "feature -> bias"},
+        defaults=_EPSILON,
+        class_name=_LAYER_NORM,
+    ),
     Layout(
         "onnx",
         cells.LAYER_NORM_2D,
         {"Scale": "row feature -> weight", "B": "row feature -> bias"},
+        defaults=_EPSILON,
         class_name=_LAYER_NORM,
     ),
     Layout(
         "onnx",
         cells.LAYER_NORM_3D,
         {"Scale": "plane row feature -> weight", "B": "plane row feature -> bias"},
+        defaults=_EPSILON,
         class_name=_LAYER_NORM,
     ),
 )
-RMS_NORM = Layout("onnx", cells.RMS_NORM, {"scale": "feature -> weight"}, class_name="RMSNormalization")
+RMS_NORM = Layout(
+    "onnx", cells.RMS_NORM, {"scale": "feature -> weight"}, defaults=_EPSILON, class_name="RMSNormalization"
+)
 PRELU = (
     Layout("onnx", cells.PRELU, {"slope": "channel -> weight"}, class_name="PRelu"),
     Layout("onnx", cells.PRELU, {"slope": "channel 1 -> weight"}, class_name="PRelu"),
@@ -139,3 +180,5 @@ LAYERS = {
     "RMSNormalization": (RMS_NORM,),
     "PRelu": PRELU,
 }
+USUAL = {"grouped": False}
+"""What is so unless somebody states otherwise."""

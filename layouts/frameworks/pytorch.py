@@ -8,6 +8,8 @@
 5. A layer without a module of its own becomes what a person would write: a separable convolution is two convolutions,
    `depthwise` with groups, and `pointwise`.
 6. `num_batches_tracked` counts training steps, which no other framework stores: 0.
+7. Epsilon is 1e-5; RMSNorm has none, and takes that of its numbers. Momentum 0.1 is the share of the new statistics:
+   0.9 of the old ones stay. A convolution in groups, or a depthwise one, is stored as any other.
 """
 
 from layouts import cells
@@ -130,16 +132,25 @@ SEPARABLE_CONV2D = Layout(
     class_name="Conv2d",
 )
 
+_EPSILON = {"epsilon": 1e-5}
 _COUNTED = {"num_batches_tracked": 0}
 _AFFINE = {"weight": "channel -> weight", "bias": "channel -> bias"}
 _RUNNING = {"running_mean": "channel -> running_mean", "running_var": "channel -> running_var"}
-BATCH_NORM = Layout("pytorch", cells.BATCH_NORM, _AFFINE | _RUNNING, constants=_COUNTED, class_name="BatchNorm")
-GROUP_NORM = Layout("pytorch", cells.GROUP_NORM, _AFFINE, class_name="GroupNorm")
+BATCH_NORM = Layout(
+    "pytorch",
+    cells.BATCH_NORM,
+    _AFFINE | _RUNNING,
+    defaults={"epsilon": 1e-5, "momentum": 0.9},
+    constants=_COUNTED,
+    class_name="BatchNorm",
+)
+GROUP_NORM = Layout("pytorch", cells.GROUP_NORM, _AFFINE, defaults=_EPSILON, class_name="GroupNorm")
 _DEVIATION = {"rms_scaling": (False,)}
 LAYER_NORM = Layout(
     "pytorch",
     cells.LAYER_NORM,
     {"weight": "feature -> weight", "bias": "feature -> bias"},
+    defaults=_EPSILON,
     computes=_DEVIATION,
     class_name="LayerNorm",
 )
@@ -147,6 +158,7 @@ LAYER_NORM_2D = Layout(
     "pytorch",
     cells.LAYER_NORM_2D,
     {"weight": "row feature -> weight", "bias": "row feature -> bias"},
+    defaults=_EPSILON,
     computes=_DEVIATION,
     class_name="LayerNorm",
 )
@@ -154,6 +166,7 @@ LAYER_NORM_3D = Layout(
     "pytorch",
     cells.LAYER_NORM_3D,
     {"weight": "plane row feature -> weight", "bias": "plane row feature -> bias"},
+    defaults=_EPSILON,
     computes=_DEVIATION,
     class_name="LayerNorm",
 )
@@ -212,3 +225,5 @@ LAYERS = {
     "PReLU": (PRELU,),
     "MultiheadAttention": (ATTENTION, ATTENTION_OF_WIDTHS),
 }
+USUAL = {"grouped": False, "depthwise": False}
+"""What is so unless somebody states otherwise: arrays of convolutions in groups look like those of any other."""

@@ -282,7 +282,7 @@ CASES = table(
         local_method_differs: "local header",
         checksum_wrong: "CRC",
         archive_truncated: "zip",
-        archive_after_other_bytes: "no model",
+        archive_after_other_bytes: "unrecognised format",
         archive_empty: "empty",
         config_missing: CONFIG,
         weights_missing: WEIGHTS,

@@ -48,6 +48,41 @@ def layer_names_a_scalar(folder: Path) -> Path:
     return _attribute(folder, WEIGHTS, "layer_names", "lstm")
 
 
+def layer_names_of_two_axes(folder: Path) -> Path:
+    """The list of layers is a table, whose order is nobody's (rule 3)."""
+    return _attribute(folder, WEIGHTS, "layer_names", names("lstm").reshape(1, 1))
+
+
+def layer_names_of_numbers(folder: Path) -> Path:
+    """The list of layers is one of numbers."""
+    return _attribute(folder, WEIGHTS, "layer_names", np.arange(1))
+
+
+def layer_names_of_no_value(folder: Path) -> Path:
+    """The list of layers has a type and no values, and the layer is there (rule 6)."""
+    return _attribute(folder, WEIGHTS, "layer_names", h5py.Empty("S4"))
+
+
+def version_of_numbers(folder: Path) -> Path:
+    """The version, which decides what options mean, is a number."""
+    return _attribute(folder, "/", "keras_version", 2.15)
+
+
+def version_of_two_texts(folder: Path) -> Path:
+    """The version is a list of two (rule 3)."""
+    return _attribute(folder, WEIGHTS, "keras_version", names("1.2.2", "3.9.0"))
+
+
+def backend_of_numbers(folder: Path) -> Path:
+    """The backend, which decides whether kernels are flipped, is a number."""
+    return _attribute(folder, "/", "backend", 1)
+
+
+def model_config_a_list(folder: Path) -> Path:
+    """The configuration is a list of texts."""
+    return _attribute(folder, "/", "model_config", names("{}", "{}"))
+
+
 def layer_names_of_missing_group(folder: Path) -> Path:
     """A layer is listed whose group is not there (bad input: missing groups)."""
     return _attribute(folder, WEIGHTS, "layer_names", names("lstm", "dense"))
@@ -115,6 +150,22 @@ def weight_names_empty(folder: Path) -> Path:
 def weight_names_a_scalar(folder: Path) -> Path:
     """The list of weights is one string."""
     return _attribute(folder, LAYER, "weight_names", NAMES[0])
+
+
+def weight_names_of_two_axes(folder: Path) -> Path:
+    """The list of weights is a table (rule 3)."""
+    return _attribute(folder, LAYER, "weight_names", names(*NAMES).reshape(3, 1))
+
+
+def weight_names_of_two_axes_in_parts(folder: Path) -> Path:
+    """The list of weights is split, and its second part is a table (rule 3)."""
+
+    def change(file: h5py.File) -> None:
+        del file[LAYER].attrs["weight_names"]
+        file[LAYER].attrs["weight_names0"] = names(NAMES[0])
+        file[LAYER].attrs["weight_names1"] = names(*NAMES[1:]).reshape(1, 2)
+
+    return h5_model(folder / "model.h5", change)
 
 
 def weight_names_of_integers(folder: Path) -> Path:
@@ -228,6 +279,13 @@ CASES = table(
     {
         layer_names_missing: "layer_names",
         layer_names_a_scalar: "layer_names",
+        layer_names_of_two_axes: "list of names",
+        layer_names_of_numbers: "list of names",
+        layer_names_of_no_value: "no listed layer",
+        version_of_numbers: "keras_version",
+        version_of_two_texts: "keras_version",
+        backend_of_numbers: "backend",
+        model_config_a_list: "model_config",
         layer_names_of_missing_group: "no such group",
         layer_names_twice: "twice",
         layer_names_with_a_gap: "gap",
@@ -238,6 +296,8 @@ CASES = table(
         weight_names_missing: "weight_names",
         weight_names_empty: "no listed layer",
         weight_names_a_scalar: "weight_names",
+        weight_names_of_two_axes: "list of names",
+        weight_names_of_two_axes_in_parts: "list of names",
         weight_names_of_integers: "weight_names",
         weight_names_of_missing_weight: "no such dataset",
         weight_names_twice: "twice",

@@ -486,6 +486,6 @@ CASES = table(
         onnx_one_lstm_10000_times: "large",
         onnx_names_of_10_megabytes: "WWW",
         onnx_names_with_control_characters: "twice",
-        onnx_endless_heads: "no model",
+        onnx_endless_heads: "unrecognised format",
     },
 )

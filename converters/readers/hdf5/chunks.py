@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
 
 def check_filters(filters: list[int], name: str) -> None:
-    """Raise `UnsafeCheckpoint` for a filter that is not one of ours, or that stands twice."""
+    """Raise `UnsafeCheckpoint` for a filter that is not supported, or applied twice."""
     for number in filters:
         if number not in _KNOWN:
             raise UnsafeCheckpoint(f"{name}: filter {number} is not supported (gzip, shuffle, fletcher32 are)")

@@ -33,6 +33,13 @@ class Group:
         group = self.group(folder) if folder else self
         return group.arrays.get(name) if group else None
 
+    def text(self, name: str) -> str:
+        """An attribute that is one text; '' where there is none."""
+        value = self.attributes.get(name, "")
+        if not isinstance(value, str):
+            raise UnreadableCheckpoint(f"{self.path or '/'}@{name}: expected one text")
+        return value
+
     def strings(self, name: str) -> list[str] | None:
         """An attribute that lists names, joined from `name0`, `name1`, … where it was too long for one."""
         parts = sorted((k for k in self.attributes if k.startswith(name) and k[len(name) :].isdigit()), key=_number)

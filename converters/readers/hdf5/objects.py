@@ -228,7 +228,7 @@ class Object(DataObjects):  # type: ignore[misc]
             return np.dtype(f"{endian}{'i' if order & 8 else 'u'}{size}")
         if number == _OPAQUE and size == 2 and self.texts(("dtype",)).get("dtype", "bfloat16") == "bfloat16":
             return bfloat16()
-        raise UnreadableCheckpoint(f"{printable(self._path)}: its dtype is no kind of number that holds weights")
+        raise UnreadableCheckpoint(f"{printable(self._path)}: its dtype is not one that weights have")
 
     def stored(self, shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> Stored:
         """Where the data is, checked against the shape and against the `size` of the file in bytes."""
@@ -280,7 +280,7 @@ class Object(DataObjects):  # type: ignore[misc]
         corners = {chunk.corner for chunk in chunks}
         grid = all(c % step == 0 and c < total for k in corners for c, step, total in zip(k, block, shape, strict=True))
         if len(corners) != len(chunks) or len(chunks) != math.prod(counts) or not grid:
-            raise UnreadableCheckpoint(f"{name}: a chunk is missing, stands twice, or lies off the grid")
+            raise UnreadableCheckpoint(f"{name}: a chunk is missing, duplicated, or off the grid")
         if any(chunk.offset + chunk.size > size for chunk in chunks):
             raise UnsafeCheckpoint(f"{name}: a chunk lies beyond the end of the file: truncated?")
         return Stored(block=block, chunks=chunks, filters=filters)

@@ -219,7 +219,7 @@ def _name(item: Config) -> str:
         raise UnreadableCheckpoint(f"a layer of class {printable(item['class_name'])} has no name")
     words = name.replace("\\", "/").split("/")
     if not name.isprintable() or ".." in words or not all(words):
-        raise UnsafeCheckpoint(f"the layer name {printable(repr(name))} is no name for a module: refused")
+        raise UnsafeCheckpoint(f"the layer name {printable(repr(name))} is not a name for a module: refused")
     return name
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
-from converters.model.layers import Layer, Part
+from converters.model.layers import Layer
 from converters.model.settings import Wiring
 from converters.readers.archives import Archive
 from converters.readers.hdf5.group import Group
@@ -18,21 +18,20 @@ from converters.readers.json_data import parse_json
 from converters.readers.keras import legacy, numbered, unconfigured
 from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
+from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
-from converters.readers.keras.semantics import KERAS1, Version, activation, parse_version
+from converters.readers.keras.semantics import KERAS1, Version, parse_version
+from converters.readers.keras.statements import Statements
 from converters.readers.source import Source, open_beside
-from layouts import catalogue
 from layouts.errors import (
-    ConversionError,
     CoverageError,
-    UnknownLayer,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
     printable,
 )
 
 Assume = Mapping[str, str]
-"""'layer.option' or 'option' -> value, for what a file without configuration cannot tell."""
+"""'layer.option' or 'option' -> value, for what a file without a configuration does not store."""
 
 _MOST_CONFIG = 40 << 20
 
@@ -72,7 +71,7 @@ def read_folder(path: str, assume: Assume) -> Checkpoint:
             "this is a TensorFlow SavedModel, which is not read: save the model as .keras or .h5", path=path
         )
     if not (folder / "config.json").exists():
-        raise UnreadableCheckpoint("this is a folder, and no model: it holds no config.json", path=path)
+        raise UnreadableCheckpoint("this folder is not a model: it holds no config.json", path=path)
     owner = str(folder / "config.json")
     config = open_beside(owner, "config.json")
     metadata = open_beside(owner, "metadata.json") if (folder / "metadata.json").exists() else None
@@ -129,31 +128,37 @@ def _numbered(
     model = read_model(config, path) if is_model(config) else None
     if model is not None:
         layers = list(numbered.read_layers(stored, model, version))
-        return _checkpoint(path, container, version, layers, model, assume, strangers(*roots))
+        return _checkpoint(path, container, version, layers, model, Statements(assume), strangers(*roots))
     names = {folder: name for root in roots for folder, name in numbered.layer_names(root).items()}
-    layers = list(unconfigured.from_folders(stored, names, version, _stated_classes(assume)))
+    statements = Statements(assume)
+    found = list(unconfigured.from_folders(stored, names, version, statements))
+    layers = list(with_flattened(found, statements, version))
     container = f"{container}, no configuration of its layers"
-    return _checkpoint(path, container, version, layers, None, assume, strangers(*roots))
+    return _checkpoint(path, container, version, layers, None, statements, strangers(*roots))
 
 
 def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
     whole = root.group("model_weights") if root.strings("layer_names") is None else None  # else a layer of that name
     weights = whole or root
-    said = root.attributes.get("keras_version") or weights.attributes.get("keras_version")
-    backend = root.attributes.get("backend") or weights.attributes.get("backend")
+    said, backend = ([group.text(name) for group in (root, weights)] for name in ("keras_version", "backend"))
     text = root.attributes.get("model_config")
     config = parse_json(text, "model_config", path) if isinstance(text, str) else config
     if "model_config" in root.attributes:
         check_object(config, "model_config", path)
     stored = list(legacy.groups(weights))
-    version = version or (parse_version(said) if said or not _keras1_names(stored) else KERAS1)
-    theano = backend == "theano" or (version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w))
+    written = next(filter(None, said), "")
+    version = version or (parse_version(written) if written or not _keras1_names(stored) else KERAS1)
+    theano = next(filter(None, backend), "") == "theano" or (
+        version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w)
+    )
     if is_model(config):
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
-        return _checkpoint(path, "whole model (HDF5)", version, layers, model, assume, strangers(root))
-    layers = list(unconfigured.from_groups(stored, version, theano, _stated_classes(assume)))
-    return _checkpoint(path, "weights only (HDF5)", version, layers, None, assume, strangers(root))
+        return _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
+    statements = Statements(assume)
+    found = list(unconfigured.from_groups(stored, version, theano, statements))
+    layers = list(with_flattened(found, statements, version))
+    return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, strangers(root))
 
 
 def from_memory(
@@ -163,7 +168,7 @@ def from_memory(
     described = parse_json(config, "the configuration", name)
     model = read_model(described, name)
     layers = list(legacy.read_layers(stored, model, version, False))
-    return _checkpoint(name, "model in memory", version, layers, model, assume)
+    return _checkpoint(name, "model in memory", version, layers, model, Statements(assume))
 
 
 def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:
@@ -172,23 +177,19 @@ def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:
     return any(name.endswith(("_W", "_b", "_W_i", "_W_z")) and "/" not in name for name in names)
 
 
-def _stated_classes(assume: Assume) -> dict[str, str]:
-    return {key.removesuffix(".class"): value for key, value in assume.items() if key.endswith(".class")}
-
-
 def _checkpoint(
     path: str,
     container: str,
     version: Version,
     layers: Iterable[Layer],
     model: Container | None,
-    assume: Assume,
+    statements: Statements,
     unused: tuple[str, ...] = (),
 ) -> Checkpoint:
     facts = graph_facts(model) if model else {}
     layers = tuple(layers)
-    _check_assumptions(layers, assume)
-    known = tuple(_in_graph(_stated(layer, assume, version), facts.get(layer.path)) for layer in layers)
+    statements.check(layers)
+    known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
     return Checkpoint(path, "keras", version.text, container, known, _code(model, known), unused)
 
 
@@ -200,71 +201,12 @@ def _code(model: Container | None, layers: Iterable[Layer]) -> tuple[str, ...]:
     return tuple(f"{leaf.path} ({leaf.class_name})" for leaf in own if leaf.path not in with_weights)
 
 
-def _stated(layer: Layer, assume: Assume, version: Version) -> Layer:
-    """The layer with what the user states in place of what was assumed."""
-    values: dict[str, Any] = {}
-    for key, value in assume.items():
-        owner, _, option = key.rpartition(".")
-        if option in layer.assumed and owner in ("", layer.path, layer.path.replace("/", ".")):
-            values[option] = value == "true" if option == "reset_after" else _stated_activation(value, version)
-    if not values:
-        return layer
-    parts = tuple(_with_options(part, values) for part in layer.parts)
-    return replace(layer, parts=parts, assumed={k: v for k, v in layer.assumed.items() if k not in values})
-
-
-def _with_options(part: Part, values: Mapping[str, Any]) -> Part:
-    """The same arrays with other options; whether a GRU resets before or after makes it another cell."""
-    options = {name: value for name, value in values.items() if name in part.cell.chooses}
-    layout = catalogue.choose("keras", "GRU", values, part.shapes) if "reset_after" in values else part.layout
-    return replace(part, layout=layout, options=replace(part.options, **options))
-
-
-def _stated_activation(value: str, version: Version) -> str:
-    if value == "hard_sigmoid" and not version.number:
-        raise ConversionError(
-            "hard_sigmoid is two functions, and the file tells no version: state hard_sigmoid_0.2 (Keras 1 and 2) or "
-            "hard_sigmoid_1/6 (Keras 3)"
-        )
-    return activation(value, version)
-
-
-def _check_assumptions(layers: Sequence[Layer], assume: Assume) -> None:
-    """Every statement of the user is about something that the file does not tell."""
-    for key in assume:
-        owner, _, option = key.rpartition(".")
-        owners = [layer for layer in layers if owner in ("", layer.path, layer.path.replace("/", "."))]
-        if not owners:
-            listed = ", ".join(printable(layer.path) for layer in layers)
-            raise UnknownLayer(f"--assume {printable(key)}: no layer {printable(owner)!r}; there are: {listed}")
-        if not any(option in layer.assumed or (option == "class" and _inferred(layer)) for layer in owners):
-            raise ConversionError(
-                f"--assume {printable(key)}: the file itself tells this. What can be stated, for a layer of a "
-                f"weights-only file: class, {', '.join(_ASSUMABLE)}"
-            )
-
-
-def _inferred(layer: Layer) -> bool:
-    return bool(layer.inferred or layer.unknown)
-
-
-_ASSUMABLE = ("activation", "recurrent_activation", "reset_after")
-
-
 def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:
     """The layer with what the graph of its model tells: a mask on its input, a map flattened before it."""
     if facts is None:
         return layer
-    flattened = facts.flattened if facts.flattened and _reads_flattened(layer, facts.flattened) else ()
+    flattened = facts.flattened if facts.flattened and reads_flattened(layer, facts.flattened) else ()
     lost = facts.flattened is not None and not flattened and math.prod(facts.flattened[:-1]) > 1
     wiring = Wiring(facts.fed_by, facts.rank, flattened, facts.reshaped or lost)
     parts = tuple(part if part.layer else replace(part, flattened=flattened) for part in layer.parts)
     return replace(layer, call=replace(layer.call, masked=facts.masked), wiring=wiring, parts=parts)
-
-
-def _reads_flattened(layer: Layer, sizes: tuple[int, ...]) -> bool:
-    """Whether this layer's input axis is the flattened map, and the order of its features can matter."""
-    words = ("in", "input")
-    lengths = {part.solved().get(word) for part in layer.parts for word in words if not part.layer} - {None}
-    views = all(isinstance(text, str) for part in layer.parts for text in part.layout.arrays.values())
-    return views and layer.unknown is None and lengths == {math.prod(sizes)} and math.prod(sizes[:-1]) > 1

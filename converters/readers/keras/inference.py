@@ -1,34 +1,30 @@
 """The class of a layer without a configuration: what names and shapes tell for certain, and what they do not.
 
 A kernel and a recurrent kernel give the number of gates, so the cell is certain; a bias of 8 blocks is CuDNN's, one of
-two rows a GRU's with reset_after. Activations are in no array: they are assumed to be the defaults of the file's
-version, said aloud, and can be stated by the user.
+two rows a GRU's with reset_after. Activations, epsilons, padding and more are in no array: they are assumed to be the
+defaults of the file's version (`assumable`), said aloud, and can be stated by the user (`statements`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer
+from converters.readers.keras.assumable import assumable
 from converters.readers.keras.config import CellConfig, Leaf
-from converters.readers.keras.layers import (
-    assemble,
-    candidates,
-    unknown,
-    with_assumptions,
-)
+from converters.readers.keras.layers import assemble, candidates, unknown
 from converters.readers.keras.semantics import RECURRENT, Version
+from converters.readers.keras.statements import Statements
 from layouts import catalogue
 from layouts.errors import ConversionError, UnknownLayer, printable
 from layouts.layout import Layout
 
 Arrays = dict[str, LazyArray]
-Stated = Mapping[str, str]
-"""Layer -> class, as the user states it."""
 
 _BLOCKS = {4: "LSTM", 3: "GRU", 1: "SimpleRNN"}
 _CUDNN = {("LSTM", 8): "CuDNNLSTM", ("GRU", 6): "CuDNNGRU"}
@@ -40,43 +36,54 @@ def infer(
     cells: Sequence[Arrays],
     directions: Sequence[tuple[str, int]],
     version: Version,
-    stated: Stated,
+    statements: Statements,
     everything: Mapping[str, LazyArray],
+    *,
+    class_name: str = "",
     flipped: bool = False,
 ) -> Layer:
-    """A layer from the names and shapes of its arrays, saying what was inferred and what was assumed."""
-    name = path.rpartition("/")[2]
+    """A layer from the names and shapes of its arrays, saying what was inferred and what was assumed.
+
+    `class_name` is what its folder tells of its class, where it does.
+    """
+    named, name = statements.class_of(path) or class_name, path.rpartition("/")[2]
     try:
-        found = [(stated[path], True) if path in stated else _class_of(cell, name) for cell in cells]
+        found = [(named, True) if named else _class_of(cell, name) for cell in cells]
     except ConversionError as error:
         return unknown(Leaf(path, path, "", "unknown", {}, (CellConfig("unknown", {}),)), everything, error)
-    classes = [class_name for class_name, _ in found]
-    configs = [_config(class_name, cell, version) for class_name, cell in zip(classes, cells, strict=True)]
+    classes = [each for each, _ in found]
+    implied = [_config(each, cell, version) for each, cell in zip(classes, cells, strict=True)]
+    both = directions[-1][0] == "backward"
+    options = assumable(classes[0], implied[0], version, both=both)
+    values, assumed = statements.settle(path, options, version, recurrent=classes[0] in RECURRENT)
     parts = tuple(
-        CellConfig(class_name, config, "", direction, depth)
-        for class_name, config, (direction, depth) in zip(classes, configs, directions, strict=True)
+        CellConfig(each, config | values, "", direction, depth)
+        for each, config, (direction, depth) in zip(classes, implied, directions, strict=True)
     )
-    outer = "Bidirectional" if parts[-1].direction == "backward" else "RNN" if len(parts) > 1 else classes[0]
-    layer = assemble(Leaf(path, path, "", outer, {}, parts), cells, version, flipped=flipped)
+    outer = "Bidirectional" if both else "RNN" if len(parts) > 1 else classes[0]
+    layer = assemble(Leaf(path, path, "", outer, values, parts), cells, version, flipped=flipped)
     if layer.unknown:
         return layer
-    inferred = f"{classes[0]} from the names and shapes of its arrays"
-    if not layer.recurrent:
-        return with_assumptions(layer, {} if all(certain for _, certain in found) else {"class": classes[0]}, inferred)
-    layout, computed = layer.parts[0].layout, layer.parts[0].options
-    open_ = [name for name in _ASSUMED if name in layout.cell.chooses and name not in layout.implies]
-    assumed = {name: getattr(computed, name) for name in open_}
-    if classes[0] in ("GRU", "GRUCell") and not any("bias" in cell for cell in cells):
-        assumed |= layout.when
-    return with_assumptions(layer, assumed, inferred)
-
-
-_ASSUMED = ("activation", "recurrent_activation")
-"""The options of a recurrent cell that no array tells."""
+    if not all(certain for _, certain in found):
+        assumed = {"class": classes[0], **assumed}
+    if "rank" in values:
+        layer = replace(layer, wiring=replace(layer.wiring, rank=values["rank"]))
+    return replace(layer, assumed=assumed, inferred=f"{classes[0]} from the names and shapes of its arrays")
 
 
 def _config(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]:
-    """The little configuration that shapes imply; without a bias a GRU's variant is its version's default."""
+    """The little configuration that arrays imply; without a bias a GRU's variant is its version's default."""
+    return _absent(arrays) | _implied(class_name, arrays, version)
+
+
+def _absent(arrays: Arrays) -> dict[str, Any]:
+    """The options that switch off what is not stored."""
+    names = {name.rpartition("/")[2] for name in arrays}
+    switches = {"use_bias": {"bias", "b"}, "scale": {"gamma"}, "center": {"beta"}}
+    return {option: False for option, switched in switches.items() if not switched & names}
+
+
+def _implied(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any]:
     if "W" in arrays and "b" in arrays and len(arrays["W"].shape) > 2:
         first, last, out = arrays["W"].shape[0], arrays["W"].shape[-1], arrays["b"].shape[0]
         return {"dim_ordering": "th"} if first == out != last else {}
@@ -184,6 +191,6 @@ def _convolution(arrays: Arrays, name: str) -> tuple[str, bool]:
 def _nothing(arrays: Arrays) -> str:
     listed = ", ".join(f"{printable(name)} {array.shape}" for name, array in arrays.items())
     raise UnknownLayer(
-        f"the file has no configuration, and the arrays {listed} do not tell the layer's class: "
-        "state it with --assume LAYER.class=CLASS"
+        f"the file has no configuration, and the arrays {listed} fit no class of layer, or several: "
+        "state it with assume={'LAYER.class': 'CLASS'}"
     )

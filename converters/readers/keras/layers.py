@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.readers.keras.config import CellConfig, Leaf
-from converters.readers.keras.semantics import Version, call, conditions, options
+from converters.readers.keras.contradictions import check_input, check_names, check_reset, check_sizes, switched_on
+from converters.readers.keras.semantics import GRUS, Version, call, conditions, options
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
 
 Arrays = Mapping[str, LazyArray]
-
-_FLAGS = {"bias": ("use_bias", "bias"), "b": ("bias",), "gamma": ("scale",), "beta": ("center",)}
-"""Array -> the configuration keys that switch it off."""
 
 
 def candidates(class_name: str) -> tuple[Layout, ...]:
@@ -38,14 +35,10 @@ def array_names(class_name: str) -> frozenset[str]:
 def expected_names(class_name: str, config: Mapping[str, Any], count: int) -> list[str] | None:
     """The arrays of a layer in file order, as its configuration switches them on; None when no layout has `count`."""
     for layout in candidates(class_name):
-        names = [entry.name for entry in layout.entries() if _switched_on(entry.name, config)]
+        names = [entry.name for entry in layout.entries() if switched_on(entry.name, config)]
         if len(names) == count:
             return names
     return None
-
-
-def _switched_on(array: str, config: Mapping[str, Any]) -> bool:
-    return all(config.get(key, True) is not False for key in _FLAGS.get(array.rpartition("/")[2], ()))
 
 
 def needs_arrays(leaf: Leaf) -> bool:
@@ -53,7 +46,7 @@ def needs_arrays(leaf: Leaf) -> bool:
     slots = [(layout.cell.slots, layout.slots) for layout in candidates(leaf.cells[0].class_name)[:1]]
     required = any(not table[name].optional for table, names in slots for name in names if name in table)
     return required or any(
-        _switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE
+        switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE
     )
 
 
@@ -107,6 +100,7 @@ def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: 
             check_elements(arrays)
         pairs = zip(leaf.cells, cells, strict=True)
         parts = tuple(_part(cell, arrays, version, flipped) for cell, arrays in pairs)
+        check_input(leaf, parts)
     except ConversionError as error:
         return unknown(leaf, {a.name: a for arrays in cells for a in arrays.values()}, error)
     return Layer(leaf.path, leaf.kind, parts, call(leaf, version))
@@ -121,8 +115,9 @@ def unknown(leaf: Leaf, arrays: Arrays, error: ConversionError) -> Layer:
 def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> Part:
     known = conditions(cell.class_name, cell.config) | {"flipped": flipped}
     shapes = {name: array.shape for name, array in arrays.items()}
-    if cell.class_name in ("GRU", "GRUCell") and len(shapes.get("bias", ())) == 2:
-        known["reset_after"] = True
+    after = check_reset(cell, shapes) if cell.class_name in GRUS else None
+    if after is not None:
+        known["reset_after"] = after
     if cell.class_name == "BatchNormalization" and cell.config.get("mode", 0) != 0:
         raise NotRepresentable(
             f"BatchNormalization of Keras 1 with mode={cell.config['mode']} normalises by the statistics of its own "
@@ -132,31 +127,9 @@ def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> 
     computed = options(cell.class_name, cell.config, version, layout)
     part = Part(layout, arrays, computed, direction=cell.direction, layer=cell.depth)
     part.pieces()
-    _check_sizes(cell, part.solved())
+    check_names(cell, layout, arrays)
+    check_sizes(cell, part)
     return part
-
-
-_DECLARED = {
-    "units": ("unit", "out"),
-    "output_dim": ("unit", "out", "feature"),
-    "filters": ("out",),
-    "nb_filter": ("out",),
-}
-"""What a configuration says of a size -> the words of the layouts for it."""
-
-
-def _check_sizes(cell: CellConfig, sizes: Mapping[str, int]) -> None:
-    """No size is zero, and the configuration agrees with the shapes that are stored."""
-    empty = [word for word, size in sizes.items() if not size]
-    if empty:
-        raise ShapeError(f"its shape makes {empty[0]} 0: the layer is empty")
-    for key, words in _DECLARED.items():
-        found = [sizes[word] for word in words if word in sizes]
-        value = cell.config.get(key)
-        if value is not None and found and (isinstance(value, bool) or value != found[0]):
-            raise ShapeError(
-                f"its configuration says {key}={printable(repr(value))}, and its arrays make it {found[0]}"
-            )
 
 
 def check_known(leaf: Leaf) -> None:
@@ -183,8 +156,3 @@ def _not_floating(name: str, array: LazyArray) -> ConversionError:
             array=array.name,
         )
     return ShapeError(f"{name} holds {array.dtype} numbers; weights are floating point", array=array.name)
-
-
-def with_assumptions(layer: Layer, assumed: Mapping[str, Any], inferred: str) -> Layer:
-    """The same layer, saying what its source did not tell."""
-    return replace(layer, assumed=assumed, inferred=inferred)

@@ -37,7 +37,7 @@ def groups(root: Group) -> Iterator[tuple[str, Weights]]:
     """Every layer group in file order with its arrays in file order. Raises when the lists and the file disagree."""
     names = root.strings("layer_names")
     if names is None:
-        raise UnreadableCheckpoint("there is no list of layer_names: no Keras weights, or a damaged file")
+        raise UnreadableCheckpoint("there is no attribute layer_names: not Keras weights, or a damaged file")
     _unique(names, "layer_names")
     claimed: set[int] = set()
     for name in names:
@@ -200,7 +200,7 @@ def _by_order(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str,
     if not fits:
         listed = ", ".join(printable(weight) for weight, _ in weights[:5])
         raise UnknownLayer(
-            f"{printable(group)}: cannot tell which of its layers these arrays belong to: {listed}", layer=group
+            f"{printable(group)}: ambiguous: several of its layers may have these arrays: {listed}", layer=group
         )
     return {leaf.path: share for leaf, share in zip(ordered, scopes.values(), strict=True)}
 

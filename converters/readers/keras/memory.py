@@ -19,13 +19,13 @@ from layouts.errors import ConversionError, printable
 def read_model(model: Any, assume: Mapping[str, str]) -> Checkpoint:
     """The layers of a built Keras model, under the names its own HDF5 file would have.
 
-    Raises `ConversionError` for an object that is no Keras model, or a subclassed one, which has no configuration of
+    Raises `ConversionError` for an object that is not a Keras model, or a subclassed one, which has no configuration of
     its layers: save it as `.weights.h5` and convert that file.
     """
     name = type(model).__name__
     if not all(hasattr(model, attribute) for attribute in ("to_json", "layers", "weights")):
         raise ConversionError(
-            f"a {printable(name)} is no source: expected a path, a Keras model or a mapping of arrays"
+            f"a {printable(name)} is not a source: expected a path, a Keras model or a mapping of arrays"
         )
     try:
         text = model.to_json()

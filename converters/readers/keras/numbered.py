@@ -20,6 +20,9 @@ from layouts.errors import ConversionError, CoverageError, UnsafeCheckpoint, pri
 
 _ATTENTION = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
 
+_SWITCHES = ("use_bias", "center", "scale")
+"""Options that switch arrays off."""
+
 Folders = dict[str, dict[int, LazyArray]]
 
 
@@ -114,7 +117,9 @@ def _cell(leaf: Leaf, number: int, shares: Folders) -> dict[str, LazyArray]:
     variables = shares.get(leaf.storage + cell.folder, {})
     names = expected_names(cell.class_name, cell.config, len(variables))
     if names is None or sorted(variables) != list(range(len(variables))):
-        raise CoverageError(f"no layout of {printable(cell.class_name)} has {len(variables)} arrays", layer=leaf.path)
+        stated = ", ".join(f"{key}={cell.config[key]}" for key in _SWITCHES if key in cell.config)
+        what = f"{printable(cell.class_name)}{f' with {stated}' if stated else ''}"
+        raise CoverageError(f"no layout of {what} has {len(variables)} arrays", layer=leaf.path)
     return {name: variables[k] for k, name in enumerate(names)}
 
 

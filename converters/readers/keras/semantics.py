@@ -133,7 +133,7 @@ def _convolution(config: Config) -> dict[str, Any]:
     }
 
 
-_EPSILON = {
+EPSILON = {
     "BatchNormalization": 1e-3,
     "LayerNormalization": 1e-3,
     "GroupNormalization": 1e-3,
@@ -144,7 +144,7 @@ _EPSILON = {
 def _normalization(class_name: str, config: Config) -> dict[str, Any]:
     axis = config.get("axis", -1)
     return {
-        "epsilon": config.get("epsilon", _EPSILON.get(class_name)),
+        "epsilon": config.get("epsilon", EPSILON.get(class_name)),
         "momentum": config.get("momentum"),
         "axes": _numbers(axis),
         "groups": _whole(config.get("groups"), 0),

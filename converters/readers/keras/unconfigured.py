@@ -13,12 +13,13 @@ from functools import cache
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer
 from converters.readers.keras.config import snake_case
-from converters.readers.keras.inference import Arrays, Stated, infer
+from converters.readers.keras.inference import Arrays, infer
 from converters.readers.keras.joining import joined
 from converters.readers.keras.layers import array_names, expected_names, name_of
 from converters.readers.keras.legacy import Weights
 from converters.readers.keras.numbered import Folders
 from converters.readers.keras.semantics import RECURRENT, Version
+from converters.readers.keras.statements import Statements
 from layouts import catalogue
 
 _CELL_FOLDER = re.compile(r"/(?:(forward|backward)_layer)?/?(?:cell(?:/cells/[^/]+)?)?$")
@@ -26,7 +27,7 @@ _ROLE_FOLDER = re.compile(r"/_?(query|key|value|output)_dense$")
 
 
 def from_groups(
-    groups: Sequence[tuple[str, Weights]], version: Version, flipped: bool, stated: Stated
+    groups: Sequence[tuple[str, Weights]], version: Version, flipped: bool, statements: Statements
 ) -> Iterator[Layer]:
     """The layers of a weights-only legacy file."""
     for group, weights in groups:
@@ -40,7 +41,8 @@ def from_groups(
             placed = [(side, cell) for side, member in members for cell in _cells(member)]
             directions = _with_depths([side for side, _ in placed])
             everything = {name: array for _, member in members for name, array in member}
-            yield infer(path, [cell for _, cell in placed], directions, version, stated, everything, flipped)
+            cells = [cell for _, cell in placed]
+            yield infer(path, cells, directions, version, statements, everything, flipped=flipped)
 
 
 def _block(weight: str) -> str:
@@ -86,7 +88,9 @@ def _cells(weights: Weights) -> Iterator[Arrays]:
     yield cell
 
 
-def from_folders(stored: Folders, names: Mapping[str, str], version: Version, stated: Stated) -> Iterator[Layer]:
+def from_folders(
+    stored: Folders, names: Mapping[str, str], version: Version, statements: Statements
+) -> Iterator[Layer]:
     """The layers of a `.weights.h5` file, or of an archive whose model is a subclass and so lists no layers."""
     layers: dict[str, Folders] = {}
     for folder, variables in stored.items():
@@ -100,15 +104,13 @@ def from_folders(stored: Folders, names: Mapping[str, str], version: Version, st
         ordered = sorted((f for f in share if share[f]), key=lambda f: "backward_layer" in f)
         if not ordered:
             continue
-        class_name = stated.get(path) or _class_of_folder(folder)
+        class_name = statements.class_of(path) or _class_of_folder(folder)
         if class_name == "MultiHeadAttention":
             cells = [_attention(share)]
         else:
             cells = [_named(class_name, share[f], f != folder) for f in ordered]
         directions = _with_depths(["backward" if "backward_layer" in folder else "forward" for folder in ordered])
-        yield infer(
-            path, cells, directions, version, {path: class_name, **stated} if class_name else stated, everything
-        )
+        yield infer(path, cells, directions, version, statements, everything, class_name=class_name)
 
 
 def _with_depths(sides: Sequence[str]) -> list[tuple[str, int]]:

@@ -69,6 +69,8 @@ def _merge_notes(call: Call, apart: bool) -> Iterator[str]:
         yield f"{axes}: {'stack the outputs of the two modules' if apart else split}"
         return
     merged = _MERGED.get(call.merge or "concat", _MERGED["pair"])
+    if apart and call.sequences is None and call.merge == "concat":
+        yield f"forward and backward are the outputs of the two modules: the output is {merged}"
     mode = call.merge or "concat"
     if call.sequences:
         if mode != "concat":
@@ -108,7 +110,7 @@ def _state_notes(layer: Layer) -> Iterator[str]:
         yield "stateful: pass the h_n (and c_n) of one batch as the initial state of the next"
     if call.states:
         yield "returns its states: they are h_n (and c_n), with an axis for layer and direction in front"
-    by_batch = call.time_axis == 1 and layer.parts[0].layout.framework == "onnx"
+    by_batch = call.time_axis == 1 and layer.parts[0].layout.framework == "onnx" and not layer.wiring.transposed
     axes = "(batch, directions, units): transpose it to " if by_batch else ""
     wanted = "(batch, units)" if call.cell else f"{axes}(layers × directions, batch, units)"
     for name, where in call.initial.items():

@@ -1,27 +1,26 @@
-"""Which stored arrays can be the arrays of a recurrent layer, by their shapes alone."""
+"""Which layouts some stored arrays can be the arrays of, by their shapes alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import permutations
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import combinations, permutations
 from typing import NamedTuple
 
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
-from layouts.cells import Piece
+from layouts.cells import GRU, LSTM, Piece
 from layouts.frameworks import keras, pytorch
 from layouts.layout import Layout
 from layouts.repack import unpack
 
 Roles = Mapping[str, tuple[str, ...]]
-"""An array of the layout -> the name that it is stored by, or those of its parts: vectors that are the rows of a bias,
-matrices that are columns of a kernel."""
-
+"""An array of the layout -> the name under which it is stored, or the names of its parts: the rows of a bias, the
+columns of a kernel."""
 
 _GATES = {4: (keras.LSTM,), 3: (keras.GRU, keras.GRU_BEFORE), 1: (keras.RNN,)}
 _PYTORCH = {4: pytorch.LSTM_CELL, 3: pytorch.GRU_CELL, 1: pytorch.RNN_CELL}
-_STATES = {"lstm": 2}
+_MOST_OTHERS = 5
 
 
 class Assignment(NamedTuple):
@@ -38,6 +37,30 @@ class Assignment(NamedTuple):
         names = ("kernel", "recurrent_kernel") if "kernel" in self.roles else ("weight_ih", "weight_hh")
         return self.roles[names[0]][0], self.roles[names[1]][0]
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The numbers of inputs and units."""
+        return self.inputs, self.units
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of all stored arrays."""
+        return tuple(dict.fromkeys(name for names in self.roles.values() for name in names))
+
+    @property
+    def states(self) -> int:
+        """2 for an LSTM, h and c; 1 for any other cell."""
+        return 2 if self.layout.cell is LSTM else 1
+
+    def pieces(self, arrays: Mapping[str, Array]) -> dict[Piece, Array]:
+        """The neutral pieces, where the stored arrays hold these numbers."""
+        joined = {role: _joined([arrays[name] for name in names]) for role, names in self.roles.items()}
+        return unpack(self.layout, joined)
+
+    def arrays(self, stored: Mapping[str, LazyArray]) -> dict[str, LazyArray]:
+        """The arrays of the layout, as stored or put together of what is stored."""
+        return {role: _array(names, stored) for role, names in self.roles.items()}
+
 
 def assignments(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Assignment]:
     """Every way in which arrays of these shapes are all the arrays of a recurrent layer, as Keras or PyTorch has it."""
@@ -46,6 +69,43 @@ def assignments(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Assignment]:
         rest = {name: shape for name, shape in shapes.items() if name not in (kernel, recurrent)}
         yield from _of_keras(kernel, recurrent, shapes, rest)
         yield from _of_pytorch(kernel, recurrent, shapes, rest)
+
+
+def assignments_among(
+    shapes: Mapping[str, tuple[int, ...]], matrices: tuple[str, str], added: Set[str]
+) -> Iterator[Assignment]:
+    """The layouts that a kernel and a recurrent matrix make with some of the other arrays.
+
+    `added`: the arrays that are added to the product of the input, as far as they are known.
+    """
+    others = [name for name in shapes if name not in matrices][:_MOST_OTHERS]
+    if shapes[matrices[1]][1] == 2 * shapes[matrices[1]][0]:
+        yield from _in_two(shapes, matrices, others)
+    for count in range(min(len(others), 2), -1, -1):
+        for some in combinations(others, count):
+            for one in assignments({name: shapes[name] for name in (*matrices, *some)}):
+                if one.matrices == matrices and _in_order(one, added, others):
+                    yield one
+
+
+def _in_order(one: Assignment, added: Set[str], others: Sequence[str]) -> bool:
+    """Whether the two biases of PyTorch stand where they are added: a sum does not tell one from the other."""
+    if "bias_ih" not in one.roles:
+        return True
+    (first,), (second,) = one.roles["bias_ih"], one.roles["bias_hh"]
+    return first in added if added else one.layout.cell is GRU or others.index(first) < others.index(second)
+
+
+def _in_two(
+    shapes: Mapping[str, tuple[int, ...]], matrices: tuple[str, str], others: Sequence[str]
+) -> Iterator[Assignment]:
+    """A GRU that resets before its product, whose recurrent matrix is stored as columns of z and r, and those of n."""
+    (kernel, recurrent), inputs, units = matrices, shapes[matrices[0]][0], shapes[matrices[1]][0]
+    for rest in (name for name in others if shapes[name] == (units, units)):
+        roles = {"kernel": (kernel,), "recurrent_kernel": (recurrent, rest)}
+        for bias in (name for name in others if shapes[name] == (3 * units,)):
+            yield Assignment(keras.GRU_BEFORE, roles | {"bias": (bias,)}, inputs, units)
+        yield Assignment(keras.GRU_BEFORE, roles, inputs, units)
 
 
 def _of_keras(
@@ -86,29 +146,13 @@ def _biases(layout: Layout, rest: Mapping[str, tuple[int, ...]], width: int) -> 
         yield from ({"bias": rows} for rows in (permutations(names, 2) if len(names) == 2 else [names * 2]))
 
 
-def states_of(one: Assignment) -> int:
-    """2 for an LSTM, h and c; 1 for any other."""
-    return _STATES.get(one.layout.cell.name, 1)
-
-
-def array_of(names: tuple[str, ...], arrays: Mapping[str, LazyArray]) -> LazyArray:
+def _array(names: tuple[str, ...], arrays: Mapping[str, LazyArray]) -> LazyArray:
     """An array as stored; where the file stores parts of it, put together when it is read."""
     parts = [arrays[name] for name in names]
     if len(parts) == 1:
         return parts[0]
     shape = _joined([np.broadcast_to(np.uint8(0), part.shape) for part in parts]).shape
     return LazyArray(" + ".join(names), shape, parts[0].dtype, lambda: _joined([part.read() for part in parts]))
-
-
-def pieces_of(one: Assignment, arrays: Mapping[str, Array]) -> dict[Piece, Array]:
-    """The neutral pieces of the arrays that an assignment names."""
-    return unpack(one.layout, {role: _joined([arrays[name] for name in names]) for role, names in one.roles.items()})
-
-
-def random_weight(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Random numbers in the place of a weight, so that a sum over its first axis is neither small nor large."""
-    scale = 0.7 if len(shape) == 1 else 1.2 / max(1, shape[0]) ** 0.5
-    return scale * random.standard_normal(shape)
 
 
 def _joined(parts: Sequence[Array]) -> Array:

@@ -1,36 +1,35 @@
 """Loops whose body is a recurrent cell written as arithmetic, as tf2onnx and Keras's own export write them.
 
-GRU, SimpleRNN, masked layers and every activation that ONNX's operators do not know become an ONNX `Loop`. What each
-input of the loop is for follows from how the body uses it, not from names or from the order of the nodes; then the body
-is run on random numbers, and exactly one cell of `layouts.reference` has to give the same at every step.
+GRU, SimpleRNN, masked layers and every activation that ONNX's operators do not know become an ONNX `Loop`. Its body,
+without the nodes that take a step out of a sequence, is the candidate. Names and the order of nodes are ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from converters.model.arrays import Array
-from converters.readers.onnx.arithmetic.assignments import Assignment, array_of, assignments, random_weight
-from converters.readers.onnx.arithmetic.body import Body, cut, read_body, steps_of
-from converters.readers.onnx.arithmetic.cells import Recovered, Verdict, decide, functions, match
-from converters.readers.onnx.arithmetic.facts import facts, measuring
-from converters.readers.onnx.arithmetic.observed import Run, mask_ranks, observe, reaches_product
-from converters.readers.onnx.arithmetic.run import Unfit
+from converters.readers.onnx.arithmetic.assignments import Assignment, assignments
+from converters.readers.onnx.arithmetic.constants import Bench, is_half
+from converters.readers.onnx.arithmetic.loop_body import STEPS, Body, Course, Taker, course, read_body
+from converters.readers.onnx.arithmetic.loop_outputs import Loop, called, measuring
+from converters.readers.onnx.arithmetic.machine import GIVEN_UP, Unfit
+from converters.readers.onnx.arithmetic.prover import Candidate, Proof, States, prove
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.graph.scope import Node
-from layouts.errors import ConversionError, printable
+from layouts.errors import printable
 
 __all__ = ["Recovered", "recognise"]
 
-_MOST_OPERATORS = 12
+_MOST_OPERATORS, _MOST_BATCH, _SAMPLES = 12, 512, 10
 
 
 def recognise(node: Node) -> Recovered | str:
     """The layer that a Loop computes, or a sentence that says what the Loop is and why it is none."""
     try:
         return _recognised(node)
-    except (Unfit, ConversionError, MemoryError, RecursionError) as error:
+    except GIVEN_UP as error:
         return _refusal(node, str(error) or type(error).__name__)
 
 
@@ -46,62 +45,81 @@ def _refusal(node: Node, reason: str) -> str:
 
 def _recognised(node: Node) -> Recovered:
     body = read_body(node)
-    count = steps_of(body)
+    bench = Bench(len(body.nodes))
+    runs = course(body, bench)
     tried = list(assignments({name: array.shape for name, array in body.weights.items()}))
     if not tried:
         shapes = ", ".join(str(array.shape) for array in body.weights.values())
         raise Unfit(f"its constants ({shapes or 'none'}) are not the weights of one LSTM, GRU or SimpleRNN")
-    random = np.random.default_rng(len(body.nodes))
-    stand_ins = {name: random_weight(random, array.shape) for name, array in body.weights.items()}
-    verdicts, runs = _all_verdicts(body, tried, stand_ins, count, random)
-    found = decide(verdicts)
-    run = next(run for verdict, run in zip(verdicts, runs, strict=True) if found in verdict.agreeing)
-    arrays = {name: array_of(rows, body.weights) for name, rows in found.assignment.roles.items()}
-    stored = tuple(body.weights)
-    known, nodes = facts(body, found, run, count), (node, *measuring(node, stored))
-    return Recovered(found.assignment.layout, arrays, found.options, known, nodes, stored)
+    x, mask = _sequences(body)
+    proof = _proven(body, runs, x, mask, tried, bench)
+    call, wiring = called(Loop(body, runs, x, mask, proof), bench)
+    one, stored = proof.claim.assignment, tuple(body.weights)
+    nodes = (node, *measuring(node, stored))
+    return Recovered(one.layout, one.arrays(body.weights), proof.claim.options, call, wiring, nodes, stored)
 
 
-def _all_verdicts(
-    body: Body, tried: Sequence[Assignment], stand_ins: Mapping[str, Array], count: int, random: np.random.Generator
-) -> tuple[list[Verdict], list[Run]]:
-    """Observe the loop and compare, once for every pair of sizes and every form of mask that may be right."""
-    given = cut(body, stand_ins) | body.fixed
-    dtype = min((array.dtype for array in body.weights.values()), key=lambda one: one.itemsize)
-    verdicts, runs, problems = [], [], []
-    for inputs, units in dict.fromkeys((one.inputs, one.units) for one in tried):
-        for mask_rank in mask_ranks(body):
-            try:
-                run = observe(body, given, inputs, units, mask_rank, count, random)
-            except Unfit as problem:
-                problems.append(problem)
-                continue
-            fitting = [one for one in tried if (one.inputs, one.units) == (inputs, units)]
-            verdicts.append(match(fitting, stand_ins, run.steps, _orders(body, run), functions(body.nodes), dtype))
-            runs.append(run)
-            break
-    if not verdicts:
-        raise problems[0]
-    return verdicts, runs
+def _sequences(body: Body) -> tuple[Taker, Taker | None]:
+    """What takes the input, and what takes the mask, if there is one."""
+    inputs = [one for one in body.takers if body.reaches_product(one.step)]
+    masks = [one for one in body.takers if one not in inputs]
+    if len(inputs) != 1 or len(masks) > 1:
+        raise Unfit(f"it reads {len(inputs)} sequences and {len(masks)} masks, where one and at most one are expected")
+    return inputs[0], masks[0] if masks else None
 
 
-def _orders(body: Body, run: Run) -> dict[int, list[tuple[str, ...]]]:
-    """Which loop-carried values can be h, and which h and c.
+def _proven(body: Body, runs: Course, x: Taker, mask: Taker | None, tried: Sequence[Assignment], bench: Bench) -> Proof:
+    """The cell that the body is, with the first form of a mask that it can be."""
+    weights = {name: bench.stand_in(name, array.shape) for name, array in body.weights.items()}
+    constants = body.fixed | {name: np.asarray(STEPS, dtype) for name, dtype in body.lengths.items()}
+    constants |= {n: fragment.of(weights[fragment.stored], bench.budget) for n, fragment in body.fragments.items()}
+    taking = {taker.node for taker in body.takers}
+    problems: list[Unfit] = []
+    for axes in _mask_axes(body, mask):
+        candidate = Candidate(
+            nodes=tuple(node for node in body.nodes if node not in taking),
+            x=x.step,
+            states=list(_states(body)),
+            constants=constants,
+            weights=weights,
+            tried=tried,
+            half=is_half(body.weights.values()),
+            batch=_batch(body),
+            samples=_SAMPLES,
+            carried=(*body.states, *body.held),
+            counted=runs.counted,
+            mask=mask.step if mask else "",
+            mask_axes=axes,
+        )
+        try:
+            return prove([candidate], bench)
+        except Unfit as problem:
+            problems.append(problem)
+    raise problems[0]
 
-    Within a step a product depends on h, and on no other state; c is none that is h wherever it changes, as the output
-    that a masked layer repeats.
-    """
-    h = [name for name in body.states if reaches_product(body, name)]
-    both: list[tuple[str, ...]]
-    both = [(one, other) for one in h for other in body.states if other != one and not _follows(run, other, one)]
-    return {1: [(name,) for name in h], 2: both}
+
+def _states(body: Body) -> Iterator[States]:
+    """Which carried values can be h, and which h and c: within a step a product depends on h, and on no other state."""
+    for h in (name for name in body.states if body.reaches_product(name)):
+        yield States((h,), (body.after(h),))
+        for c in body.states:
+            if c != h:
+                yield States((h, c), (body.after(h), body.after(c)))
 
 
-def _follows(run: Run, name: str, other: str) -> bool:
-    """Whether a state takes on the value of another wherever the mask lets it change."""
-    for step in run.steps:
-        kept = slice(None) if step.mask is None else step.mask
-        one, two = step.after[name], step.after[other]
-        if one.shape != two.shape or not np.allclose(one[kept], two[kept], rtol=0.0, atol=1e-9):
-            return False
-    return True
+def _mask_axes(body: Body, mask: Taker | None) -> tuple[int, ...]:
+    """How many axes a step of the mask can have: one for the sequences, and sometimes another one behind it."""
+    shape = body.node.scope.shape(mask.sequence) if mask else (1, 1)
+    return (2, 1) if shape is None else (len(shape) - 1,)
+
+
+def _batch(body: Body) -> int:
+    """The number of sequences: fixed by the file, or 2."""
+    for name in (*body.states, *body.held):
+        constant = body.node.scope.constant(body.initial(name))
+        shape = constant.shape if constant is not None else body.scope.shape(name)
+        if shape and len(shape) == 2 and shape[0]:
+            if shape[0] > _MOST_BATCH:
+                raise Unfit(f"it runs on {shape[0]} sequences at a time")
+            return shape[0]
+    return 2

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 
 _STANDARD = ("", "ai.onnx")
+_MEASURING = ("Shape", "Size")
 _TEXT = 8
 """The data type of text."""
 _DEEPEST, _MOST_NODES = 200, 10_000
@@ -220,8 +221,11 @@ class Scope:
 
         return fold(node, name)
 
-    def leaves(self, name: str) -> tuple[str, ...]:
-        """The names of the stored arrays that a constant is made from, each once, in the order of the inputs."""
+    def leaves(self, name: str, *, measured: bool = True) -> tuple[str, ...]:
+        """The names of the stored arrays that a constant is made from, each once, in the order of the inputs.
+
+        `measured`: those too of which nothing but the shape is used.
+        """
         found: dict[str, None] = {}
         waiting, seen = [name], {name}
         while waiting:
@@ -229,6 +233,8 @@ class Scope:
             node = self.producer(name)
             if node is None or node.op == "Constant":
                 found[name] = None
+                continue
+            if node.op in _MEASURING and not measured:
                 continue
             new = [one for one in node.inputs if one and one not in seen]
             seen.update(new)

@@ -33,8 +33,9 @@ class Accounts:
         for one in found:
             for scope, name in one.weights:
                 array = scope.constant(name)
-                for leaf in scope.leaves(name) if array is not None else ():
-                    self._held.setdefault((scope.home(leaf), leaf), {})[name] = 0 if array is None else array.size
+                if array is not None and _may_hold_weights(array):
+                    for leaf in scope.leaves(name, measured=False):
+                        self._held.setdefault((scope.home(leaf), leaf), {})[name] = array.size
 
     def holds(self, scope: Scope, leaf: str) -> bool:
         """Whether layers hold all of a stored array: a part of it is not enough."""
@@ -61,8 +62,8 @@ class Accounts:
         name = next((name for name, place in STATES.items() if place == number), "")
         if one is None or not (one.proven or (node.op in OPERATORS and name)):
             return False
-        stored = [one.layer.call.initial.get(key) == "stored" for key in (STATES if one.proven else (name,))]
-        return any(stored) or is_zero(node, node.input(number))
+        names = () if one.proven and node not in one.proven else STATES if one.proven else (name,)
+        return any(one.layer.call.initial.get(key) == "stored" for key in names) or is_zero(node, node.input(number))
 
     def _places(self, slot: Slot) -> list[tuple[Node, int]]:
         """The nodes that a constant goes into, past those that only move numbers, and as which of their inputs."""
@@ -100,5 +101,9 @@ def slots(root: Scope) -> Iterator[Slot]:
             continue
         for number, name in enumerate(node.inputs):
             array = node.scope.constant(name) if name else None
-            if array is not None and array.size and (array.is_floating or array.dtype.name in QUANTIZED):
+            if array is not None and array.size and _may_hold_weights(array):
                 yield Slot(node, number, array)
+
+
+def _may_hold_weights(array: LazyArray) -> bool:
+    return array.is_floating or array.dtype.name in QUANTIZED

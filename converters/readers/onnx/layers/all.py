@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,15 +11,16 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.stacking import unstackable
 from converters.readers.onnx.arithmetic import loops
-from converters.readers.onnx.arithmetic.cells import Recovered
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph import chains, names, origins
 from converters.readers.onnx.graph.scope import Node, Scope
-from converters.readers.onnx.layers.found import Found, Leaf, called, shortened, weights
+from converters.readers.onnx.layers.found import Found, Leaf, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
 from converters.readers.onnx.layers.other import read_surrounding
 from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent
 from converters.readers.onnx.layers.stacks import put_together
+from converters.readers.onnx.layers.time_axis import as_called
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, UnsafeCheckpoint
 
 _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
@@ -39,14 +40,33 @@ class Graph(NamedTuple):
 
 
 def read_graph(root: Scope) -> Graph:
-    """The layers of a linked graph, in its order. Raises `ConversionError` for nodes that break their rules."""
+    """The layers of a linked graph, in the order in which data flows through them, else in the file's.
+
+    Raises `ConversionError` for nodes that break their rules.
+    """
     place = {node: number for number, node in enumerate(root.walk())}
-    found = put_together(_without_echoes(_once(_with_steps(root, list(_found(root))))))
+    found = as_called(put_together(_without_echoes(_once(_with_steps(root, list(_found(root)))))))
     _check_amount(found, root.model.stored())
     rest = leftovers(root, found)
-    ordered = sorted([*found, *rest.found], key=lambda one: place[one.nodes[0]])
+    ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
     named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
     return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+
+
+def _gives(found: Found) -> Node:
+    """The first node whose output leaves a layer: what the layer reads is made before it, and what reads it after."""
+    if found.nodes[0] in found.proven and found.nodes[0].subgraphs:
+        return found.nodes[0]
+    inside = sorted(found.proven, key=lambda node: node.scope.places[node])
+    return next((node for node in inside if _leaves(node, found.proven)), found.nodes[0])
+
+
+def _leaves(node: Node, inside: Container[Node]) -> bool:
+    """Whether something outside reads what a node makes."""
+    made = [*filter(None, node.outputs)]
+    return any(
+        name in node.scope.outputs or any(one not in inside for one in node.scope.readers(name)) for name in made
+    )
 
 
 def _check_amount(found: Sequence[Found], stored: int) -> None:
@@ -97,10 +117,21 @@ def _loop(node: Node) -> Found | None:
     return Found(unknown, (node, *inside))
 
 
-def _recovered(recovered: Recovered, nodes: tuple[Node, ...], name: str = "") -> Found:
+def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> Found:
+    """The layer of a Loop, or of steps that stand in the graph itself."""
     part = Part(recovered.layout, recovered.arrays, recovered.recurrence)
     layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
-    return Found(layer, tuple(dict.fromkeys((*nodes, *recovered.nodes))), name)
+    proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
+    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven))
+
+
+def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes that these values depend on: what else stood by when they were run is proven to be nothing."""
+    wanted = {*names}
+    for node in sorted(nodes, key=lambda node: node.scope.places[node], reverse=True):
+        if wanted.intersection(filter(None, node.outputs)):
+            wanted.update(node.inputs)
+            yield node
 
 
 def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
@@ -165,18 +196,18 @@ def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
 
 def _paths(ordered: Sequence[Found]) -> Iterator[str]:
     """The paths of layers; those of parameters are known."""
-    readers = Counter(leaf for one in ordered for leaf in dict.fromkeys(one.leaves))
+    readers = Counter(name for one in ordered for name in {*one.originals})
     taken: dict[str, int] = {}
     for one in ordered:
         known = one.layer.arrays and not one.layer.unknown
         yield one.layer.path if known else names.unique(_candidates(one, readers), taken)
 
 
-def _candidates(found: Found, readers: Mapping[Leaf, int]) -> Iterator[str]:
-    leaves, recurrent = found.leaves, found.layer.recurrent
+def _candidates(found: Found, readers: Mapping[str, int]) -> Iterator[str]:
+    recurrent = found.layer.recurrent
     if found.name and not (recurrent and origins.origin(found.originals)):
         yield found.name
-    own, shared = (called(leaf for leaf in leaves if (readers[leaf] > 1) is many) for many in (False, True))
+    own, shared = ([name for name in found.originals if (readers[name] > 1) is many] for many in (False, True))
     yield from names.candidates(found.nodes[0], own, shared, recurrent=recurrent)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -31,16 +31,23 @@ class Found:
     nodes: tuple[Node, ...]
     name: str = ""
     """What the layer is called, where that is told by more than its first node."""
-    proven: bool = False
-    """Whether the nodes were run and compute the layer, so that every constant that they read is accounted for."""
+    proven: frozenset[Node] = frozenset()
+    """The nodes that were run and compute the layer, so that every constant that they read is accounted for."""
 
     def read_by(self, node: Node) -> tuple[str, ...]:
         """The constants that a node of the layer reads as its weights, or as numbers of proven arithmetic."""
         names = [name for name in dict.fromkeys(node.inputs) if name and node.scope.is_constant(name)]
-        if self.proven:
+        if node in self.proven:
             return tuple(names)
         constants = ((name, node.scope.constant(name)) for name in names)
-        return tuple(name for name, one in constants if one is not None and one.name in self._held)
+        return tuple(name for name, one in constants if one is not None and self._holds(one))
+
+    def _holds(self, array: LazyArray) -> bool:
+        """Whether an array is one of the layer's; beside proven nodes stand some that have copies of parts of them."""
+        if array.name in self._held or not self.proven:
+            return array.name in self._held
+        bits = array.read().tobytes() if is_weight(array) else b""
+        return bool(bits) and any(bits in whole.read().tobytes() for whole in self.layer.stored())
 
     @cached_property
     def _held(self) -> frozenset[str]:
@@ -54,19 +61,16 @@ class Found:
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
         """The stored arrays behind the weights, in the order in which the nodes read them."""
-        found = ((scope, leaf) for scope, name in self.weights for leaf in scope.leaves(name))
+        found = ((scope, leaf) for scope, name in self.weights for leaf in scope.leaves(name, measured=False))
         arrays = {(scope.home(leaf), leaf): scope.constant(leaf) for scope, leaf in found}
-        return tuple(leaf for leaf, array in arrays.items() if array is not None and _may_hold(array, self.proven))
+        return tuple(
+            leaf for leaf, array in arrays.items() if array is not None and _may_hold(array, bool(self.proven))
+        )
 
-    @property
+    @cached_property
     def originals(self) -> list[str]:
         """The names that the weights had before an exporter folded them, where it notes them; else their own."""
-        return called(self.leaves)
-
-
-def called(leaves: Iterable[Leaf]) -> list[str]:
-    """What stored arrays were called before an exporter folded them."""
-    return [name for scope, leaf in leaves for name in originals(scope, leaf)]
+        return [name for scope, leaf in self.leaves for name in originals(scope, leaf)]
 
 
 def _may_hold(array: LazyArray, proven: bool) -> bool:

@@ -44,7 +44,7 @@ def leftovers(root: Scope, found: Sequence[Found]) -> Rest:
     """What the layers found so far leave over; every stored number is in a layer, here, or a constant for certain."""
     accounts, result = Accounts(found), _Sorted()
     for slot in slots(root):
-        leaves = [(slot.node.scope.home(leaf), leaf) for leaf in slot.node.scope.leaves(slot.name)]
+        leaves = [(slot.node.scope.home(leaf), leaf) for leaf in slot.node.scope.leaves(slot.name, measured=False)]
         if accounts.of_layer(slot) or constants.size_of_output(slot.node, slot.number):
             result.done.update(leaves)
         elif accounts.of_state(slot):

@@ -1,8 +1,8 @@
-"""Nodes of a stranger's file run one by one in double precision, within a budget, to see what they compute.
+"""Nodes of an untrusted file, run one by one in double precision and within a budget.
 
 Only the operators of the list below run, by ONNX's own reference evaluator; Erfc, which tf2onnx writes and ONNX does
-not have, by NumPy. Before a node runs, what it would make and the work that it takes are bounded from the shapes of
-what it reads.
+not have, by NumPy. Before a node runs, the size of its outputs and the work that it takes are bounded from the shapes
+of its inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from converters.model.arrays import Array
 from converters.readers.onnx.graph.folding import FAILURES
 from converters.readers.onnx.graph.scope import Node
-from layouts.errors import printable
+from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -38,12 +38,11 @@ _MOVES = ("Concat", "Flatten", "Reshape", "Shape", "Slice", "Split", "Squeeze", 
 _SIZED = ("ConstantOfShape", "Expand", "Gather")
 _RUNNABLE = frozenset((*ELEMENTWISE, *PRODUCTS, *_MOVES, *_SIZED))
 
-_BUDGET = 1 << 31
-OVERHEAD = 1 << 15
-"""Elements and products of all runs, where running a node at all counts for 32,768. Ten steps of 2,048 LSTM units take
-1 << 30."""
+_BUDGET, _RUN, _PRODUCTS = 1 << 32, 1 << 15, 4
+"""The budget in elements: running a node at all counts as 32,768 of them, four products count as one. It lasts for some
+seconds; an LSTM of 2,048 units takes a tenth of it."""
 _ROOM, _COPIES = 1 << 20, 6
-"""How many elements one run may hold at a time: these, and so many times those of the weights that it reads."""
+"""The number of elements that one run may hold: these, and so many times those of the weights that it reads."""
 
 Compute = Callable[[Mapping[str, Array]], Sequence[Any]]
 
@@ -52,8 +51,29 @@ class Unfit(Exception):
     """Nodes that are not what was looked for; the message says why, in words for the user."""
 
 
+class Exhausted(Exception):
+    """The budget is used up: what was found until then proves nothing."""
+
+
+GIVEN_UP = (Unfit, Exhausted, ConversionError, MemoryError, RecursionError)
+"""What ends the search for one layer."""
+
+
+class Budget:
+    """The work that one Loop, or one graph without Loops, may take."""
+
+    def __init__(self) -> None:
+        self._left = _BUDGET
+
+    def pay(self, elements: int, products: int = 0, runs: int = 0) -> None:
+        """Take from the budget. Raises `Exhausted` when it is used up."""
+        self._left -= elements + products // _PRODUCTS + runs * _RUN
+        if self._left < 0:
+            raise Exhausted("it takes more computing than a recurrent layer")
+
+
 class Made(Values):
-    """What nodes made. A name that is none of theirs raises `Unfit`."""
+    """The values that were given and those that nodes made of them. Any other name raises `Unfit`."""
 
     def __missing__(self, name: str) -> Array:
         raise Unfit(f"nothing makes {printable(name)}")
@@ -62,24 +82,26 @@ class Made(Values):
 class Machine:
     """Some nodes in order, ready to run again and again; floating-point numbers are double whatever the file says.
 
-    `weights`: how many elements the weights have that the nodes read. Raises `Unfit` for a node that is not listed.
+    `weights`: the number of elements of the weights that the nodes read. Raises `Unfit` for a node that is not listed.
     """
 
-    def __init__(self, nodes: Sequence[Node], weights: int = 0) -> None:
+    def __init__(self, nodes: Sequence[Node], budget: Budget, weights: int = 0) -> None:
         for node in nodes:
             if node.domain or node.op not in _RUNNABLE or node.subgraphs:
                 raise Unfit(f"it contains {node.called}, which no recurrent cell needs")
         self._steps = [(node, tuple(filter(None, node.outputs)), _compute(node)) for node in nodes]
-        self._left, self._room = _BUDGET, _ROOM + _COPIES * weights
+        self._budget, self._room = budget, _ROOM + _COPIES * weights
 
     def run(self, given: Mapping[str, Array]) -> Made:
-        """Every value that the nodes make of the given ones, and the given ones. Raises `Unfit` where one fails."""
+        """The given values and all that the nodes make of them. Raises `Unfit` where a node fails."""
         values, room = Made(given), self._room
         for node, outputs, compute in self._steps:
             inputs = {name: values[name] for name in node.inputs if name and name in values}
             if len(inputs) < len(set(filter(None, node.inputs))):
                 raise Unfit(f"{node.called} reads a value that is not known when it runs")
-            if self._paid(node, inputs) > room:
+            size, products = _cost(node, [inputs[name] for name in node.inputs if name])
+            self._budget.pay(size, products, runs=1)
+            if size > room:
                 raise Unfit(f"{node.called} would make more than a recurrent cell does")
             try:
                 with np.errstate(all="ignore"):
@@ -92,17 +114,9 @@ class Machine:
             values.update(zip(outputs, made, strict=True))
         return values
 
-    def _paid(self, node: Node, inputs: Mapping[str, Array]) -> int:
-        """Take what a node will do from the budget; at most how many elements it will make."""
-        size, work = _cost(node, [inputs[name] for name in node.inputs if name])
-        self._left -= size + work + OVERHEAD
-        if self._left < 0:
-            raise Unfit(f"{node.called} would compute more than a recurrent cell does")
-        return size
-
 
 def _cost(node: Node, inputs: list[Array]) -> tuple[int, int]:
-    """At most how many elements a node makes, and how many products it sums up on the way."""
+    """Upper bounds of the number of elements that a node makes, and of the products that it sums up on the way."""
     sizes, shape = [one.size for one in inputs], inputs[0].shape if inputs else ()
     if node.op in PRODUCTS and len(inputs) > 1 and shape:
         inner = max(1, shape[0] if node.attributes.get("transA", 0) else shape[-1])

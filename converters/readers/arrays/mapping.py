@@ -1,0 +1,180 @@
+"""A mapping of arrays in a framework's own layout: one layer's arrays, or those of several layers by path.
+
+`{"kernel": …, "recurrent_kernel": …, "bias": …}` is one layer; `{"encoder/kernel": …}`, `{"encoder.kernel": …}` or
+`{"encoder": {"kernel": …}}` are arrays of the layer 'encoder'. An array's own name is the longest that some layout has
+and that makes a layer with the others beside it: `linear/w` is an array of a Haiku LSTM, or `w` of the layer 'linear'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from converters.model.arrays import LazyArray, in_memory
+from converters.model.assumptions import Assumptions
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
+from converters.readers.arrays.recognition import listed, recognise, said
+from converters.readers.arrays.settings import known_options, layer_of, stateable
+from layouts import catalogue
+from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
+from layouts.layout import Layout
+
+Arrays = dict[str, LazyArray]
+Split = tuple[str, str]
+"""The path of a layer, and the name of an array within it."""
+
+
+def read_mapping(
+    source: Mapping[str, Any],
+    framework: str | None,
+    assume: Mapping[str, Any],
+    path: str = "arrays in memory",
+    container: str = "a mapping of arrays",
+) -> Checkpoint:
+    """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
+    if framework is None:
+        raise ConversionError(
+            f"arrays alone do not tell whose they are: they need framework=, one of {', '.join(catalogue.frameworks())}"
+        )
+    reading = _Reading(dict(_flat(source)), framework, Assumptions(assume))
+    return Checkpoint(path, framework, "", container, reading.layers())
+
+
+def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
+    """Every array by its full name; what is nested is joined by '/'."""
+    for name, value in source.items():
+        if not isinstance(name, str):
+            raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}/")
+        else:
+            full = prefix + name
+            yield full, value if isinstance(value, LazyArray) else in_memory(full, np.asarray(value))
+
+
+class _Reading:
+    """One mapping on its way to layers."""
+
+    def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
+        self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
+        known = catalogue.names(framework)
+        self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
+        self._classes = {_plain(name) for name in catalogue.layers(framework)}
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer; raises for a statement that is of no use."""
+        found = tuple(_with_maps(list(self._layers([*self._arrays], 0))))
+        self._check(found)
+        return found
+
+    def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
+        """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
+        groups: dict[str, dict[str, str]] = {}
+        for name in names:
+            splits = self._splits[name]
+            path, short = splits[min(level, len(splits) - 1)]
+            if groups.setdefault(path, {}).setdefault(short, name) != name:
+                both = f"{printable(groups[path][short])} and {printable(name)}"
+                raise CoverageError(f"{both} are both {printable(short)} of one layer", array=name)
+        for path, members in groups.items():
+            shorter = any(len(self._splits[name]) > level + 1 for name in members.values())
+            yield from self._either(path, members, level) if shorter else [self._layer(path, members)]
+
+    def _either(self, path: str, members: Mapping[str, str], level: int) -> Iterator[Layer]:
+        """One layer with these arrays, or several with shorter names; a question where both may be meant."""
+        below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
+        if not any(self._assumptions.names(inner) for inner in below):
+            whole = self._layer(path, members)
+            if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
+                return iter([whole])
+            apart = list(self._layers([*members.values()], level + 1))
+            if any(layer.unknown for layer in apart):
+                return iter([whole])
+            return iter(apart if whole.unknown else [_ambiguous(whole, apart, self._framework)])
+        return self._layers([*members.values()], level + 1)
+
+    def _is_said(self, path: str, layer: Layer) -> bool:
+        """Whether the class of a layer is stated, or its path is named after it."""
+        return "class" in self._assumptions.of(path) or _plain(path.rpartition("/")[2]) == _plain(layer.class_name)
+
+    def _is_named(self, path: str) -> bool:
+        """Whether a path is a name that the framework gives, made from the name of a class."""
+        return _plain(path.rpartition("/")[2]) in self._classes
+
+    def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
+        arrays = {short: self._arrays[name] for short, name in members.items()}
+        shapes = {short: array.shape for short, array in arrays.items()}
+        try:
+            found = recognise(path, shapes, self._framework, self._assumptions)
+            _check_numbers(arrays, found.layout)
+            return layer_of(path, arrays, found)
+        except (ShapeError, UnknownLayer, CoverageError) as error:
+            text = f"{printable(path) or 'the arrays'}: {error}"
+            why = type(error)(text, layer=path, array=error.array, layout=error.layout)
+            return Layer(path, "unknown", unknown=why, arrays=arrays)
+
+    def _check(self, layers: Sequence[Layer]) -> None:
+        """Every statement is of use; those of a layer that is not recognised are another matter."""
+        if any(layer.unknown for layer in layers):
+            return
+        layouts = {layer.path: [part.layout for part in layer.parts] for layer in layers}
+        everything = [layout for own in layouts.values() for layout in own]
+        had = {option for layout in everything for option in layout.cell.chooses}
+        idle = known_options(self._framework) - had
+        self._assumptions.check(layouts, lambda path: stateable(path, layouts.get(path, everything)), idle)
+
+
+def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
+    """Arrays that are one layer by their names, and as well several of a name that the framework gives."""
+    arrays = {name: array for part in whole.parts for name, array in part.arrays.items()}
+    ways = [
+        said(whole.path, "class", whole.class_name),
+        *(said(one.path, "class", one.class_name) for one in apart[:1]),
+    ]
+    text = (
+        f"{printable(whole.path) or 'the arrays'}: {listed({name: a.shape for name, a in arrays.items()})} fit several "
+        f"layers of {framework}: {whole.class_name}, or "
+        f"{' and '.join(f'{one.class_name} {printable(one.path)}' for one in apart)}. State which: {' or '.join(ways)}"
+    )
+    return Layer(whole.path, "unknown", unknown=UnknownLayer(text, layer=whole.path), arrays=arrays)
+
+
+def _splits(name: str) -> Iterator[Split]:
+    """Every way to cut a full name into a layer's path and an array's own name, the longest own name first."""
+    plain = name.removesuffix(":0")
+    yield "", plain
+    for k, letter in enumerate(plain):
+        if letter in "/.":
+            yield plain[:k], plain[k + 1 :]
+
+
+def _last(name: str) -> Split:
+    path, _, short = name.rpartition("/")
+    return path, short
+
+
+def _plain(name: str) -> str:
+    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
+    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
+
+
+def _check_numbers(arrays: Arrays, layout: Layout) -> None:
+    for name, array in arrays.items():
+        if not array.is_floating and name not in layout.passed_over:
+            raise ShapeError(f"{printable(name)} holds {array.dtype}; weights are floating point", array=array.name)
+
+
+def _with_maps(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """A layer that may read a flattened feature map, channels last, does so as far as arrays can tell: say it."""
+    convolutions = [layer.parts[0] for layer in layers if layer.parts and layer.parts[0].convolution.channels_last]
+    channels = {part.solved().get("out", 0) for part in convolutions} - {0}
+    for layer in layers:
+        width = layer.parts[0].solved().get("in", 0) if layer.parts and layer.parts[0].cell.name == "linear" else 0
+        may = any(width > count and not width % count for count in channels)
+        unsaid = may and not layer.parts[0].flattened
+        yield replace(layer, assumed={**layer.assumed, "flattened": "no"}) if unsaid else layer

@@ -1,0 +1,42 @@
+"""A layer that was recovered from arithmetic, as it is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from converters.model.arrays import LazyArray
+from converters.model.settings import Call, Wiring
+from converters.readers.onnx.graph.scope import Node
+from converters.readers.onnx.layers.recurrent import is_zero
+from layouts.layout import Layout
+from layouts.options import Recurrence
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """A recurrent layer that a file has as arithmetic: its arrays, how the graph calls it, the values that go in and
+    out. `nodes` are those that it stands for; `stored` are the names of the arrays that it holds."""
+
+    layout: Layout
+    arrays: Mapping[str, LazyArray]
+    options: Mapping[str, Any]
+    call: Call
+    wiring: Wiring
+    nodes: tuple[Node, ...]
+    stored: tuple[str, ...]
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """The options of its cell."""
+        return Recurrence(**{name: value for name, value in self.options.items() if name in self.layout.cell.chooses})
+
+
+def initial_states(node: Node, starts: Iterable[str]) -> list[str]:
+    """Where the initial states, h or h and c, come from: "" for zeros, "stored" for other constants, else "input"."""
+    found = [
+        "" if not start or is_zero(node, start) else "stored" if node.scope.is_constant(start) else "input"
+        for start in starts
+    ]
+    return [*found, *[""] * (2 - len(found))]

@@ -1,0 +1,98 @@
+"""Three ways over the steps of a sequence: written in place, step by step for autograd, and as one loop of a compiler.
+
+A step takes the projected input of one time step, (batch, …), the states and what it needs of the weights, and gives
+the new states; the first of the states is its output.
+"""
+
+from typing import Callable, List, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+States = List[Tensor]
+Step = Callable[[Tensor, States, List[Tensor]], States]
+Writer = Callable[[Sequence[Tensor], States], States]
+
+
+def _release(version: str) -> Tuple[int, ...]:
+    return tuple(int(part) for part in version.split("+")[0].split(".")[:2])
+
+
+SCANS = _release(torch.__version__) >= (2, 13)
+"""Whether compilers get a loop over the steps, of any length. Older versions of torch get every step written out."""
+
+
+@torch.jit.unused
+def scans() -> bool:
+    """Whether a compiler is reading, and takes a loop."""
+    return SCANS and torch.compiler.is_compiling()
+
+
+@torch.jit.unused
+def writable(x: Tensor, states: List[Tensor], weights: List[Tensor]) -> bool:
+    """Whether steps may write over x: no gradient, no transform of torch.func, no tracing, no mixed precision."""
+    tensors = [x, *states, *weights]
+    if torch.jit.is_tracing() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return False
+    return len({tensor.dtype for tensor in tensors}) == 1
+
+
+def write(step: Writer, blocks: Sequence[Tensor], sizes: List[int], initial: States, reverse: bool) -> States:
+    """Run `step(rows of every block, states)`, which writes over them, along packed steps; the final states.
+
+    Blocks are (sum of sizes, …) views of the projected input, `sizes` the batch of every step, longest sequence first.
+    """
+    rows = list(zip(*(block.split(sizes) for block in blocks)))
+    order = range(len(sizes))
+    held = sizes[-1 if reverse else 0]
+    states = [state[:held].clone() for state in initial]
+    ended: List[States] = []
+    for t in reversed(order) if reverse else order:
+        if sizes[t] > held:
+            states = [torch.cat([s, first[held : sizes[t]]]) for s, first in zip(states, initial)]
+        elif sizes[t] < held:
+            ended.append([state[sizes[t] :] for state in states])
+            states = [state[: sizes[t]] for state in states]
+        held = sizes[t]
+        states = step(rows[t], states)
+    if not ended:
+        return states
+    return [torch.cat(parts) for parts in zip(states, *reversed(ended))]
+
+
+def scan(step: Step, x: Tensor, initial: States, constants: List[Tensor], reverse: bool) -> Tuple[Tensor, States]:
+    """The outputs (time, batch, …) and final states over x (time, batch, …), as one loop in the graph of a compiler.
+
+    A loop takes no two views of one tensor: states and constants are copies. The results of its body are copies too,
+    each of another kind: neither may share memory with what the backward pass keeps, and equal ones would be merged.
+    """
+    count = len(initial)
+
+    def body(*tensors: Tensor) -> List[Tensor]:
+        states, x_t, own = list(tensors[:count]), tensors[count], list(tensors[count + 1 :])
+        new = [state.to(old.dtype) for state, old in zip(step(x_t, states, own), states)]
+        return [state.clone(memory_format=torch.contiguous_format) for state in new] + [new[0].clone()]
+
+    rows = x.flip(0) if reverse else x
+    copies = [[tensor.clone() for tensor in tensors] for tensors in (initial, constants)]
+    *final, y = _loop(body, copies[0], rows, copies[1])
+    return y.flip(0) if reverse else y, final
+
+
+def _loop(body: Callable[..., List[Tensor]], initial: States, x: Tensor, constants: List[Tensor]) -> List[Tensor]:
+    """torch's scan: by its function for torch.compile, and by its operator for torch.export.
+
+    To export, the function would compile its body, and find what it compiled for another length before.
+    """
+    if not torch.compiler.is_dynamo_compiling():
+        return list(torch.ops.higher_order.scan(body, initial, [x], tuple(constants)))
+    from torch._higher_order_ops.scan import scan as function
+
+    def nested(states: List[Tensor], x_t: Tensor) -> Tuple[List[Tensor], Tensor]:
+        *new, y = body(*states, x_t, *constants)
+        return new, y
+
+    final, y = function(nested, initial, x)
+    return [*final, y]

@@ -1,0 +1,214 @@
+"""The reference evaluator of a graph: every node in NumPy float64, every value kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from converters.model import operations as op
+from converters.model.graph import Graph, Node
+from converters.verify import windows
+from converters.verify.functions import activate, softmax
+from converters.verify.layers import Weights, apply
+from layouts.errors import NotRepresentable, printable
+
+Array = np.ndarray[Any, Any]
+Values = dict[str, Array]
+
+
+def evaluate(graph: Graph, inputs: Sequence[Array]) -> Values:
+    """Every value of a graph by name, for inputs in the source's order.
+
+    Raises `NotRepresentable` with the names of all nodes that cannot be evaluated: code, custom and unknown layers.
+    """
+    if graph.unknown:
+        named = ", ".join(f"{printable(node.name)} ({printable(node.class_name)})" for node in graph.unknown)
+        raise NotRepresentable(f"cannot be evaluated: {named}")
+    values: Values = {value.name: np.asarray(x) for value, x in zip(graph.inputs, inputs, strict=True)}
+    for node in graph.nodes:
+        mask = np.asarray(values[node.mask], bool) if node.mask else None
+        made = run(node, [values[name] for name in node.inputs], mask)
+        values.update(zip(node.outputs, made, strict=False))
+    return values
+
+
+def run(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
+    """What one node makes."""
+    if isinstance(node.operation, op.Apply) and node.layer is not None:
+        return apply(node.layer, inputs, mask)
+    if isinstance(node.operation, op.DotAttention):
+        return [_attention(node, inputs, mask)]
+    function = _OPERATIONS.get(type(node.operation))
+    if function is None:
+        raise NotRepresentable(f"{printable(node.name)} ({printable(node.class_name)}) is not evaluated here")
+    return [np.asarray(function(node.operation, inputs, mask))]
+
+
+def _combine(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    functions = {
+        "add": np.add,
+        "subtract": np.subtract,
+        "multiply": np.multiply,
+        "divide": np.divide,
+        "maximum": np.maximum,
+        "minimum": np.minimum,
+    }
+    if settings.how == "average":
+        return np.asarray(reduce(np.add, inputs) / len(inputs))
+    return np.asarray(reduce(functions[settings.how], inputs))
+
+
+def _dot(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    left, right = inputs
+    one, other = (axis % x.ndim for axis, x in zip(settings.axes, inputs, strict=True))
+    left, right = np.moveaxis(left, one, -1), np.moveaxis(right, other, -1)
+    if settings.normalize:
+        left, right = _unit(left, -1), _unit(right, -1)
+    shape = (len(left), *left.shape[1:-1], *right.shape[1:-1])
+    flat = left.reshape(len(left), -1, left.shape[-1]) @ right.reshape(len(right), -1, right.shape[-1]).swapaxes(1, 2)
+    return np.asarray(flat.reshape(shape if len(shape) > 1 else (*shape, 1)))
+
+
+def _unit(x: Array, axis: int) -> Array:
+    return np.asarray(x / np.sqrt(np.maximum(np.square(x).sum(axis=axis, keepdims=True), 1e-12)))
+
+
+def _channels(settings: Any, x: Array, function: Callable[[Array], Array]) -> Array:
+    """A function of (batch, channels, …) on a value that may have its channels last."""
+    if not settings.channels_last:
+        return function(x)
+    return np.moveaxis(function(np.moveaxis(x, -1, 1)), 1, -1)
+
+
+def _pool(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    return _channels(
+        settings,
+        inputs[0],
+        lambda x: windows.pool(x, settings.how, settings.size, settings.strides, settings.padding, settings.pads),
+    )
+
+
+def _global_pool(settings: Any, inputs: Sequence[Array], mask: Array | None) -> Array:
+    x = inputs[0]
+    axes = tuple(range(1, x.ndim - 1)) if settings.channels_last else tuple(range(2, x.ndim))
+    if settings.how == "max":
+        return np.asarray(x.max(axis=axes, keepdims=settings.keep_axes))
+    if mask is not None:
+        weights = mask.astype(float).reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+        total = (x * weights).sum(axis=axes, keepdims=settings.keep_axes)
+        return np.asarray(total / weights.sum(axis=axes, keepdims=settings.keep_axes))
+    return np.asarray(x.mean(axis=axes, keepdims=settings.keep_axes))
+
+
+def _pad(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    pairs = [(0, 0), (0, 0), *settings.amounts]
+    return _channels(settings, inputs[0], lambda x: np.pad(x, pairs, constant_values=settings.value))
+
+
+def _crop(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    def cut(x: Array) -> Array:
+        places = [slice(a, n - b) for n, (a, b) in zip(x.shape[2:], settings.amounts, strict=True)]
+        return x[(slice(None), slice(None), *places)]
+
+    return _channels(settings, inputs[0], cut)
+
+
+def _up(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    def larger(x: Array) -> Array:
+        for axis, factor in enumerate(settings.factors, 2):
+            x = np.repeat(x, factor, axis=axis) if settings.interpolation == "nearest" else _between(x, axis, factor)
+        return x
+
+    return _channels(settings, inputs[0], larger)
+
+
+def _between(x: Array, axis: int, factor: int) -> Array:
+    """One axis interpolated linearly between the middles of its elements."""
+    count = x.shape[axis]
+    places = np.clip((np.arange(count * factor) + 0.5) / factor - 0.5, 0, count - 1)
+    low = np.floor(places).astype(int)
+    high = np.minimum(low + 1, count - 1)
+    share = (places - low).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+    return np.asarray(x.take(low, axis) * (1.0 - share) + x.take(high, axis) * share)
+
+
+def _take(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    x = inputs[0]
+    if settings.index is not None:
+        return np.asarray(x.take(settings.index, axis=settings.axis))
+    places: list[slice] = [slice(None)] * x.ndim
+    places[settings.axis] = slice(settings.start, settings.stop, settings.step)
+    return x[tuple(places)]
+
+
+def _reduce(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    functions = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "prod": np.prod}
+    axes = tuple(settings.axes) or None
+    return np.asarray(functions[settings.how](inputs[0], axis=axes, keepdims=settings.keep_axes))  # type: ignore[operator]
+
+
+def _mask_of(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    differs = np.asarray(inputs[0]) != settings.value
+    return np.asarray(differs if settings.indices else differs.any(axis=-1))
+
+
+def _mask_of_lengths(_: Any, inputs: Sequence[Array], __: Array | None) -> Array:
+    x, lengths = inputs
+    return np.asarray(np.arange(x.shape[1]) < np.asarray(lengths).reshape(-1, 1))
+
+
+def _split_time(_: Any, inputs: Sequence[Array], __: Array | None) -> Array:
+    x, like = inputs
+    return x.reshape(*like.shape[:2], *x.shape[1:])
+
+
+def _attention(node: Node, inputs: Sequence[Array], mask: Array | None) -> Array:
+    """Scores of every query step against every key step; a learned scale where the node has weights."""
+    settings: Any = node.operation
+    query, value, key = inputs[0], inputs[1], inputs[2 if len(inputs) > 2 else 1]
+    scale = Weights(node.layer.parts[0])("scale", 1.0) if node.layer is not None else np.asarray(1.0)
+    if settings.score == "additive":
+        scores = (scale * np.tanh(query[:, :, None] + key[:, None])).sum(axis=-1)
+    else:
+        scores = scale * (query @ key.swapaxes(1, 2))
+    seen = np.ones(scores.shape, bool) if mask is None else np.broadcast_to(mask[:, None, :], scores.shape)
+    if settings.causal:
+        seen = seen & (np.tri(*scores.shape[1:]) > 0)
+    return np.asarray(softmax(np.where(seen, scores, -math.inf)) @ value)
+
+
+Operation = Callable[[Any, Sequence[Array], Array | None], Array]
+_OPERATIONS: Mapping[type, Operation] = {
+    op.Identity: lambda s, x, m: x[0],
+    op.Activation: lambda s, x, m: activate(np.asarray(x[0], np.float64), s),
+    op.Combine: _combine,
+    op.Concatenate: lambda s, x, m: np.concatenate(x, axis=s.axis),
+    op.Dot: _dot,
+    op.MatrixProduct: lambda s, x, m: x[0] @ x[1],
+    op.Flatten: lambda s, x, m: x[0].reshape(len(x[0]), -1),
+    op.Reshape: lambda s, x, m: x[0].reshape(len(x[0]), *s.shape),
+    op.Permute: lambda s, x, m: x[0].transpose(s.order),
+    op.Repeat: lambda s, x, m: np.repeat(x[0][:, None], s.count, axis=1),
+    op.Pool: _pool,
+    op.GlobalPool: _global_pool,
+    op.Pad: _pad,
+    op.Crop: _crop,
+    op.UpSample: _up,
+    op.Take: _take,
+    op.AddAxis: lambda s, x, m: np.expand_dims(x[0], s.axis),
+    op.DropAxis: lambda s, x, m: np.squeeze(x[0], s.axis),
+    op.Reverse: lambda s, x, m: np.flip(x[0], s.axis),
+    op.Reduce: _reduce,
+    op.Scale: lambda s, x, m: x[0] * s.factor + s.offset,
+    op.UnitLength: lambda s, x, m: _unit(x[0], s.axis),
+    op.MaskOf: _mask_of,
+    op.MaskOfLengths: _mask_of_lengths,
+    op.BothMasks: lambda s, x, m: reduce(np.logical_and, x),
+    op.Masked: lambda s, x, m: x[0] * np.asarray(x[1], bool).reshape(*x[1].shape, *[1] * (x[0].ndim - x[1].ndim)),
+    op.MergeTime: lambda s, x, m: x[0].reshape(-1, *x[0].shape[2:]),
+    op.SplitTime: _split_time,
+}

@@ -1,0 +1,86 @@
+"""A recurrent layer as a model calls it: directions, masks, merging, states; its cells by `layouts.reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from converters.model.layers import Layer, Part
+from converters.model.settings import Call
+from layouts import reference
+
+Array = np.ndarray[Any, Any]
+States = tuple[Array, ...]
+
+
+def recurrent(layer: Layer, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
+    """What the layer gives: its outputs, one or, for a pair of directions, two; then its states where it gives them.
+
+    inputs: x (batch, time, features), or (time, batch, …) with time_axis 0; then the initial states where there are.
+    """
+    call = layer.call
+    x = np.asarray(inputs[0], np.float64)
+    x = x.swapaxes(0, 1) if call.time_axis == 0 else x
+    given = [np.asarray(state, np.float64) for state in inputs[1:]]
+    ways = _ways(layer)
+    each = len(given) // max(1, sum(len(stack) for stack in ways.values()))
+    outputs, states = [], []
+    for way, stack in ways.items():
+        flip = (way == "backward") != (call.direction in ("backward", "reverse"))
+        y, final = _run(stack, x, mask, [given[k : k + each] for k in range(0, len(given), max(each, 1))], flip, call)
+        given = given[each * len(stack) :]
+        turned = way == "backward" or call.direction == "reverse"
+        outputs.append(_shown(y, mask, flip, turned, call))
+        states += [state for own in final for state in own]
+    found = _merged(outputs, call)
+    return [*found, *states] if call.states or layer.wiring.is_node else found
+
+
+def _ways(layer: Layer) -> dict[str, list[Part]]:
+    """The cells of each direction, from the first layer of a stack to the last."""
+    found: dict[str, list[Part]] = {}
+    for part in layer.parts:
+        for way in part.ways:
+            found.setdefault(way, []).extend(replace(part, only=(way, part.layer + k)) for k in range(part.layers))
+    return found
+
+
+def _run(
+    stack: Sequence[Part], x: Array, mask: Array | None, initial: Sequence[Sequence[Array]], flip: bool, call: Call
+) -> tuple[Array, list[States]]:
+    """Every cell of a stack in the order in which steps are read; outputs in that order too."""
+    x, mask = (x[:, ::-1], None if mask is None else mask[:, ::-1]) if flip else (x, mask)
+    finals = []
+    for number, part in enumerate(stack):
+        pieces = replace(part, flattened=()).unpack()
+        start = tuple(initial[number]) if initial else None
+        x, final = reference.forward(part.cell, pieces, x, options=vars(part.options), mask=mask, initial=start)
+        if mask is not None:
+            begun = np.cumsum(mask, axis=1) > 0
+            x = np.where((mask if call.zeros_where_masked else begun)[..., None], x, 0.0)
+        finals.append(final)
+    return x, finals
+
+
+def _shown(y: Array, mask: Array | None, flip: bool, turned: bool, call: Call) -> Array:
+    """The outputs as the layer gives them: the last one, or all of them, in the order of the source."""
+    if call.sequences is False:
+        return y[:, -1]
+    y = y[:, ::-1] if turned else y
+    return y.swapaxes(0, 1) if call.time_axis == 0 else y
+
+
+def _merged(outputs: list[Array], call: Call) -> list[Array]:
+    if len(outputs) == 1:
+        return outputs
+    forward, backward = outputs
+    if call.merge == "pair":
+        return outputs
+    if call.merge == "stacked":
+        return [np.stack(outputs, axis=1 + call.time_axis)]
+    if call.merge in ("sum", "ave"):
+        return [(forward + backward) / (2.0 if call.merge == "ave" else 1.0)]
+    return [forward * backward if call.merge == "mul" else np.concatenate(outputs, axis=-1)]
