@@ -13,7 +13,6 @@ from torch import nn
 
 from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph
-from converters.model.names import module_name
 from converters.plan.execution import execute
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
@@ -31,7 +30,7 @@ _NUMBERS = count(1)
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """What is needed to build or to write a source: its plan, without the layers that somebody else makes, and its text."""
+    """What is needed to build or to write a source: its plan without what somebody else makes, and its text."""
 
     plan: Plan
     graph: Graph
@@ -63,7 +62,7 @@ def build(
     return realize(draft(checkpoint, custom_layers or {}, _CELLS))
 
 
-def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], cells: str = "") -> Draft:
+def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], cells: str | None = None) -> Draft:
     """The text of a source, with drop-ins where torch.nn is not exact; refused with all that cannot be built."""
     graph = checkpoint.graph
     if graph is None:
@@ -77,9 +76,8 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], cells: str =
     plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True))
     modules = tuple(module for module in plan.modules if not {layer.path for layer in module.layers} & open_layers)
     plan = replace(plan, modules=modules)
-    source = write(
-        graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories), cells=cells
-    )
+    more = {} if cells is None else {"cells": cells}
+    source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories), **more)
     found = {name: factories.get(node.name) or factories[node.class_name] for name, node in source.custom.items()}
     return Draft(plan, graph, source, found)
 

@@ -255,9 +255,11 @@ def _one_direction(
     """The cells of one direction, which reads the steps from the end where it is turned."""
     mask, flip = s.mask, ".flip(1)" if turned else ""
     y, prefix = f"{x}{flip}", "back" if back else "ahead"
+    if mask and turned:
+        s.w.put(f"read = {mask}.flip(1)")
+        mask = "read"
     if mask:
-        s.w.put(f"read = {mask}{flip}")
-        mask, y = "read", f"{s.w.help('pack_valid')}({y}, read)"
+        y = f"{s.w.help('pack_valid')}({y}, {mask})"
     states: list[str] = []
     for number, (run, planned) in enumerate(runs):
         own = list(initial[number * run.states :][: run.states])

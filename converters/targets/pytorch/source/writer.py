@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.model.graph import Graph, Node
-from converters.targets.pytorch.source import helpers, members
+from converters.model.names import module_name
+from converters.targets.pytorch.source import check, helpers, members
 from converters.targets.pytorch.source.held import Held, described
 from converters.targets.pytorch.source.layout import wrapped
 from converters.targets.pytorch.source.lowering import lower
@@ -18,13 +20,18 @@ from converters.targets.pytorch.source.writing import Planned, Writing
 class Source:
     """The text of a file, and what has to stand beside it.
 
-    cells: whether it needs the drop-in layers. custom: for each class that somebody else has to write, the layer's path
-    and class.
+    cells: the drop-in layers that it uses. custom: the classes that somebody else has to write, and a node of each.
     """
 
     text: str
-    cells: bool
-    custom: dict[str, Node]
+    cells: frozenset[str]
+    custom: Mapping[str, Node]
+
+
+_BESIDE = """try:
+    from . import cells
+except ImportError:  # run as a script
+    import cells"""
 
 
 def write(
@@ -34,46 +41,42 @@ def write(
     title: str,
     dtype: str = "float32",
     custom: Collection[str] = (),
-    cells: str = "",
+    cells: str = _BESIDE,
 ) -> Source:
     """The text of a graph as one class.
 
-    modules: the plan's. title: what it was made from. dtype: of the weights. custom: layer paths or class names that the
-    caller fills in. cells: the import of the drop-ins; by default that of a file beside. Raises `NotRepresentable` with
-    everything that cannot be built.
+    modules: the plan's, without those that the caller fills in. title: what it was made from. dtype: of the weights.
+    custom: layer paths or class names that the caller fills in. cells: the import of the drop-ins; by default that of a
+    file beside. Raises `NotRepresentable` with everything that cannot be built.
     """
+    holes = [node for node in graph.nodes if node.name in custom or node.class_name in custom]
+    classes = _classes(holes)
     calls = members.all_calls(modules)
-    holes = _holes(graph, modules, custom)
-    names = {id(node): _free(node, calls) for node in holes}
-    classes: dict[str, Node] = {}
-    by_layer: dict[str, str] = {}
-    for node in holes:
-        if node.name not in by_layer:
-            by_layer[node.name] = class_name(node.name.rpartition("/")[2], classes)
-            classes[by_layer[node.name]] = node
-        calls[names[id(node)]] = f"{by_layer[node.name]}()"
+    calls |= {module_name(node.name): f"{name}()" for name, node in classes.items()}
     root = members.tree(calls)
     attributes = dict(members.attributes(root))
-    w = Writing(
-        graph, _by_layer(modules), attributes, {id(node): attributes[names[id(node)]] for node in holes}
-    )
-    arguments = _arguments(w)
+    open_nodes = {id(node): attributes[module_name(node.name)] for node in holes}
+    w = Writing(graph, _by_layer(modules), attributes, open_nodes)
+    arguments = _arguments(w, dtype)
     for node in graph.nodes:
         lower(w, node)
     w.check()
-    parts = [_forward(w, arguments)]
-    init = list(members.statements(root))
-    return Source(_file(w, init, parts[0], classes, title, dtype, cells), any("cells." in c for c in calls.values()),
-                  classes)
+    model = "\n".join(_class(w, root, arguments, title, dtype))
+    blocks = [*helpers.texts(w.helpers), *_stubs(classes), model, check.text(len(arguments), len(graph.outputs))]
+    body = "\n\n\n".join(blocks)
+    used = frozenset(re.findall(r"\bcells\.(\w+)\(", "\n".join(calls.values())))
+    heads = [*_imports(w, body), *(["", cells] if used else [])]
+    text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
+    return Source(text, used, classes)
 
 
-def _holes(graph: Graph, modules: Sequence[Planned], custom: Collection[str]) -> list[Node]:
-    """The nodes that the caller fills in."""
-    return [node for node in graph.nodes if node.name in custom or node.class_name in custom]
-
-
-def _free(node: Node, calls: dict[str, str]) -> str:
-    return node.name.replace("\\", "/").replace("/", ".").strip(".")
+def _classes(holes: Sequence[Node]) -> dict[str, Node]:
+    """A class for every layer that the caller fills in, by its name."""
+    found: dict[str, Node] = {}
+    for node in holes:
+        if all(other.name != node.name for other in found.values()):
+            found[class_name(node.name.rpartition("/")[2], found)] = node
+    return found
 
 
 def _by_layer(modules: Sequence[Planned]) -> dict[int, list[Planned]]:
@@ -84,96 +87,68 @@ def _by_layer(modules: Sequence[Planned]) -> dict[int, list[Planned]]:
     return found
 
 
-def _arguments(w: Writing) -> list[str]:
-    """The names of the inputs, each held by its argument."""
-    values, taken = w.graph.inputs, {"x"}
-    names = ["x"] if len(values) == 1 else []
+def _arguments(w: Writing, dtype: str) -> list[str]:
+    """The names of the inputs, each held by its argument; numbers are taken in the dtype of the weights."""
+    values, names = w.graph.inputs, ["x"] if len(w.graph.inputs) == 1 else []
     for value in values if len(values) > 1 else ():
-        names.append(identifier(value.name, taken, "input"))
-        taken.add(names[-1])
+        names.append(identifier(value.name, {*names, "x"}, "input"))
     for name, value in zip(names, values, strict=True):
         w.held[value.name] = Held(name, value.shape)
         w.used.add(name)
+        if dtype != "float32" and "float" in value.dtype and not _is_index(w, value.name):
+            w.put(f"{name} = {name}.to(torch.{dtype})")
     return names
 
 
-def _forward(w: Writing, arguments: Sequence[str]) -> list[str]:
-    held = [w.held[value].as_source().text for value in w.graph.outputs]
-    kind = "Tensor" if len(held) == 1 else f"tuple[{', '.join(['Tensor'] * len(held))}]"
-    given = ", ".join(f"{name}: Tensor" for name in arguments)
-    lines = list(wrapped(f"def forward(self, {given}) -> {kind}:", "", 4))
-    for name, value in zip(arguments, w.graph.inputs, strict=True):
-        if value.shape:
-            lines += wrapped(f"# {name}: {described(value.shape)}", "", 8)
-    for line in w.lines:
-        lines += wrapped(line.text, line.remark, 8)
-    lines += wrapped(f"return {', '.join(held)}", "", 8)
-    return lines
+def _is_index(w: Writing, value: str) -> bool:
+    """Whether an embedding reads a value."""
+    readers = (node.layer for node in w.graph.nodes if value in node.inputs and node.layer)
+    return any(part.cell.name == "embedding" for layer in readers for part in layer.parts)
 
 
-_BESIDE = """try:
-    from . import cells
-except ImportError:  # run as a script
-    import cells"""
-
-
-def _file(
-    w: Writing,
-    init: Sequence[str],
-    forward: Sequence[str],
-    classes: dict[str, Node],
-    title: str,
-    dtype: str,
-    cells: str,
-) -> str:
-    body = [
-        "class Model(nn.Module):",
-        f'    """{comment(title)}"""',
-        "",
-        "    def __init__(self) -> None:",
-        "        super().__init__()",
-    ]
-    for text in init:
-        body += wrapped(text, "", 8)
-    body += _ends(w, dtype)
-    body += ["", *forward]
-    body += _resetting(w)
-    blocks = [*helpers.texts(w.helpers), *_stubs(classes), "\n".join(body)]
-    whole = "\n\n\n".join(blocks)
-    heads = [*_imports(w, whole)]
-    if "cells." in whole:
-        heads += ["", *(cells or _BESIDE).split("\n")]
-    return "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", whole, ""])
-
-
-def _ends(w: Writing, dtype: str) -> Iterator[str]:
+def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str, dtype: str) -> Iterator[str]:
+    yield from ("class Model(nn.Module):", f'    """{comment(title)}"""', "")
+    yield from ("    def __init__(self) -> None:", "        super().__init__()")
+    for statement in members.statements(root):
+        yield from wrapped(statement, "", 8)
     for name, shape in w.buffers.items():
         sizes = ", ".join(map(str, shape))
         yield from wrapped(f"self.register_buffer({quoted(name)}, torch.zeros({sizes}), persistent=False)", "", 8)
     if dtype != "float32":
         yield f"        self.to(torch.{dtype})"
-
-
-def _resetting(w: Writing) -> Iterator[str]:
+    yield from ("", *_forward(w, arguments))
     if w.buffers:
-        yield from ("", "    def reset_states(self) -> None:")
-        yield '        """Start from zeros again."""'
-        for name in w.buffers:
-            yield f"        self.{name} = torch.zeros_like(self.{name})"
+        yield from ("", "    def reset_states(self) -> None:", '        """Start from zeros again."""')
+        yield from (f"        self.{name} = torch.zeros_like(self.{name})" for name in w.buffers)
 
 
-def _imports(w: Writing, whole: str) -> Iterator[str]:
-    if "torch." in whole.replace("import torch", ""):
-        yield "import torch"
-    yield "from torch import Tensor, nn"
-    if "functional." in whole:
+def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:
+    held = [w.held[value].as_source().text for value in w.graph.outputs]
+    kind = "Tensor" if len(held) == 1 else f"tuple[{', '.join(['Tensor'] * len(held))}]"
+    given = ", ".join(f"{name}: Tensor" for name in arguments)
+    yield from wrapped(f"def forward(self, {given}) -> {kind}:", "", 4)
+    for name, value in zip(arguments, w.graph.inputs, strict=True):
+        if value.shape:
+            yield from wrapped(f"# {name}: {described(value.shape)}", "", 8)
+    for line in w.lines:
+        yield from wrapped(line.text, line.remark, 8)
+    yield from wrapped(f"return {held[0] if len(held) == 1 else _listed(held)}", "", 8)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"({', '.join(texts)})"
+
+
+def _imports(w: Writing, body: str) -> Iterator[str]:
+    yield from ("from pathlib import Path", "", "import torch", "from torch import Tensor, nn")
+    if "functional." in body:
         yield "from torch.nn import functional"
     needed = sorted({name for helper in w.helpers for name in helpers.IMPORTS.get(helper, ())})
     if needed:
         yield f"from torch.nn.utils.rnn import {', '.join(needed)}"
 
 
-def _stubs(classes: dict[str, Node]) -> Iterator[str]:
+def _stubs(classes: Mapping[str, Node]) -> Iterator[str]:
     for name, node in classes.items():
         yield "\n".join(
             [
@@ -181,6 +156,6 @@ def _stubs(classes: dict[str, Node]) -> Iterator[str]:
                 f'    """TO BE WRITTEN: what layer {comment(node.name)} ({comment(node.class_name)}) computes."""',
                 "",
                 "    def forward(self, *inputs: Tensor) -> Tensor:",
-                f"        raise NotImplementedError({quoted(f'{name}: write what this layer computes')})",
+                f'        raise NotImplementedError("{name}: write what this layer computes")',
             ]
         )

@@ -107,7 +107,8 @@ class Writing:
         alive = {held.text for value, held in self.held.items() if self.uses[value] > 0}
         if usual not in alive:
             return usual
-        name = identifier(wish.rpartition("/")[2] + ("_mask" if mask else ""), {*alive, *_OWN, *self.used})
+        wish = wish.rpartition("/")[2].removeprefix("ahead").removeprefix("back") + ("_mask" if mask else "")
+        name = identifier(wish, {*alive, *_OWN, *self.used})
         self.used.add(name)
         return name
 
