@@ -130,7 +130,9 @@ class Writing:
 
     def _assign(self, name: str, text: str, remark: str) -> None:
         """A variable for an expression; outputs that the last call of a module gave get it right there."""
-        place = next((k for k, line in enumerate(self.lines) if line.text.startswith(f"{OUTPUTS}, ")), None)
+        place = next(
+            (k for k in reversed(range(len(self.lines))) if self.lines[k].text.startswith(f"{OUTPUTS}, ")), None
+        )
         if text == OUTPUTS and place is not None:
             self.lines[place] = Line(name + self.lines[place].text.removeprefix(OUTPUTS), remark)
         else:
