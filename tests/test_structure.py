@@ -21,7 +21,7 @@ ROOMS = (
     ("converters.model",),
     ("converters.readers", "converters.targets"),
     ("converters.plan",),
-    ("converters.writers",),
+    ("converters.writers", "converters.verify"),
     ("converters.torch",),
     ("converters.nn", "converters.api"),
     ("converters",),

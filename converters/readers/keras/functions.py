@@ -46,7 +46,7 @@ _REDUCTIONS = {
 
 
 def is_function(item: Config, leaf: Leaf) -> bool:
-    """Whether a member of a model is a function: its module says so, or where none is told, what it lacks of a layer."""
+    """Whether a member of a model is a function: its module says so, or else what it lacks of a layer."""
     if leaf.class_name in _TENSORFLOW:
         return True
     module = item.get("module")
