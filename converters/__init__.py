@@ -31,10 +31,12 @@ from layouts.errors import (
 
 if TYPE_CHECKING:
     from converters import nn
+    from converters.torch.build import build
     from converters.torch.export import export_arrays
     from converters.torch.gate_views import Gates, gates
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
+    from converters.torch.port import Ported, port
 
 __version__ = "0.2.0"
 
@@ -55,6 +57,7 @@ __all__ = [
     "NotRepresentable",
     "Part",
     "Plan",
+    "Ported",
     "Report",
     "ShapeError",
     "Tensor",
@@ -64,6 +67,7 @@ __all__ = [
     "VerificationFailed",
     "Wiring",
     "__version__",
+    "build",
     "convert",
     "convert_file",
     "export_arrays",
@@ -72,6 +76,7 @@ __all__ = [
     "load_into",
     "nn",
     "plan",
+    "port",
     "read",
 ]
 
@@ -79,11 +84,14 @@ _LATE = {
     "Gates": "converters.torch.gate_views",
     "Initialized": "converters.torch.initializers",
     "LoadReport": "converters.torch.loading",
+    "Ported": "converters.torch.port",
+    "build": "converters.torch.build",
     "export_arrays": "converters.torch.export",
     "gates": "converters.torch.gate_views",
     "initialize": "converters.torch.initializers",
     "load_into": "converters.torch.loading",
     "nn": "",
+    "port": "converters.torch.port",
 }
 """What is imported when it is used -> the module that defines it; '' for a module of this package."""
 
