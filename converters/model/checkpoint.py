@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.model import rows
+from converters.model.graph import Graph
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.show import text
@@ -27,6 +28,8 @@ class Checkpoint:
     """Stored arrays that nothing in the model reads: they are left out, and named in a warning."""
     remarks: tuple[str, ...] = ()
     """What else a warning has to say of the source as a whole, one sentence each."""
+    graph: Graph | None = None
+    """The whole network; None where the source tells none, as a file of weights alone."""
 
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Apply:
-    """The node's layer, with its weights, as its `Call` says."""
+    """The node's layer, with its weights, as its `Call` says.
+
+    Of attention the inputs are (query, value) or (query, value, key), and the mask is that of the value; `causal`: no
+    step of the query sees a later one.
+    """
+
+    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,8 +230,25 @@ class BothMasks:
 
 
 @dataclass(frozen=True)
+class EitherMask:
+    """The steps that are in any of several masks."""
+
+
+@dataclass(frozen=True)
+class EveryStep:
+    """A mask (batch, time) of all steps of x, to stand beside another mask."""
+
+
+@dataclass(frozen=True)
 class Masked:
-    """(x, mask): zeros in the steps that the mask leaves out."""
+    """(x, mask): zeros, or another number, in the steps that the mask leaves out."""
+
+    value: float = 0.0
+
+
+@dataclass(frozen=True)
+class Choose:
+    """(x, other, mask): x in the steps of the mask, `other` elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +296,10 @@ Operation = (
     | MaskOf
     | MaskOfLengths
     | BothMasks
+    | EitherMask
+    | EveryStep
     | Masked
+    | Choose
     | MergeTime
     | SplitTime
     | Unknown

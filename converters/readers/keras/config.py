@@ -164,12 +164,18 @@ class _Reader:
         return found
 
     def _flat(self, listed: list[Any]) -> Iterator[Config]:
-        """Members in order; the branches of a Keras 1 Merge come before it, as its file lists them."""
+        """Members in order; the branches of a Keras 1 Merge come before it, as its file lists them, and it tells their
+        sizes."""
         for item in map(_member, listed):
             branches = _listed(item["config"]) if item["class_name"] == "Merge" else None
+            sizes = []
             for branch in branches or ():
-                yield from self._flat(_listed(branch["config"]) or [])
-            yield item if branches is None else {**item, "config": {**item["config"], "layers": None}}
+                members = list(self._flat(_listed(branch["config"]) or []))
+                sizes.append(len(members))
+                yield from members
+            yield (
+                item if branches is None else {**item, "config": {**item["config"], "layers": None, "branches": sizes}}
+            )
 
     @staticmethod
     def _folder(item: Config, sequential: bool, names: dict[str, int]) -> str:

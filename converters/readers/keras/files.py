@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
+from converters.model.graph import Graph
 from converters.model.layers import Layer
 from converters.model.settings import Wiring
 from converters.readers.archives import Archive
@@ -20,10 +21,12 @@ from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
+from converters.readers.keras.network import network
 from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
 from converters.readers.source import Source, open_beside
 from layouts.errors import (
+    CheckpointError,
     CoverageError,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
@@ -190,7 +193,18 @@ def _checkpoint(
     layers = tuple(layers)
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
-    return Checkpoint(path, "keras", version.text, container, known, _code(model, known), unused)
+    graph, remarks = _graph(model, known, version)
+    return Checkpoint(path, "keras", version.text, container, known, _code(model, known), unused, remarks, graph=graph)
+
+
+def _graph(model: Container | None, layers: Sequence[Layer], version: Version) -> tuple[Graph | None, tuple[str, ...]]:
+    """The graph of a model, or why there is none: weights are read without it."""
+    if model is None:
+        return None, ()
+    try:
+        return network(model, layers, version), ()
+    except CheckpointError as error:
+        return None, (f"the graph of the model could not be read: {error}",)
 
 
 def _code(model: Container | None, layers: Iterable[Layer]) -> tuple[str, ...]:

@@ -1,0 +1,168 @@
+"""The wiring of a Keras model: which layer is called with what, in the order of the data's flow, as one neutral graph.
+
+Nested models are taken apart, once for each of their calls. What one call computes, `calls` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from converters.model.graph import Graph
+from converters.model.layers import Layer
+from converters.readers.keras import entries
+from converters.readers.keras.calls import Caller
+from converters.readers.keras.config import Config, Container, Leaf
+from converters.readers.keras.draft import Draft, Flow
+from converters.readers.keras.references import CallSite, Reference, call_sites, listed
+from converters.readers.keras.schedule import Calls, Key, in_order
+from converters.readers.keras.semantics import Version
+from converters.readers.keras.site import Given
+from layouts.errors import ConversionError, UnreadableCheckpoint, printable
+
+Member = tuple[Config, Leaf | Container]
+Tensors = dict[Key, list[Flow]]
+
+
+def network(model: Container, layers: Iterable[Layer], version: Version) -> Graph:
+    """The graph of a model. Raises `UnreadableCheckpoint` where its configuration tells none."""
+    draft = Draft()
+    builder = _Builder(draft, Caller(draft, list(layers), version), version)
+    try:
+        outputs = builder.run(model, None)
+    except ConversionError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise UnreadableCheckpoint(f"the configuration of its graph is malformed: {printable(error)}") from None
+    return draft.graph([flow.value for flow in outputs])
+
+
+class _Builder:
+    def __init__(self, draft: Draft, caller: Caller, version: Version) -> None:
+        self._draft, self._caller, self._version = draft, caller, version
+
+    def run(self, model: Container, given: Sequence[Flow] | None) -> list[Flow]:
+        """The values that leave a model called with these; into the outermost one they come from outside."""
+        return self._sequential(model, given) if model.sequential else self._functional(model, given)
+
+    def _sequential(self, model: Container, given: Sequence[Flow] | None) -> list[Flow]:
+        starts, joins = _branches(model.members)
+        waiting = None if given is None else list(given)
+        flows: list[Flow] = []
+        ends: list[list[Flow]] = []
+        for place, (item, member) in enumerate(model.members):
+            if place in joins:
+                flows = [flow for end in joins[place] for flow in ends[end]]
+            elif place in starts:
+                flows = self._entering(item, member, model, waiting, len(starts))
+            if not entries.is_input(member):
+                flows = self._call(item, member, Given((flows,)))
+            ends.append(flows)
+        return flows
+
+    def _entering(
+        self, item: Config, member: Leaf | Container, model: Container, waiting: list[Flow] | None, count: int
+    ) -> list[Flow]:
+        """What the first layer of a Sequential reads, or that of a branch of it."""
+        if waiting is None:
+            return [self._entry(item, member, model)]
+        if count == 1:
+            return waiting
+        if not waiting:
+            raise UnreadableCheckpoint(f"{printable(model.path)} is called with fewer inputs than it has")
+        return [waiting.pop(0)]
+
+    def _entry(self, item: Config, member: Leaf | Container, model: Container) -> Flow:
+        shape, dtype = entries.shape(item, member, model), entries.dtype(item, member)
+        return self._draft.input(entries.name(item, member), shape, dtype)
+
+    def _functional(self, model: Container, given: Sequence[Flow] | None) -> list[Flow]:
+        members = {member.path.rpartition("/")[2]: (item, member) for item, member in model.members}
+        inputs = [each.name for each in listed(model.config.get("input_layers"))]
+        outputs = listed(model.config.get("output_layers"))
+        calls = Calls(self._sites(members), self._models(members), outputs)
+        tensors = self._inputs(model, members, inputs, given)
+        for key in in_order(calls):
+            if key not in tensors:
+                site, (item, member) = calls.sites[key[0]][key[1]], members[key[0]]
+                tensors[key] = self._call(item, member, _filled(site, key[0], calls, tensors))
+        return [_tensor(each, None, "the output", calls, tensors) for each in outputs]
+
+    @staticmethod
+    def _sites(members: Mapping[str, Member]) -> dict[str, list[CallSite]]:
+        alone = CallSite(())
+        return {
+            name: [alone] if entries.is_input(member) else call_sites(item) for name, (item, member) in members.items()
+        }
+
+    def _models(self, members: Mapping[str, Member]) -> dict[str, bool]:
+        """Nested models, and whether the version that wrote them counts their calls from 1."""
+        own = {
+            name: member
+            for name, (item, member) in members.items()
+            if isinstance(member, Container) and item["class_name"] != "TimeDistributed"
+        }
+        return {name: self._version.major < 3 or not member.sequential for name, member in own.items()}
+
+    def _inputs(
+        self, model: Container, members: Mapping[str, Member], names: Sequence[str], given: Sequence[Flow] | None
+    ) -> Tensors:
+        unknown = [name for name in names if name not in members]
+        if unknown or not names:
+            raise UnreadableCheckpoint(
+                f"its input {printable(unknown[0])!r} is no layer" if unknown else "it has no inputs"
+            )
+        if given is None:
+            given = [self._entry(*members[name], model) for name in names]
+        if len(given) != len(names):
+            raise UnreadableCheckpoint(
+                f"{printable(model.path)} has {len(names)} inputs and is called with {len(given)} values"
+            )
+        return {(name, 0): [flow] for name, flow in zip(names, given, strict=True)}
+
+    def _call(self, item: Config, member: Leaf | Container, given: Given) -> list[Flow]:
+        if isinstance(member, Leaf):
+            return self._caller.leaf(member, item, given)
+        flows = self._caller.masked(given)
+        if item["class_name"] != "TimeDistributed":
+            return self.run(member, flows)
+        call = self._draft.call(member.path)
+        merged = [self._caller.merge_time(member.path, call, flow) for flow in flows]
+        inner = self.run(member, merged)
+        return [self._caller.split_time(member.path, call, flow, flows[0]) for flow in inner]
+
+
+def _branches(members: Sequence[Member]) -> tuple[set[int], dict[int, list[int]]]:
+    """Where the branches of a Sequential begin, and for every Merge of Keras 1 where those that it reads end."""
+    starts, joins = {0}, {}
+    for place, (item, _) in enumerate(members):
+        sizes = item["config"].get("branches") if isinstance(item["config"], dict) else None
+        if item["class_name"] == "Merge" and sizes:
+            ends = [place - 1 - sum(sizes[number + 1 :]) for number in range(len(sizes))]
+            joins[place] = ends
+            starts |= {end - size + 1 for end, size in zip(ends, sizes, strict=True)}
+            if not all(sizes):
+                raise UnreadableCheckpoint("a branch of a Merge is empty, or no list of layers")
+    return starts, joins
+
+
+def _filled(site: CallSite, reader: str, calls: Calls, tensors: Tensors) -> Given:
+    """The arguments of a call, with values for references."""
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, Reference):
+            return _tensor(value, site, printable(reader), calls, tensors)
+        if isinstance(value, list | tuple):
+            return [fill(each) for each in value]
+        return {key: fill(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+    return Given(tuple(fill(list(site.arguments))), fill(dict(site.named)))
+
+
+def _tensor(reference: Reference, site: CallSite | None, reader: str, calls: Calls, tensors: Tensors) -> Flow:
+    found = tensors[calls.key(reference, site, reader)]
+    if reference.tensor >= len(found):
+        raise UnreadableCheckpoint(
+            f"{reader} reads output {reference.tensor} of {printable(reference.name)}, which has {len(found)}"
+        )
+    return found[reference.tensor]

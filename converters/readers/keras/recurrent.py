@@ -1,0 +1,94 @@
+"""Calls of recurrent layers: initial states in, outputs and states out, and the mask of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converters.model import operations as op
+from converters.model.graph import Shape
+from converters.model.layers import Layer, Part
+from converters.readers.keras.draft import Flow
+from converters.readers.keras.semantics import RECURRENT
+from converters.readers.keras.site import Site, flows_in
+
+_OTHERS = {"Bidirectional", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+_MASKLESS = {"CuDNNLSTM", "CuDNNGRU"}
+
+
+def is_recurrent(site: Site) -> bool:
+    """Whether a layer runs along the time and keeps states."""
+    cells = {cell.class_name for cell in site.leaf.cells}
+    return site.leaf.class_name in _OTHERS or bool(cells & RECURRENT) or bool(site.layer and site.layer.recurrent)
+
+
+def called(site: Site) -> list[Flow]:
+    """Outputs, and the final states where the layer gives them."""
+    layer, (first, *more) = site.layer, site.flows
+    states = [*more, *flows_in(site.given.named.get("initial_state"))]
+    why = _not_known(site, len(states))
+    if why or layer is None:
+        return site.unknown(why, _most_outputs(site))
+    mask = _mask(site, first, bool(states))
+    outputs, finals = _shapes(layer, site.draft.shape(first.value), site)
+    inputs = [first.value, *(flow.value for flow in states)]
+    made = site.give(op.Apply(), inputs, [*outputs, *(finals if layer.call.states else [])], mask)
+    behind = (mask or first.mask) if layer.call.sequences and not _stops(site) else ""
+    return [Flow(value, behind if number < len(outputs) else "") for number, value in enumerate(made)]
+
+
+def _not_known(site: Site, states: int) -> str:
+    layer = site.layer
+    if layer is None:
+        return f"the file stores no weights for this {site.leaf.kind}"
+    if layer.unknown is not None:
+        return " ".join(str(layer.unknown).split())
+    if any(flows_in(site.given.named.get("constants"))) or site.leaf.config.get("num_constants"):
+        return "a cell that reads constants beside its sequence"
+    if "reverse_state_order" in str(site.leaf.config.get("cell")):
+        return "a stack of cells that counts its states from the last"
+    expected = sum(len(_states(part)) for part in layer.parts)
+    return f"it is called with {states} initial states and has {expected}" if states not in (0, expected) else ""
+
+
+def _most_outputs(site: Site) -> int:
+    """How many values a layer that is not known may give: outputs of both directions, and two states a cell."""
+    config = {**site.leaf.config, **site.leaf.cells[0].config}
+    states = 2 * len(site.leaf.cells) if config.get("return_state") else 0
+    return (2 if site.leaf.config.get("merge_mode", "") is None else 1) + states
+
+
+def _stops(site: Site) -> bool:
+    return site.leaf.class_name in _MASKLESS
+
+
+def _mask(site: Site, first: Flow, states: bool) -> str:
+    """The mask that the call names, else that of its input: Keras 3 passes none to a call with initial states."""
+    if _stops(site):
+        return ""
+    named = list(flows_in(site.given.named.get("mask")))
+    if named:
+        return named[0].value
+    return "" if states and site.version.major >= 3 else first.mask
+
+
+def _states(part: Part) -> list[int]:
+    """The widths of the states of a cell: h, or h and c."""
+    sizes = part.solved()
+    return [sizes["state"], sizes["unit"]] if part.cell.name.startswith("lstm") else [sizes["state"]]
+
+
+def _shapes(layer: Layer, shape: Shape | None, site: Site) -> tuple[list[Shape | None], list[Shape | None]]:
+    """Shapes of the outputs, and of the states of all cells."""
+    batch = shape[0] if shape and layer.call.time_axis else None
+    finals: list[Shape | None] = [(batch, width) for part in layer.parts for width in _states(part)]
+    widths = [part.solved()["state"] for part in _last(layer)]
+    told = [sum(widths)] if layer.call.merge == "concat" else widths if layer.call.merge == "pair" else widths[:1]
+    if layer.call.sequences is False or layer.call.sequences is None:
+        return [(batch, width) for width in told], finals
+    return [(*shape[:2], width) if shape and len(shape) == 3 else None for width in told], finals
+
+
+def _last(layer: Layer) -> Iterator[Part]:
+    """The cells whose outputs leave the layer: the last of a stack, in each direction."""
+    depth = max(part.layer for part in layer.parts)
+    return (part for part in layer.parts if part.layer == depth)
