@@ -31,6 +31,7 @@ from layouts.errors import (
 
 if TYPE_CHECKING:
     from converters import nn
+    from converters.torch.build import build
     from converters.torch.export import export_arrays
     from converters.torch.gate_views import Gates, gates
     from converters.torch.initializers import Initialized, initialize
@@ -64,6 +65,7 @@ __all__ = [
     "VerificationFailed",
     "Wiring",
     "__version__",
+    "build",
     "convert",
     "convert_file",
     "export_arrays",
@@ -79,6 +81,7 @@ _LATE = {
     "Gates": "converters.torch.gate_views",
     "Initialized": "converters.torch.initializers",
     "LoadReport": "converters.torch.loading",
+    "build": "converters.torch.build",
     "export_arrays": "converters.torch.export",
     "gates": "converters.torch.gate_views",
     "initialize": "converters.torch.initializers",

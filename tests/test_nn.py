@@ -24,6 +24,7 @@ from layouts.cells import Piece
 BATCH, TIME, INPUT, UNITS, PROJECTION = 3, 7, 5, 11, 2
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 KINDS = ("LSTM", "GRU", "RNN")
+Options = Mapping[str, Any]
 
 
 def identified(kind: str, options: Mapping[str, Any]) -> Any:
