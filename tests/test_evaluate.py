@@ -16,7 +16,7 @@ import converters
 from converters.model.graph import Node
 from converters.model.layers import Layer
 from converters.model.operations import Apply
-from converters.verify.evaluate import run
+from converters.verify.evaluate import evaluate, run
 
 Array = np.ndarray[Any, Any]
 KERAS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras212", "tf_keras213")
@@ -61,3 +61,26 @@ def test_a_layer_gives_what_the_framework_recorded(case: Path, file: str, path: 
     found = evaluated(layer, x, own.get("mask"))
     for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
         assert_close(one, other, described["tolerance"], f"{path} {number}")
+
+
+def whole() -> Iterator[Any]:
+    """Every fixture whose file tells how its layers are wired."""
+    for case in sorted((ROOT / "fixtures").glob("*/*/case.json")):
+        described = json.loads(case.read_text())
+        files = [name for name in described["files"] if (case.parent / name).exists() and "weights" not in name]
+        if case.parent.parent.name in KERAS and files:
+            yield pytest.param(case, files[0], id=f"{case.parent.parent.name}-{case.parent.name}")
+
+
+@pytest.mark.parametrize(("case", "file"), list(whole()))
+def test_a_model_gives_what_the_framework_recorded(case: Path, file: str) -> None:
+    graph = converters.read(case.parent / file).graph
+    if graph is None:
+        pytest.skip("the file does not tell how its layers are wired")
+    if graph.unknown:
+        pytest.skip(f"not known: {', '.join(node.class_name for node in graph.unknown)}")
+    with np.load(case.parent / "io.npz") as arrays:
+        x, wanted = ([arrays[f"model/{way}/{k}"] for k in range(99) if f"model/{way}/{k}" in arrays] for way in ("in", "out"))
+    values = evaluate(graph, x)
+    for name, expected in zip(graph.outputs, wanted, strict=True):
+        assert_close(values[name], expected, json.loads(case.read_text())["tolerance"], name)

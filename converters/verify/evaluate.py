@@ -160,6 +160,11 @@ def _mask_of_lengths(_: Any, inputs: Sequence[Array], __: Array | None) -> Array
     return np.asarray(np.arange(x.shape[1]) < np.asarray(lengths).reshape(-1, 1))
 
 
+def _beside(mask: Array, x: Array) -> Array:
+    """A mask (batch, time), as it goes with x (batch, time, …)."""
+    return np.asarray(mask, bool).reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+
+
 def _split_time(_: Any, inputs: Sequence[Array], __: Array | None) -> Array:
     x, like = inputs
     return x.reshape(*like.shape[:2], *x.shape[1:])
@@ -205,7 +210,10 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.MaskOf: _mask_of,
     op.MaskOfLengths: _mask_of_lengths,
     op.BothMasks: lambda s, x, m: reduce(np.logical_and, x),
-    op.Masked: lambda s, x, m: x[0] * np.asarray(x[1], bool).reshape(*x[1].shape, *[1] * (x[0].ndim - x[1].ndim)),
+    op.EitherMask: lambda s, x, m: reduce(np.logical_or, x),
+    op.EveryStep: lambda s, x, m: np.ones(x[0].shape[:2], bool),
+    op.Masked: lambda s, x, m: np.where(_beside(x[1], x[0]), x[0], s.value),
+    op.Choose: lambda s, x, m: np.where(_beside(x[2], x[0]), x[0], x[1]),
     op.MergeTime: lambda s, x, m: x[0].reshape(-1, *x[0].shape[2:]),
     op.SplitTime: _split_time,
 }
