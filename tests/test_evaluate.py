@@ -16,7 +16,7 @@ import converters
 from converters.model.graph import Node
 from converters.model.layers import Layer
 from converters.model.operations import Apply
-from converters.verify.evaluate import evaluate, run
+from converters.verification.evaluate import evaluate, run
 
 Array = np.ndarray[Any, Any]
 KERAS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras212", "tf_keras213")
@@ -80,7 +80,9 @@ def test_a_model_gives_what_the_framework_recorded(case: Path, file: str) -> Non
     if graph.unknown:
         pytest.skip(f"not known: {', '.join(node.class_name for node in graph.unknown)}")
     with np.load(case.parent / "io.npz") as arrays:
-        x, wanted = ([arrays[f"model/{way}/{k}"] for k in range(99) if f"model/{way}/{k}" in arrays] for way in ("in", "out"))
+        x, wanted = (
+            [arrays[f"model/{way}/{k}"] for k in range(99) if f"model/{way}/{k}" in arrays] for way in ("in", "out")
+        )
     values = evaluate(graph, x)
     for name, expected in zip(graph.outputs, wanted, strict=True):
         assert_close(values[name], expected, json.loads(case.read_text())["tolerance"], name)

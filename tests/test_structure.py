@@ -22,6 +22,7 @@ ROOMS = (
     ("converters.readers", "converters.targets"),
     ("converters.plan",),
     ("converters.writers",),
+    ("converters.verification",),
     ("converters.torch",),
     ("converters.nn", "converters.api"),
     ("converters",),

@@ -81,6 +81,7 @@ def compare(found: Array, expected: Array, tolerance: float, sequences: bool | N
 
 def distances(found: Array, expected: Array) -> Array:
     """|found - expected| of every element; 0 where both are the same NaN or infinity, infinite where only one is."""
+    found, expected = (np.asarray(x, np.float64) for x in (found, expected))
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(found - expected)
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))

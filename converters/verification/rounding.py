@@ -1,11 +1,11 @@
 """How far float32 may be from float64: derived from the network itself, and not guessed.
 
-With unit roundoff u (2^-24 of float32), a sum of n products computed in floating point is the exact sum for weights that
-are changed by no more than λ √n u, with a probability beyond 1 - 2 exp(-λ²/2) (Higham and Mary, 2019: "A new approach to
-probabilistic rounding error analysis", theorem 2.4). So the reference is evaluated again with every weight w of a layer
-changed to w (1 ± λ √n u), n the terms of one of its sums, and every value that a node gives changed by ± λ u, for the
-rounding of its own functions. How steps, saturation and depth carry such changes on is what the reference itself shows:
-what it gives then differs from what it gave by d. The tolerance of a value is
+With unit roundoff u (2^-24 of float32), a sum of n products computed in floating point is the exact sum for weights
+that are changed by no more than λ √n u, with a probability beyond 1 - 2 exp(-λ²/2) (Higham and Mary, "A new approach to
+probabilistic rounding error analysis", SIAM J. Sci. Comput. 41, 2019, theorem 2.4). So the reference is evaluated again
+with every weight w of a layer changed to w (1 ± λ √n u), n the terms of one of its sums, and every value that a node
+gives changed by ± λ u, for the rounding of its own functions. How steps, saturation and depth carry such changes on is
+what the reference itself shows: what it gives then differs from what it gave by d. The tolerance of a value is
 
     2 d + λ u max|value|        λ = 4, signs at random, d the largest of two draws
 
@@ -15,7 +15,7 @@ so that it grows with the lengths of sums, the number of steps and the magnitude
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,15 +25,15 @@ from converters.model import operations as op
 from converters.model.arrays import LazyArray
 from converters.model.graph import Graph, Node
 from converters.model.layers import Layer, Part
-from converters.verify.comparison import distances
-from converters.verify.evaluate import Values, run
+from converters.verification.comparison import distances
+from converters.verification.evaluate import Values, run
 
 Array = np.ndarray[Any, Any]
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Unit roundoff by dtype."""
 _LIKELY = 4.0
 _DRAWS = 2
-_SUMMED = frozenset("in input state width height depth key_in value_in head key value".split())
+_SUMMED = {"in", "input", "state", "width", "height", "depth", "key_in", "value_in", "head", "key", "value"}
 """Words of axes over which a layer sums."""
 
 
@@ -126,8 +126,3 @@ def crude(outputs: Sequence[Array], layers: Sequence[Layer], steps: int, unit: f
     """Where nothing but the outputs is known: λ √K u max|value|, K the terms of all sums of all layers, each step's."""
     count = sum(terms(part) * (steps if part.cell.recurrent else 1) for layer in layers for part in layer.parts)
     return [_LIKELY * math.sqrt(max(count, 1)) * unit * max(1.0, _finite(np.abs(x))) for x in outputs]
-
-
-def by_name(values: Mapping[str, float], names: Sequence[str]) -> list[float]:
-    """The tolerances of some values."""
-    return [values[name] for name in names]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from converters.model.layers import Part
-from converters.verify.layers import Weights, bare
+from converters.verification.layers import Weights, bare
 from layouts import reference
 from layouts.cells import Cell, Piece
 from layouts.options import Options, Recurrence

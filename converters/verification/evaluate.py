@@ -10,9 +10,9 @@ import numpy as np
 
 from converters.model import operations as op
 from converters.model.graph import Graph, Node
-from converters.verify import windows
-from converters.verify.functions import activate, softmax
-from converters.verify.layers import Weights, apply, masked_scores
+from converters.verification import windows
+from converters.verification.functions import activate, softmax
+from converters.verification.layers import Weights, apply, masked_scores
 from layouts.errors import NotRepresentable, printable
 
 Array = np.ndarray[Any, Any]

@@ -11,9 +11,9 @@ import numpy as np
 
 from converters.model.layers import Layer, Part
 from converters.model.operations import Activation
-from converters.verify import windows
-from converters.verify.functions import activate, softmax
-from converters.verify.recurrent import recurrent
+from converters.verification import windows
+from converters.verification.functions import activate, softmax
+from converters.verification.recurrent import recurrent
 from layouts.cells import Piece
 from layouts.errors import NotRepresentable
 
