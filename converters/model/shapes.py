@@ -52,9 +52,9 @@ def _broadcast(_: Any, shapes: list[Shape], count: int) -> Shape | None:
 
 def _wider(sizes: Sequence[int | None]) -> int | None:
     told = {size for size in sizes if size != 1}
-    return (
-        1 if not told else next(iter(told)) if len(told) == 1 else next((n for n in sizes if n not in (1, None)), None)
-    )
+    if not told:
+        return 1
+    return next(iter(told)) if len(told) == 1 else next((size for size in told if size is not None), None)
 
 
 def _concatenate(operation: op.Concatenate, shapes: list[Shape], count: int) -> Shape | None:
@@ -251,11 +251,7 @@ def _convolved(layer: Layer, shape: Shape) -> Shape | None:
     widths = [sizes[word] for word in spot if word in sizes]
     if len(widths) != len(inner):
         return None
-    strides, dilation = told.strides or (1,) * len(inner), told.dilation or (1,) * len(inner)
-    strides, dilation = (
-        strides * (len(inner) if len(strides) == 1 else 1),
-        dilation * (len(inner) if len(dilation) == 1 else 1),
-    )
+    strides, dilation = _each(told.strides, len(inner)), _each(told.dilation, len(inner))
     reach = [(width - 1) * apart + 1 for width, apart in zip(widths, dilation, strict=True)]
     if "transpose" in part.cell.name:
         if told.output_padding or told.padding not in ("valid", "same"):
@@ -264,6 +260,11 @@ def _convolved(layer: Layer, shape: Shape) -> Shape | None:
     else:
         grown = [windows(*each, told.padding) for each in zip(inner, reach, strides, strict=True)]
     return spatial(shape, grown, told.channels_last, _channels(part.cell.name, sizes, told.groups))
+
+
+def _each(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """One number for each axis: one alone counts for all, and none is 1."""
+    return numbers if len(numbers) == count else (numbers or (1,))[:1] * count
 
 
 def _grown(size: int | None, reach: int, step: int, padding: str) -> int | None:

@@ -197,7 +197,7 @@ def _checkpoint(
     return Checkpoint(path, "keras", version.text, container, known, _code(model, known), unused, remarks, graph=graph)
 
 
-def _graph(model: Container | None, layers: Sequence[Layer], version: Version) -> tuple[Graph | None, tuple[str, ...]]:
+def _graph(model: Container | None, layers: Iterable[Layer], version: Version) -> tuple[Graph | None, tuple[str, ...]]:
     """The graph of a model, or why there is none: weights are read without it."""
     if model is None:
         return None, ()

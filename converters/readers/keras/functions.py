@@ -46,7 +46,7 @@ _REDUCTIONS = {
 
 
 def is_function(item: Config, leaf: Leaf) -> bool:
-    """Whether a member of a model is a function: its module says so, or where none is told, what it lacks of a layer."""
+    """Whether a member of a model is a function: its module says so, or else what it lacks of a layer."""
     if leaf.class_name in _TENSORFLOW:
         return True
     module = item.get("module")
@@ -262,6 +262,7 @@ _ROWS: dict[str, Row] = {
     "concat": _concatenated,
     "matmul": _product,
     "cast": _same,
+    "convert_to_tensor": lambda arguments, options, shape: [op.Identity()],
     "stop_gradient": lambda arguments, options, shape: [op.Identity()],
     "identity": lambda arguments, options, shape: [op.Identity()],
     "get_item": _item,

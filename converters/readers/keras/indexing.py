@@ -11,20 +11,17 @@ from converters.model.graph import Shape
 def indexed(key: Any, shape: Shape | None) -> list[op.Operation] | None:
     """The operations of an index; None where one of its words is not known, or picks from the batch."""
     words = [_word(each) for each in (key if isinstance(key, list) else [key])]
-    if None in words and any(word is None for word in words):
-        words = [word if word is not None else "new" for word in words]
-    if any(word == "?" for word in words):
-        return None
-    words = _spread(words, shape)
-    if words is None:
+    if "?" in [word for word in words if isinstance(word, str)]:
         return None
     steps: list[op.Operation] = []
-    axis = 0
-    for word in words:
+    axis, spread = 0, _spread(words, shape)
+    if spread is None:
+        return None
+    for word in spread:
         step = _step(word, axis)
         if step == "?":
             return None
-        if isinstance(step, op.Take | op.AddAxis):
+        if isinstance(step, op.Take | op.AddAxis | op.Reverse):
             steps.append(step)
         axis += not isinstance(word, int)
     return steps or [op.Identity()]
@@ -62,6 +59,6 @@ def _step(word: Any, axis: int) -> op.Operation | str | None:
         return "?"
     if word == slice(None) or (word.start in (None, 0) and word.stop is None and word.step in (None, 1)):
         return None
-    if word.step == -1 and word.start is None and word.stop is None and axis:
-        return "?" if not axis else op.Take(axis, step=-1)
+    if word.step == -1 and word.start is None and word.stop is None:
+        return op.Reverse(axis) if axis else "?"
     return op.Take(axis, word.start or 0, word.stop, word.step or 1) if axis and (word.step or 1) > 0 else "?"

@@ -1,7 +1,7 @@
 """Who makes, passes and combines masks, in the version of Keras that wrote the model.
 
-Sources: `supports_masking` and `compute_mask` of every layer of Keras 1.2.2, 2.2.4, tf_keras 2.21 and Keras 3.15. A layer
-that does not support masks stops them.
+Sources: `supports_masking` and `compute_mask` of every layer of Keras 1.2.2, 2.2.4, tf_keras 2.21, and Keras 3.0 to
+3.15. A layer that does not support masks stops them.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def along(draft: Draft, path: str, axis: int, masks: Sequence[str]) -> str:
 
 
 def behind_steps(draft: Draft, path: str, flow: Flow, like: Flow, version: Version) -> str:
-    """The mask behind a TimeDistributed: in Keras 2 that of its layer, or the steps that hold anything; else as it came."""
+    """The mask behind a TimeDistributed: in Keras 2 that of its layer, or the steps that hold anything."""
     if version.major != 2:
         return like.mask
     if flow.mask:

@@ -108,10 +108,10 @@ class _Builder:
         self, model: Container, members: Mapping[str, Member], names: Sequence[str], given: Sequence[Flow] | None
     ) -> Tensors:
         unknown = [name for name in names if name not in members]
-        if unknown or not names:
-            raise UnreadableCheckpoint(
-                f"its input {printable(unknown[0])!r} is no layer" if unknown else "it has no inputs"
-            )
+        if not names:
+            raise UnreadableCheckpoint("it lists no inputs")
+        if unknown:
+            raise UnreadableCheckpoint(f"its input {printable(unknown[0])!r} is no layer of it")
         if given is None:
             given = [self._entry(*members[name], model) for name in names]
         if len(given) != len(names):

@@ -1,6 +1,6 @@
 """What layers without weights compute, by their class and configuration, in any version of Keras.
 
-Rows of one table; `Unknown` for what no row tells. Defaults are those of the version in which the argument was left out.
+Rows of one table; `Unknown` for what no row tells. Defaults are those of the version that left the argument out.
 """
 
 from __future__ import annotations

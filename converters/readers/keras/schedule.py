@@ -32,8 +32,9 @@ class Calls:
             raise UnreadableCheckpoint(f"{reader} reads from {printable(name)!r}, and there is no such layer")
         number = reference.call - (self._first(name, site) if name in self.models else 0)
         if not 0 <= number < len(self.sites[name]):
+            count = len(self.sites[name])
             raise UnreadableCheckpoint(
-                f"{reader} reads call {reference.call} of {printable(name)}, which is called {len(self.sites[name])} times"
+                f"{reader} reads call {reference.call} of {printable(name)}, which is called {count} times"
             )
         return name, number
 

@@ -40,7 +40,7 @@ def _pool(how: str, count: int) -> Row:
     return row
 
 
-def _global(how: str, count: int) -> Row:
+def _global(how: str) -> Row:
     def row(config: Config, version: Version, shape: Shape | None) -> op.Operation:
         return op.GlobalPool(how, config.get("keepdims") is True, _last(config))
 
@@ -87,15 +87,15 @@ def _up_sample(count: int) -> Row:
 
 
 ROWS: dict[str, Row] = {
-    f"{name}{count}D": make(argument, count) if argument is not None else _up_sample(count)
+    f"{name}{count}D": row
     for count in (1, 2, 3)
-    for name, make, argument in (
-        ("MaxPooling", _pool, "max"),
-        ("AveragePooling", _pool, "average"),
-        ("GlobalMaxPooling", _global, "max"),
-        ("GlobalAveragePooling", _global, "average"),
-        ("ZeroPadding", _pad, op.Pad),
-        ("Cropping", _pad, op.Crop),
-        ("UpSampling", None, None),
+    for name, row in (
+        ("MaxPooling", _pool("max", count)),
+        ("AveragePooling", _pool("average", count)),
+        ("GlobalMaxPooling", _global("max")),
+        ("GlobalAveragePooling", _global("average")),
+        ("ZeroPadding", _pad(op.Pad, count)),
+        ("Cropping", _pad(op.Crop, count)),
+        ("UpSampling", _up_sample(count)),
     )
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,9 +17,42 @@ from converters.model.arrays import Array, LazyArray
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 if TYPE_CHECKING:
-    from onnx import TypeProto
+    from onnx import NodeProto, TypeProto
 
-    from converters.readers.onnx.graph.scope import Node
+
+class _Graph(Protocol):
+    """What a node has to know of the graph around it."""
+
+    @property
+    def opset(self) -> int: ...
+
+    def constant(self, name: str) -> LazyArray | None: ...
+
+    def stored_bytes(self) -> int:
+        """The bytes that the whole model stores."""
+
+
+class Foldable(Protocol):
+    """A node, as far as it is computed here."""
+
+    @property
+    def proto(self) -> NodeProto: ...
+
+    @property
+    def op(self) -> str: ...
+
+    @property
+    def called(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def scope(self) -> _Graph: ...
+
 
 FOLDABLE = frozenset(
     (
@@ -53,7 +86,7 @@ _SMALL, _KEPT = 1 << 16, 1 << 12
 _FREE = 1 << 20
 
 
-def fold(node: Node, name: str) -> LazyArray | None:
+def fold(node: Foldable, name: str) -> LazyArray | None:
     """One output of a node whose inputs are all constant; None where it cannot be told what the node makes.
 
     Raises `UnsafeCheckpoint` for a result that is larger than 4 times all that is stored and 1 MB.
@@ -73,13 +106,13 @@ def fold(node: Node, name: str) -> LazyArray | None:
     return LazyArray(name, shape, dtype, cache(read) if small else read)
 
 
-def _check_size(node: Node, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    stored = node.scope.model.stored()
+def _check_size(node: Foldable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    stored = node.scope.stored_bytes()
     if math.prod(shape) * dtype.itemsize > _FREE + 4 * stored:
         raise UnsafeCheckpoint(f"{node.called}: would make {shape} numbers out of a file of {stored} bytes")
 
 
-def _inferred(node: Node, inputs: Mapping[str, LazyArray]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def _inferred(node: Foldable, inputs: Mapping[str, LazyArray]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """The shapes and dtypes of what a node makes, by ONNX's shape inference; nothing where that cannot tell."""
     from onnx import checker, defs, helper, numpy_helper, shape_inference
 
@@ -114,7 +147,7 @@ def _type(proto: TypeProto) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
     return shape, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
 
 
-def _evaluated(node: Node, name: str, shape: tuple[int, ...], inputs: Mapping[str, Array]) -> Array:
+def _evaluated(node: Foldable, name: str, shape: tuple[int, ...], inputs: Mapping[str, Array]) -> Array:
     try:
         made = run(node, inputs)[name]
     except FAILURES as error:
@@ -124,7 +157,7 @@ def _evaluated(node: Node, name: str, shape: tuple[int, ...], inputs: Mapping[st
     return made
 
 
-def run(node: Node, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def run(node: Foldable, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """What one node makes, by ONNX's reference evaluator. Raises one of `FAILURES` where it cannot."""
     from onnx import helper
     from onnx.reference import ReferenceEvaluator

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.model.arrays import LazyArray, in_memory
 from converters.readers.onnx.file.attributes import values
+from converters.readers.onnx.graph.folding import FOLDABLE, fold
 from layouts.errors import UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
@@ -137,8 +138,6 @@ class Scope:
 
     def _mark(self, node: Node) -> None:
         """Note what it takes to fold the outputs of a node, where all that it reads is constant."""
-        from converters.readers.onnx.graph.folding import FOLDABLE
-
         if node.op == "Constant":
             effort = (0, 0)
         elif node.domain or node.op not in FOLDABLE:
@@ -160,6 +159,10 @@ class Scope:
                 return scope
             scope = scope.parent
         return self
+
+    def stored_bytes(self) -> int:
+        """The bytes of the model's file, and of the files opened beside it."""
+        return self.model.stored()
 
     def walk(self) -> Iterator[Node]:
         """Every node in the order of the file; those of graphs inside a node before that node."""
@@ -217,8 +220,6 @@ class Scope:
         node = self._made[name]
         if node.op == "Constant":
             return _constant_node(node, self.model)
-        from converters.readers.onnx.graph.folding import fold
-
         return fold(node, name)
 
     def leaves(self, name: str, *, measured: bool = True) -> tuple[str, ...]:
