@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from converters.torch.gate_views import Gates, gates
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
+    from converters.torch.port import Ported, port
 
 __version__ = "0.2.0"
 
@@ -56,6 +57,7 @@ __all__ = [
     "NotRepresentable",
     "Part",
     "Plan",
+    "Ported",
     "Report",
     "ShapeError",
     "Tensor",
@@ -74,6 +76,7 @@ __all__ = [
     "load_into",
     "nn",
     "plan",
+    "port",
     "read",
 ]
 
@@ -81,12 +84,14 @@ _LATE = {
     "Gates": "converters.torch.gate_views",
     "Initialized": "converters.torch.initializers",
     "LoadReport": "converters.torch.loading",
+    "Ported": "converters.torch.port",
     "build": "converters.torch.build",
     "export_arrays": "converters.torch.export",
     "gates": "converters.torch.gate_views",
     "initialize": "converters.torch.initializers",
     "load_into": "converters.torch.loading",
     "nn": "",
+    "port": "converters.torch.port",
 }
 """What is imported when it is used -> the module that defines it; '' for a module of this package."""
 

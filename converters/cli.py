@@ -1,4 +1,4 @@
-"""The command `gateport`: inspect, plan, convert, layouts.
+"""The command `gateport`: inspect, plan, convert, port, layouts.
 
 Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: usage error.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converters import __version__, api
+from converters.plan.report import ConversionWarning
 from converters.show import text
 from layouts.errors import ConversionError
 
@@ -211,6 +212,28 @@ def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
         if as_json:
             return _print(report.data())
         click.echo(in_flags(str(report)))
+
+
+@main.command()
+@_SOURCE
+@click.argument("folder", type=click.Path())
+@_FRAMEWORK
+@_ASSUME
+@_JSON
+def port(source: str, folder: str, framework: str | None, assume: dict[str, str], as_json: bool) -> None:
+    """Write a model as PyTorch code that one owns into FOLDER: model.py, its weights, and a check."""
+    import warnings
+
+    with _refusing(as_json), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConversionWarning)
+        from converters.torch.port import port as write
+
+        found = write(source, folder, framework=framework, assume=assume)
+        for warning in caught:
+            click.echo(f"gateport: warning: {in_flags(str(warning.message))}", err=True)
+        if as_json:
+            return _print({"folder": folder, "files": list(found.files)})
+        click.echo(str(found))
 
 
 @main.command()

@@ -19,7 +19,7 @@ from converters.plan.plan import Plan, make_plan
 from converters.plan.report import announce
 from converters.readers import read
 from converters.targets import PYTORCH
-from converters.targets.pytorch.source import Source, write
+from converters.targets.pytorch.source import BESIDE, Source, write
 from converters.writers.pytorch import StateDict
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
 
@@ -59,10 +59,10 @@ def build(
     Raises `NotRepresentable` with the names of all layers that cannot be built.
     """
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    return realize(draft(checkpoint, custom_layers or {}, _CELLS))
+    return realize(draft(checkpoint, custom_layers or {}))
 
 
-def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], cells: str | None = None) -> Draft:
+def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory]) -> Draft:
     """The text of a source, with drop-ins where torch.nn is not exact; refused with all that cannot be built."""
     graph = checkpoint.graph
     if graph is None:
@@ -76,8 +76,7 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], cells: str |
     plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True))
     modules = tuple(module for module in plan.modules if not {layer.path for layer in module.layers} & open_layers)
     plan = replace(plan, modules=modules)
-    more = {} if cells is None else {"cells": cells}
-    source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories), **more)
+    source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories))
     found = {name: factories.get(node.name) or factories[node.class_name] for name, node in source.custom.items()}
     return Draft(plan, graph, source, found)
 
@@ -104,7 +103,7 @@ def _dtype(plan: Plan) -> str:
 
 def realize(found: Draft) -> nn.Module:
     """The module that a text makes, with its weights."""
-    namespace = _run(found.source.text)
+    namespace = _run(found.source.text.replace(BESIDE, _CELLS, 1))
     namespace.update(found.factories)
     module: nn.Module = namespace["Model"]()
     _load(module, found)

@@ -29,7 +29,7 @@ def source(classes: Collection[str]) -> str:
     files = {name for one in classes for name in _FILES[one]}
     texts = [inspect.getsource(import_module(f"{_PACKAGE}.{name}")) for name in _ORDER if name in files]
     bodies = [re.sub(r"\bloops\.", "", _body(text)) for text in texts]
-    return "\n".join([_HEAD, *_imports(texts), "", "", "\n\n\n".join(bodies), ""])
+    return "\n".join([_HEAD, *_imports(texts), "", "\n\n\n".join(bodies), ""])
 
 
 _IMPORT = re.compile(r"^(?:from (\S+) import (.+)|import (\S+))$", re.MULTILINE)

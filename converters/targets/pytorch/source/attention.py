@@ -15,6 +15,8 @@ def dot_attention(w: Writing, node: Node, op: DotAttention, values: list[Held]) 
     """Scores are told from masked steps by a number, as Keras does: where all are masked, they count alike."""
     held = [value.as_source().text for value in values]
     query, value = held[:2]
+    if node.layer is not None:
+        w.refuse(node, "the learned scale of its scores has no place in a module of torch.nn")
     key = held[2] if len(held) > 2 else value
     if op.score not in ("dot", "additive"):
         w.refuse(node, f"its score {printable(op.score)!r} is not known here")

@@ -17,7 +17,7 @@ def load() -> Model:
 
 
 def check() -> int:
-    """Run the inputs of check.npz and print how far the outputs are from those recorded there; 1 where it is too far."""
+    """Run the inputs of check.npz and print how far the outputs are from its own; 1 where that is too far."""
     import numpy as np
 
     with np.load(Path(__file__).with_name("check.npz")) as recorded:

@@ -9,8 +9,11 @@ from converters.model.graph import Node
 from converters.model.operations import (
     Activation,
     BothMasks,
+    Choose,
     Combine,
     Dot,
+    EitherMask,
+    EveryStep,
     Masked,
     MaskOf,
     MaskOfLengths,
@@ -127,15 +130,38 @@ def both_masks(w: Writing, node: Node, op: BothMasks, values: list[Held]) -> Hel
     return Held(" & ".join(value.as_source().text for value in values), w.shape(node.outputs[0]))
 
 
+def either_mask(w: Writing, node: Node, op: EitherMask, values: list[Held]) -> Held:
+    return Held(" | ".join(value.as_source().text for value in values), w.shape(node.outputs[0]))
+
+
+def every_step(w: Writing, node: Node, op: EveryStep, values: list[Held]) -> Held:
+    x = values[0].as_source().text
+    return Held(f"torch.ones({x}.shape[:2], dtype=torch.bool, device={x}.device)", w.shape(node.outputs[0]))
+
+
+def _over(mask: str, x: Held) -> str:
+    """A mask (batch, time) with axes of one for those that x has behind."""
+    return mask + ".unsqueeze(-1)" * ((x.rank or 3) - 2)
+
+
 def masked(w: Writing, node: Node, op: Masked, values: list[Held]) -> Held:
     x, mask = (value.as_source() for value in values)
-    ones = ".unsqueeze(-1)" * ((x.rank or 3) - 2)
-    return replace(x, text=f"{x.text} * {mask.text}{ones}")
+    if not op.value:
+        return replace(x, text=f"{x.text} * {_over(mask.text, x)}")
+    return replace(x, text=f"{x.text}.masked_fill(~{_over(mask.text, x)}, {number(op.value)})")
+
+
+def choose(w: Writing, node: Node, op: Choose, values: list[Held]) -> Held:
+    x, other, mask = (value.as_source() for value in values)
+    return replace(x, text=f"torch.where({_over(mask.text, x)}, {x.text}, {other.text})")
 
 
 LOWER: Mapping[type, Callable[..., Held]] = {
     Activation: activation,
     BothMasks: both_masks,
+    Choose: choose,
+    EitherMask: either_mask,
+    EveryStep: every_step,
     Combine: combine,
     Dot: dot,
     MaskOf: mask_of,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from converters.model.graph import Node
 from converters.model.layers import Part
-from converters.model.operations import Activation
+from converters.model.operations import Activation, Apply
 from converters.targets.pytorch.source import windows
 from converters.targets.pytorch.source.elementwise import activated
 from converters.targets.pytorch.source.held import Held
@@ -94,10 +94,15 @@ def _attention(w: Writing, node: Node, part: Part, modules: Sequence[str], value
     held = [value.as_source() for value in values]
     query, value = held[0], held[min(1, len(held) - 1)]
     key = held[2] if len(held) > 2 else value
-    mask = ""
+    said = ""
     if node.mask:
-        mask = f", key_padding_mask=~{w.held[node.mask].text}"
-    call = f"{modules[0]}({query.text}, {key.text}, {value.text}{mask}, need_weights=False)"
+        w.put(f"hidden = -1e9 * ~{w.held[node.mask].as_source().text}")
+        said = ", key_padding_mask=hidden"
+    if isinstance(node.operation, Apply) and node.operation.causal:
+        sizes = f"({query.text}.size(1), {key.text}.size(1))"
+        w.put(f"later = torch.full({sizes}, -1e9, dtype={query.text}.dtype, device={query.text}.device).triu(1)")
+        said += ", attn_mask=later"
+    call = f"{modules[0]}({query.text}, {key.text}, {value.text}{said}, need_weights=False)"
     return Held(f"{call}[0]", w.shape(node.outputs[0]))
 
 

@@ -22,7 +22,12 @@ def constructor_calls(planned: Planned) -> dict[str, str]:
     """The full name of each module of a plan's module, and its call; drop-ins are called by the file `cells`."""
     found = calls(planned.layers[0], planned.parts, not planned.drop_in)
     names = {".".join(filter(None, (planned.name, label))): call for label, call in found.items()}
-    return {name: call.replace(f"{DROP_INS}.", "cells.", 1) for name, call in names.items()}
+    return {name: _double_quoted(call.replace(f"{DROP_INS}.", "cells.", 1)) for name, call in names.items()}
+
+
+def _double_quoted(call: str) -> str:
+    """A call with its strings in double quotes, where none needs others."""
+    return call if '"' in call or "\\" in call else call.replace("'", '"')
 
 
 def tree(found: Mapping[str, str]) -> Place:

@@ -114,9 +114,9 @@ def _transposed(
         wanted = _more(options, width, stride, more)
         start = max(width - stride - wanted, 0) // 2
         crops.append((start, full - wanted - start))
+        longer = max(full, wanted)
         size = f"{stride} * {x.text}.size({axis + 2})" if stride > 1 else f"{x.text}.size({axis + 2})"
-        sizes.append(f"{size} + {wanted}" if full < wanted and wanted else
-                     f"{size} + {full}" if full > wanted and full else size)
+        sizes.append(f"{size} + {longer}" if longer > 0 else f"{size} - {-longer}" if longer else size)
     short = any(end < 0 for _, end in crops)
     text = f"{module}({x.text}, output_size=[{', '.join(sizes)}])" if short else f"{module}({x.text})"
     return _cropped(text, [(start, max(end, 0)) for start, end in crops])

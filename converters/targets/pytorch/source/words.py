@@ -70,7 +70,6 @@ def class_name(text: str, taken: Collection[str]) -> str:
     return identifier(text, {name.lower() for name in taken}, "layer").title().replace("_", "")
 
 
-def comment(text: str) -> str:
-    """What a file says, within a comment or a docstring: one line, of plain characters, that closes nothing."""
-    plain = "".join(c if c.isascii() and c.isprintable() and c not in '\\"' else "?" for c in text)
-    return plain[:_LONGEST * 2]
+def comment(text: str, longest: int = 2 * _LONGEST) -> str:
+    """What a file says, within a comment or a docstring: one line of plain characters that closes nothing."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in '\\"' else "?" for c in text)[:longest]

@@ -28,7 +28,7 @@ class Source:
     custom: Mapping[str, Node]
 
 
-_BESIDE = """try:
+BESIDE = """try:
     from . import cells
 except ImportError:  # run as a script
     import cells"""
@@ -41,13 +41,12 @@ def write(
     title: str,
     dtype: str = "float32",
     custom: Collection[str] = (),
-    cells: str = _BESIDE,
 ) -> Source:
     """The text of a graph as one class.
 
     modules: the plan's, without those that the caller fills in. title: what it was made from. dtype: of the weights.
-    custom: layer paths or class names that the caller fills in. cells: the import of the drop-ins; by default that of a
-    file beside. Raises `NotRepresentable` with everything that cannot be built.
+    custom: layer paths or class names that the caller fills in. Drop-ins are imported from a file beside, `BESIDE`.
+    Raises `NotRepresentable` with everything that cannot be built.
     """
     holes = [node for node in graph.nodes if node.name in custom or node.class_name in custom]
     classes = _classes(holes)
@@ -65,7 +64,7 @@ def write(
     blocks = [*helpers.texts(w.helpers), *_stubs(classes), model, check.text(len(arguments), len(graph.outputs))]
     body = "\n\n\n".join(blocks)
     used = frozenset(re.findall(r"\bcells\.(\w+)\(", "\n".join(calls.values())))
-    heads = [*_imports(w, body), *(["", cells] if used else [])]
+    heads = [*_imports(w, body), *(["", BESIDE] if used else [])]
     text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
     return Source(text, used, classes)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from converters.model.graph import Graph, Node
 from converters.model.layers import Layer, Part
-from converters.model.operations import Apply, BothMasks, MaskOf, MaskOfLengths, Unknown
+from converters.model.operations import BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths
 from converters.targets.pytorch.source.held import Held, Shape, described
 from converters.targets.pytorch.source.words import identifier
 from layouts.errors import ConversionError, NotRepresentable, printable
@@ -38,9 +38,10 @@ class Line:
     remark: str = ""
 
 
+_MASKS = (BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths)
 OUTPUTS = "y"
 """What the outputs of a recurrent layer are called until they have a name of their own."""
-_OWN = frozenset({OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "scores", "x"})
+_OWN = frozenset({OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "scores", "hidden", "later", "x"})
 """Variables that are made on the way to a value, and those that are handed out by rule."""
 
 
@@ -122,7 +123,7 @@ class Writing:
                 continue
             if not self.uses[value]:
                 continue
-            mask = isinstance(node.operation, MaskOf | MaskOfLengths | BothMasks)
+            mask = isinstance(node.operation, _MASKS)
             wish = node.name if place == 0 else f"{node.name}_state"
             name = self.fresh(node, wish, mask=mask)
             self._assign(name, held.text, described(held.sizes) if not mask else "")
@@ -130,7 +131,9 @@ class Writing:
 
     def _assign(self, name: str, text: str, remark: str) -> None:
         """A variable for an expression; outputs that the last call of a module gave get it right there."""
-        place = next((k for k, line in enumerate(self.lines) if line.text.startswith(f"{OUTPUTS}, ")), None)
+        place = next(
+            (k for k in reversed(range(len(self.lines))) if self.lines[k].text.startswith(f"{OUTPUTS}, ")), None
+        )
         if text == OUTPUTS and place is not None:
             self.lines[place] = Line(name + self.lines[place].text.removeprefix(OUTPUTS), remark)
         else:
@@ -142,7 +145,3 @@ class Writing:
             lines = list(dict.fromkeys(str(problem) for problem in self.problems))
             raise NotRepresentable("\n".join(lines), layer=self.problems[0].layer)
 
-
-def is_open(node: Node) -> bool:
-    """Whether nobody here can compute a node."""
-    return isinstance(node.operation, Unknown) or (isinstance(node.operation, Apply) and node.layer is None)
