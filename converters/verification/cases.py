@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.model import operations as op
 from converters.model.graph import Graph, Node, Shape, Value
+from converters.verification.evaluate import evaluate
 from layouts.errors import ConversionError, printable
 
 Array = np.ndarray[Any, Any]
@@ -85,26 +86,49 @@ def _readers(graph: Graph, name: str) -> Iterator[Node]:
 def make_cases(graph: Graph, seed: int = 0) -> list[Case]:
     """The cases that suit a graph. Raises `ConversionError` where the shape of an input is not known."""
     found = entries(graph)
-    makers: list[tuple[str, Callable[[Entry, np.random.Generator], Array]]] = [
-        ("usual numbers", _usual),
-        ("batch of one, another length", lambda e, g: _drawn(e, g, 1, _SHORT)),
-        ("large numbers", _large),
-        ("zeros", _zeros),
+    short = _least(graph, found)
+    steps = max(_STEPS, short + 3)
+
+    def usual(entry: Entry, generator: np.random.Generator) -> Array:
+        return _drawn(entry, generator, _BATCH, steps)
+
+    makers: list[tuple[str, Maker]] = [
+        ("usual numbers", usual),
+        ("batch of one, another length", lambda e, g: _drawn(e, g, 1, short)),
+        ("large numbers", lambda e, g: _large(usual(e, g))),
+        ("zeros", lambda e, g: _zeros(e, usual(e, g))),
     ]
     if any(None in entry.shape[1:] for entry in found):
-        makers.append(("a long sequence", lambda e, g: _drawn(e, g, 2, _LONG)))
+        makers.append(("a long sequence", lambda e, g: _drawn(e, g, 2, max(_LONG, steps))))
     if any(entry.masks is not None for entry in found):
-        makers.append(("masked: ends, starts, gaps, a whole row", _masked))
+        makers.append(("masked: ends, starts, gaps, a whole row", lambda e, g: _masked(e, usual(e, g))))
     if any(entry.indices for entry in found):
-        makers.append(("first and last index", _edges))
-    return [
-        Case(name, tuple(make(entry, np.random.default_rng([seed, k])) for k, entry in enumerate(found)))
-        for name, make in makers
-    ]
+        makers.append(("first and last index", lambda e, g: _edges(e, usual(e, g))))
+    return [_case(name, make, found, seed) for name, make in makers]
 
 
-def _usual(entry: Entry, generator: np.random.Generator) -> Array:
-    return _drawn(entry, generator, _BATCH, _STEPS)
+Maker = Callable[[Entry, np.random.Generator], Array]
+
+
+def _case(name: str, make: Maker, found: Sequence[Entry], seed: int) -> Case:
+    return Case(name, tuple(make(entry, np.random.default_rng([seed, k])) for k, entry in enumerate(found)))
+
+
+_SIZES = (_SHORT, 8, 16, 32, 64, 128, 300)
+
+
+def _least(graph: Graph, found: Sequence[Entry]) -> int:
+    """The smallest open size that the graph takes: many poolings need a large one."""
+    if all(None not in entry.shape[1:] for entry in found):
+        return _SHORT
+    for size in _SIZES:
+        try:
+            with np.errstate(all="ignore"):
+                evaluate(graph, _case("", lambda e, g: _drawn(e, g, 1, size), found, 0).inputs)  # noqa: B023
+        except (ValueError, IndexError):
+            continue
+        return size
+    raise ConversionError("no size of its inputs was found that the source takes: state the inputs yourself")
 
 
 def _sizes(shape: Shape, batch: int, steps: int) -> tuple[int, ...]:
@@ -127,26 +151,22 @@ def _drawn(entry: Entry, generator: np.random.Generator, batch: int, steps: int)
     return generator.normal(size=sizes).astype(kind)
 
 
-def _large(entry: Entry, generator: np.random.Generator) -> Array:
-    x = _usual(entry, generator)
+def _large(x: Array) -> Array:
     return x * x.dtype.type(_LARGE) if x.dtype.kind == "f" else x
 
 
-def _zeros(entry: Entry, generator: np.random.Generator) -> Array:
-    x = _usual(entry, generator)
+def _zeros(entry: Entry, x: Array) -> Array:
     return x if entry.lengths or x.dtype == bool else np.zeros_like(x)
 
 
-def _edges(entry: Entry, generator: np.random.Generator) -> Array:
-    x = _usual(entry, generator)
+def _edges(entry: Entry, x: Array) -> Array:
     if entry.indices:
         x.reshape(-1)[::3], x.reshape(-1)[1::3] = 0, entry.indices - 1
     return x
 
 
-def _masked(entry: Entry, generator: np.random.Generator) -> Array:
+def _masked(entry: Entry, x: Array) -> Array:
     """Rows whose steps are masked at the end, at the start, in the middle, and all of them; the last one is whole."""
-    x = _usual(entry, generator)
     if entry.masks is None or x.ndim < 2:
         return x
     steps = x.shape[1]
