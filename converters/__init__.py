@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
     from converters.torch.port import Ported, port
+    from converters.torch.diagnosing import Diagnosis, diagnose
+    from converters.torch.verifying import Verification, verify
 
 __version__ = "0.2.0"
 
@@ -47,6 +49,7 @@ __all__ = [
     "ConversionError",
     "ConversionWarning",
     "CoverageError",
+    "Diagnosis",
     "Gates",
     "Initialized",
     "Layer",
@@ -64,12 +67,14 @@ __all__ = [
     "UnknownLayer",
     "UnreadableCheckpoint",
     "UnsafeCheckpoint",
+    "Verification",
     "VerificationFailed",
     "Wiring",
     "__version__",
     "build",
     "convert",
     "convert_file",
+    "diagnose",
     "export_arrays",
     "gates",
     "initialize",
@@ -78,6 +83,7 @@ __all__ = [
     "plan",
     "port",
     "read",
+    "verify",
 ]
 
 _LATE = {
@@ -92,6 +98,10 @@ _LATE = {
     "load_into": "converters.torch.loading",
     "nn": "",
     "port": "converters.torch.port",
+    "Diagnosis": "converters.torch.diagnosing",
+    "Verification": "converters.torch.verifying",
+    "diagnose": "converters.torch.diagnosing",
+    "verify": "converters.torch.verifying",
 }
 """What is imported when it is used -> the module that defines it; '' for a module of this package."""
 
