@@ -31,10 +31,14 @@ from layouts.errors import (
 
 if TYPE_CHECKING:
     from converters import nn
+    from converters.torch.build import build
     from converters.torch.export import export_arrays
     from converters.torch.gate_views import Gates, gates
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
+    from converters.torch.port import Ported, port
+    from converters.torch.diagnosing import Diagnosis, diagnose
+    from converters.torch.verifying import Verification, verify
 
 __version__ = "0.2.0"
 
@@ -45,6 +49,7 @@ __all__ = [
     "ConversionError",
     "ConversionWarning",
     "CoverageError",
+    "Diagnosis",
     "Gates",
     "Initialized",
     "Layer",
@@ -55,35 +60,48 @@ __all__ = [
     "NotRepresentable",
     "Part",
     "Plan",
+    "Ported",
     "Report",
     "ShapeError",
     "Tensor",
     "UnknownLayer",
     "UnreadableCheckpoint",
     "UnsafeCheckpoint",
+    "Verification",
     "VerificationFailed",
     "Wiring",
     "__version__",
+    "build",
     "convert",
     "convert_file",
+    "diagnose",
     "export_arrays",
     "gates",
     "initialize",
     "load_into",
     "nn",
     "plan",
+    "port",
     "read",
+    "verify",
 ]
 
 _LATE = {
     "Gates": "converters.torch.gate_views",
     "Initialized": "converters.torch.initializers",
     "LoadReport": "converters.torch.loading",
+    "Ported": "converters.torch.port",
+    "build": "converters.torch.build",
     "export_arrays": "converters.torch.export",
     "gates": "converters.torch.gate_views",
     "initialize": "converters.torch.initializers",
     "load_into": "converters.torch.loading",
     "nn": "",
+    "port": "converters.torch.port",
+    "Diagnosis": "converters.torch.diagnosing",
+    "Verification": "converters.torch.verifying",
+    "diagnose": "converters.torch.diagnosing",
+    "verify": "converters.torch.verifying",
 }
 """What is imported when it is used -> the module that defines it; '' for a module of this package."""
 

@@ -1,4 +1,4 @@
-"""The command `gateport`: inspect, plan, convert, layouts.
+"""The command `gateport`: inspect, plan, convert, port, verify, doctor, layouts.
 
 Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: usage error.
 """
@@ -9,23 +9,17 @@ import gc
 import json
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from converters import __version__, api
+from converters.plan.report import ConversionWarning
 from converters.show import text
+from converters.show.progress import Bar
 from layouts.errors import ConversionError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-_WAIT = 1.0
-"""Seconds before a progress bar appears."""
-
 
 _LONGEST_LINE = 800
 _FLAGS = (
@@ -203,7 +197,7 @@ def _in_flags(table: text.Table) -> text.Table:
 @_JSON
 def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
     """Convert a model file into OUTPUT: .safetensors, .pt or .npz."""
-    with _refusing(as_json), _Bar() as bar:
+    with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
         report = api.convert_file(source, output, progress=bar.advance, **_options(values))
         bar.stop()
         for warning in report.warnings:
@@ -211,6 +205,28 @@ def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
         if as_json:
             return _print(report.data())
         click.echo(in_flags(str(report)))
+
+
+@main.command()
+@_SOURCE
+@click.argument("folder", type=click.Path())
+@_FRAMEWORK
+@_ASSUME
+@_JSON
+def port(source: str, folder: str, framework: str | None, assume: dict[str, str], as_json: bool) -> None:
+    """Write a model as PyTorch code that one owns into FOLDER: model.py, its weights, and a check."""
+    import warnings
+
+    with _refusing(as_json), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConversionWarning)
+        from converters.torch.port import port as write
+
+        found = write(source, folder, framework=framework, assume=assume)
+        for warning in caught:
+            click.echo(f"gateport: warning: {in_flags(str(warning.message))}", err=True)
+        if as_json:
+            return _print({"folder": folder, "files": list(found.files)})
+        click.echo(str(found))
 
 
 @main.command()
@@ -224,37 +240,65 @@ def layouts(framework: str | None, layer: str | None) -> None:
         text.show(*layout_tables(framework, layer))
 
 
-class _Bar:
-    """A progress bar on stderr that appears when a conversion takes more than a second."""
+_OWN = click.argument("own", metavar="FILE.py[:CLASS]", type=click.Path())
+_OWN_WEIGHTS = click.option(
+    "--weights", metavar="FILE", help="Weights for the class: .safetensors, .pt. Default: those beside it, of its name."
+)
+_BY = click.option(
+    "--by",
+    type=click.Choice(["keras", "tf_keras", "onnxruntime", "onnx", "numpy"]),
+    help="What runs the source. Default: the framework where it is installed and able, else our float64 reference.",
+)
+_RENAME = click.option(
+    "--rename", multiple=True, callback=_pairs("LAYER=MODULE"), metavar="LAYER=MODULE", help="Which module is a layer."
+)
 
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._done = 0
-        self._progress: Progress | None = None
 
-    def __enter__(self) -> _Bar:
-        return self
+@main.command()
+@_SOURCE
+@_OWN
+@_OWN_WEIGHTS
+@_BY
+@_RENAME
+@_FRAMEWORK
+@_ASSUME
+@_JSON
+def verify(source: str, own: str, weights: str | None, as_json: bool, **values: Any) -> None:
+    """Run a model and its port on the same inputs, layer by layer. Exit 1 where they differ.
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    FILE.py is RUN, as Python runs it: it is your own code, or the folder that `gateport port` made.
+    """
+    with _refusing(as_json), Bar("verifying") as bar:
+        from converters.torch.own_file import module_from
+        from converters.torch.verifying import verify as compare
 
-    def advance(self, count: int, total: int) -> None:
-        self._done += count
-        if self._progress is None and time.monotonic() - self._started > _WAIT and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+        found = compare(source, module_from(own, weights), progress=bar.advance, **values)
+        bar.stop()
+        _print(found.data()) if as_json else text.show(found.table())
+        sys.exit(0 if found.ok else 1)
 
-            columns = ("converting", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._progress.add_task("converting", total=total)
-            self._progress.start()
-        if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], completed=self._done)
 
-    def stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+@main.command()
+@_SOURCE
+@_OWN
+@_OWN_WEIGHTS
+@_RENAME
+@_FRAMEWORK
+@_ASSUME
+@_JSON
+def doctor(source: str, own: str, weights: str | None, as_json: bool, **values: Any) -> None:
+    """Say what is wrong with a port: the first layer that differs, and the known mistake that explains it.
+
+    FILE.py is RUN, as Python runs it: it is your own code. Exit 1 where something is wrong.
+    """
+    with _refusing(as_json), Bar("verifying") as bar:
+        from converters.torch.diagnosing import diagnose
+        from converters.torch.own_file import module_from
+
+        found = diagnose(source, module_from(own, weights), progress=bar.advance, **values)
+        bar.stop()
+        _print(found.data()) if as_json else text.show(*found.tables())
+        sys.exit(0 if found.ok else 1)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ Those about a file or an array also derive from the built-in error that fits, so
 
 from __future__ import annotations
 
+from typing import Any
+
 _LONGEST_NAME = 120
 
 
@@ -84,7 +86,11 @@ class NotRepresentable(ConversionError):
 
 
 class VerificationFailed(ConversionError, AssertionError):
-    """Outputs of source and result differ by more than the tolerance."""
+    """Outputs of source and result differ by more than the tolerance; `report` is the comparison."""
+
+    def __init__(self, message: str, *, report: Any = None, **fields: str | None) -> None:
+        super().__init__(message, **fields)
+        self.report = report
 
 
 class MissingDependency(ConversionError, ImportError):

@@ -154,7 +154,7 @@ def reference_runner(layer: Layer) -> Runner:
                 part.cell,
                 pieces,
                 before,
-                options=vars(part.options),
+                options=part.recurrence,
                 direction=part.direction,
                 initial=tuple(initial) or None,
             )
@@ -253,20 +253,20 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-def surrounding_output(layer: Layer, built: nn.Module, x: Sequence[Array], theano: bool) -> Array:
+def surrounding_output(layer: Layer, built: nn.Module, x: Sequence[Array]) -> Array:
     """What a layer that is not recurrent gives for Keras's own input."""
     kind = next((t.dtype for t in built.state_dict().values() if t.is_floating_point()), torch.float32)
     inputs = [torch.from_numpy(a).to(kind) if a.dtype.kind == "f" else torch.from_numpy(a).long() for a in x]
     if layer.call.each_step:
         first = inputs[0]
-        y = _other(layer, built, [first.reshape(-1, *first.shape[2:])], theano)
+        y = _other(layer, built, [first.reshape(-1, *first.shape[2:])])
         y = y.reshape(*first.shape[:2], *y.shape[1:])
     else:
-        y = _other(layer, built, inputs, theano)
+        y = _other(layer, built, inputs)
     return _ACTIVATIONS[layer.call.activation](y).detach().numpy()
 
 
-def _other(layer: Layer, built: nn.Module, inputs: Sequence[torch.Tensor], theano: bool) -> torch.Tensor:
+def _other(layer: Layer, built: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
     x, part = inputs[0], layer.parts[0]
     cell, axes = part.cell.name, part.normalization.axes
     if cell == "linear" and part.flattened:
@@ -277,7 +277,7 @@ def _other(layer: Layer, built: nn.Module, inputs: Sequence[torch.Tensor], thean
         key = inputs[2] if len(inputs) > 2 else inputs[min(1, len(inputs) - 1)]
         return built(x, key, inputs[min(1, len(inputs) - 1)], need_weights=False)[0]
     if cell.startswith(("conv", "depthwise", "separable")):
-        return _convolved(cell, part.convolution, built, x, theano)
+        return _convolved(cell, part.convolution, built, x)
     if cell == "batch_norm":
         return built(x.movedim(axes[0], 1)).movedim(1, axes[0])
     if cell.startswith("layer_norm") and axes:
@@ -290,27 +290,39 @@ def _other(layer: Layer, built: nn.Module, inputs: Sequence[torch.Tensor], thean
     return built(x)
 
 
-def _convolved(cell: str, options: Convolution, built: nn.Module, x: torch.Tensor, theano: bool) -> torch.Tensor:
+def _convolved(cell: str, options: Convolution, built: nn.Module, x: torch.Tensor) -> torch.Tensor:
     first = not options.channels_last
     x = x if first else x.movedim(-1, 1)
     modules = list(built.values()) if isinstance(built, nn.ModuleDict) else [built]
     leading = modules[0]
+    if options.padding == "explicit":
+        y = _explicitly(leading, options, x, -1 if "transpose" in cell else 1)
+        for module in modules[1:]:
+            y = module(y)
+        return y if first else y.movedim(1, -1)
     padding, stride = options.padding, leading.stride
     reach = [(k - 1) * d + 1 for k, d in zip(leading.kernel_size, leading.dilation, strict=True)]
     if "transpose" in cell:
-        y = _cropped(leading(x), padding, x.shape[2:], leading.kernel_size, stride, leading.bias, theano)
+        y = _cropped(leading(x), padding, x.shape[2:], leading.kernel_size, stride, leading.bias)
     else:
         sizes = x.shape[2:]
-        pads = [_pads(padding, n, k, s, theano) for n, k, s in zip(sizes, reach, stride, strict=True)]
+        pads = [_pads(padding, n, k, s) for n, k, s in zip(sizes, reach, stride, strict=True)]
         leading.padding = (0,) * len(reach)
         x = functional.pad(x, [n for pair in reversed(pads) for n in pair])
         y = functional_convolution(leading, x)
-        if theano and padding == "same":
-            wanted = [-(-n // s) for n, s in zip(sizes, stride, strict=True)]
-            y = y[(..., *(slice(0, n) for n in wanted))]
         for module in modules[1:]:
             y = module(y)
     return y if first else y.movedim(1, -1)
+
+
+def _explicitly(module: nn.Module, options: Convolution, x: torch.Tensor, sign: int) -> torch.Tensor:
+    """The module as the plan prints it; pads that differ stand before it, or are cropped behind it, as it notes."""
+    half = len(options.pads) // 2
+    begins, ends = options.pads[:half], options.pads[half:]
+    if begins == ends:
+        return module(x)
+    pads = [sign * n for pair in reversed(list(zip(begins, ends, strict=True))) for n in pair]
+    return module(functional.pad(x, pads)) if sign > 0 else functional.pad(module(x), pads)
 
 
 def functional_convolution(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -319,13 +331,11 @@ def functional_convolution(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return run(x, module.weight, module.bias, module.stride, 0, module.dilation, module.groups)
 
 
-def _pads(padding: str, size: int, reach: int, stride: int, theano: bool) -> tuple[int, int]:
+def _pads(padding: str, size: int, reach: int, stride: int) -> tuple[int, int]:
     if padding == "causal":
         return reach - 1, 0
     if padding != "same":
         return 0, 0
-    if theano:
-        return reach // 2, reach // 2
     total = max((-(-size // stride) - 1) * stride + reach - size, 0)
     return total // 2, total - total // 2
 
@@ -337,14 +347,13 @@ def _cropped(
     kernel: Sequence[int],
     stride: Sequence[int],
     bias: torch.Tensor | None,
-    theano: bool,
 ) -> torch.Tensor:
     """Keras's output of a transposed convolution: the full result padded to its length, or cropped for 'same'.
 
     Beyond the reach of the last kernel stands the bias.
     """
     for axis, (n, k, s) in enumerate(zip(sizes, kernel, stride, strict=True), start=2):
-        start = 0 if padding != "same" else k // 2 if theano else max(k - s, 0) // 2
+        start = 0 if padding != "same" else max(k - s, 0) // 2
         length = n * s if padding == "same" else n * s + max(k - s, 0)
         y = y.narrow(axis, start, min(length, y.shape[axis] - start))
         missing = length - y.shape[axis]

@@ -186,7 +186,7 @@ def _surrounding_error(plan: Plan, tensors: Tensors, layer: Layer, call: Call) -
         raise AssertionError(f"{layer.path} ({layer.class_name}) is refused: {module.problems}")
     (expected,) = call.outputs
     built = load(module, tensors, getattr(torch, expected.dtype.name))
-    found = surrounding_output(layer, built, call.inputs, theano=False)
+    found = surrounding_output(layer, built, call.inputs)
     return _error(found, expected, f"{layer.path} ({layer.class_name})")
 
 

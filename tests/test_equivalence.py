@@ -136,8 +136,7 @@ class Recorded:
 
     def of_other(self) -> float:
         (built,) = self.built(self.expected.dtype)
-        theano = described(self.case)["backend"] == "theano"
-        found = surrounding_output(self.layer, built, self.inputs, theano)
+        found = surrounding_output(self.layer, built, self.inputs)
         tolerance = max(described(self.case)["tolerance"], EXACT * max(1.0, float(np.abs(self.expected).max())))
         return assert_close(found, self.expected, tolerance, self.layer.path)
 

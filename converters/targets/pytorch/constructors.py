@@ -13,6 +13,9 @@ from converters.targets.pytorch import padding
 from layouts.options import Convolution, Normalization, Recurrence
 from layouts.reference import ACTIVATIONS
 
+DROP_INS = "converters.nn"
+"""Where the layers are that compute what torch.nn does not."""
+
 
 class Subject(NamedTuple):
     """What a constructor call is made for: the cells of one module, and how their layer is called."""
@@ -67,14 +70,19 @@ class Constructor:
 
 def constructor(layer: Layer, parts: Sequence[Part], exact: bool) -> str:
     """The call that makes the module of these cells; of a drop-in where torch.nn is not exact; '' where none is."""
+    return ", ".join(f"{label}={call}" if label else call for label, call in calls(layer, parts, exact).items())
+
+
+def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
+    """The same one by one: a single call under '', or those of several modules by their names."""
     cell = parts[0].cell
     slots = frozenset(piece.slot for part in parts for piece in part.pieces())
     subject = Subject(layer, parts, parts[0].solved(), slots)
     if not cell.recurrent:
-        return ", ".join(f"{label}{one.call(subject)}" for label, one in _OTHER[cell.name].items())
+        return {label: one.call(subject) for label, one in _OTHER[cell.name].items()}
     if exact:
-        return (_CELLS if layer.call.cell else _RECURRENT)[cell.name].call(subject)
-    return _DROP_INS[cell.name].call(subject, "converters.nn") if drop_in(layer, parts) else ""
+        return {"": (_CELLS if layer.call.cell else _RECURRENT)[cell.name].call(subject)}
+    return {"": _DROP_INS[cell.name].call(subject, DROP_INS) if drop_in(layer, parts) else ""}
 
 
 def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
@@ -236,10 +244,10 @@ _DEPTHWISE = {
     )
 }
 _SEPARABLE = {
-    "depthwise=": Constructor(
+    "depthwise": Constructor(
         _CLASS, (_size("in"), _depthwise_outputs), {**_shape(), "groups": _size("in"), "bias": lambda _: False}
     ),
-    "pointwise=": Constructor(
+    "pointwise": Constructor(
         _CLASS, (_depthwise_outputs, _size("out")), {"kernel_size": lambda _: 1, "bias": _without("bias")}
     ),
 }

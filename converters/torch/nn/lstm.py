@@ -106,19 +106,17 @@ class LSTM(Recurrent):
         units = self.hidden_size
         found = [w[1].t(), w[4 if self.bias else 2].t() if self.proj_size > 0 else w[1][:0]]
         if self.peepholes:
-            found += [w[-1][: 2 * units].view(2, units), w[-1][2 * units :]]
+            found += list(w[-1].split([2 * units, units]))
         return found
 
     def _step(self, x: Tensor, states: List[Tensor], w: List[Tensor]) -> List[Tensor]:
         h, c, units, gate = states[0], states[1], self.hidden_size, self.recurrent_activation
         pair, g, o = torch.addmm(x, h, w[0]).split([2 * units, units, units], dim=1)
         if self.peepholes:
-            pair = pair + (w[2] * c.unsqueeze(1)).flatten(1)
+            pair = torch.addcmul(pair, w[2], torch.cat([c, c], dim=1))
+        i, f = activate(self._clipped(pair), gate).chunk(2, dim=1)
         if self.input_forget:
-            i = activate(self._clipped(pair[:, :units]), gate)
             f = 1.0 - i
-        else:
-            i, f = activate(self._clipped(pair), gate).chunk(2, dim=1)
         c = torch.addcmul(i * activate(self._clipped(g), self.activation), f, c)
         if self.peepholes:
             o = torch.addcmul(o, w[3], c)
@@ -129,7 +127,8 @@ class LSTM(Recurrent):
     def _writer(self, x: Tensor, w: List[Tensor]) -> Tuple[List[Tensor], Writer]:
         units, projected, coupled = self.hidden_size, self.proj_size, self.input_forget
         gate, inner = (overwrite(name, self.clip, x) for name in (self.recurrent_activation, self.activation))
-        outer, recurrent, peepholes = self.output_activation, w[0], w[2:]
+        outer, recurrent = self.output_activation, w[0]
+        peepholes = [w[2].view(2, units), w[3]] if self.peepholes else []
 
         def step(rows: Sequence[Tensor], states: List[Tensor]) -> List[Tensor]:
             (x, pair, i, f, g, o), (h, c) = rows, states

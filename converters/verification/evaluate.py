@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 
 from converters.model import operations as op
 from converters.model.graph import Graph, Node
-from converters.verify import windows
-from converters.verify.functions import activate, softmax
-from converters.verify.layers import Weights, apply
+from converters.verification import windows
+from converters.verification.functions import activate, softmax
+from converters.verification.layers import Weights, apply, masked_scores
 from layouts.errors import NotRepresentable, printable
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +38,7 @@ def evaluate(graph: Graph, inputs: Sequence[Array]) -> Values:
 def run(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
     """What one node makes."""
     if isinstance(node.operation, op.Apply) and node.layer is not None:
-        return apply(node.layer, inputs, mask)
+        return apply(node.layer, inputs, mask, getattr(node.operation, "causal", False))
     if isinstance(node.operation, op.DotAttention):
         return [_attention(node, inputs, mask)]
     function = _OPERATIONS.get(type(node.operation))
@@ -161,6 +160,11 @@ def _mask_of_lengths(_: Any, inputs: Sequence[Array], __: Array | None) -> Array
     return np.asarray(np.arange(x.shape[1]) < np.asarray(lengths).reshape(-1, 1))
 
 
+def _beside(mask: Array, x: Array) -> Array:
+    """A mask (batch, time), as it goes with x (batch, time, …)."""
+    return np.asarray(mask, bool).reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+
+
 def _split_time(_: Any, inputs: Sequence[Array], __: Array | None) -> Array:
     x, like = inputs
     return x.reshape(*like.shape[:2], *x.shape[1:])
@@ -170,15 +174,13 @@ def _attention(node: Node, inputs: Sequence[Array], mask: Array | None) -> Array
     """Scores of every query step against every key step; a learned scale where the node has weights."""
     settings: Any = node.operation
     query, value, key = inputs[0], inputs[1], inputs[2 if len(inputs) > 2 else 1]
-    scale = Weights(node.layer.parts[0])("scale", 1.0) if node.layer is not None else np.asarray(1.0)
+    scale = Weights.of(node.layer.parts[0])("scale", 1.0) if node.layer is not None else np.asarray(1.0)
     if settings.score == "additive":
         scores = (scale * np.tanh(query[:, :, None] + key[:, None])).sum(axis=-1)
     else:
         scores = scale * (query @ key.swapaxes(1, 2))
-    seen = np.ones(scores.shape, bool) if mask is None else np.broadcast_to(mask[:, None, :], scores.shape)
-    if settings.causal:
-        seen = seen & (np.tri(*scores.shape[1:]) > 0)
-    return np.asarray(softmax(np.where(seen, scores, -math.inf)) @ value)
+    scores = masked_scores(scores, None if mask is None else mask[:, None, :], settings.causal)
+    return np.asarray(softmax(scores) @ value)
 
 
 Operation = Callable[[Any, Sequence[Array], Array | None], Array]
@@ -208,7 +210,10 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.MaskOf: _mask_of,
     op.MaskOfLengths: _mask_of_lengths,
     op.BothMasks: lambda s, x, m: reduce(np.logical_and, x),
-    op.Masked: lambda s, x, m: x[0] * np.asarray(x[1], bool).reshape(*x[1].shape, *[1] * (x[0].ndim - x[1].ndim)),
+    op.EitherMask: lambda s, x, m: reduce(np.logical_or, x),
+    op.EveryStep: lambda s, x, m: np.ones(x[0].shape[:2], bool),
+    op.Masked: lambda s, x, m: np.where(_beside(x[1], x[0]), x[0], s.value),
+    op.Choose: lambda s, x, m: np.where(_beside(x[2], x[0]), x[0], x[1]),
     op.MergeTime: lambda s, x, m: x[0].reshape(-1, *x[0].shape[2:]),
     op.SplitTime: _split_time,
 }

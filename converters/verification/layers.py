@@ -11,10 +11,11 @@ import numpy as np
 
 from converters.model.layers import Layer, Part
 from converters.model.operations import Activation
-from converters.verify import windows
-from converters.verify.functions import activate, softmax
-from converters.verify.recurrent import recurrent
-from layouts.errors import NotRepresentable, printable
+from converters.verification import windows
+from converters.verification.functions import activate, softmax
+from converters.verification.recurrent import recurrent
+from layouts.cells import Piece
+from layouts.errors import NotRepresentable
 
 Array = np.ndarray[Any, Any]
 
@@ -22,11 +23,15 @@ Array = np.ndarray[Any, Any]
 class Weights:
     """The pieces of a layer that is not recurrent, as float64."""
 
-    def __init__(self, part: Part) -> None:
-        unpacked = replace(part, flattened=()).unpack()
+    def __init__(self, pieces: Mapping[Piece, Array]) -> None:
         self._pieces: dict[tuple[str, str], Array] = {
-            (piece.slot, piece.role): np.asarray(view, np.float64) for piece, view in unpacked.items()
+            (piece.slot, piece.role): np.asarray(view, np.float64) for piece, view in pieces.items()
         }
+
+    @classmethod
+    def of(cls, part: Part) -> Weights:
+        """Those that are stored, in the order of the source: a flattened map stays as it is."""
+        return cls(replace(part, flattened=()).unpack())
 
     def __call__(self, slot: str, otherwise: float = 0.0, role: str = "") -> Array:
         return self._pieces.get((slot, role), np.asarray(otherwise))
@@ -36,19 +41,26 @@ class Weights:
         return self._pieces.get((slot, ""))
 
 
-def apply(layer: Layer, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
+def apply(layer: Layer, inputs: Sequence[Array], mask: Array | None, causal: bool = False) -> list[Array]:
     """What a layer gives for the values that it reads. Raises `NotRepresentable` for a cell that is not known here."""
     if layer.unknown is not None:
         raise layer.unknown
     if layer.recurrent:
         return recurrent(layer, inputs, mask)
     part = layer.parts[0]
-    function = _CELLS.get(part.cell.name)
-    if function is None:
-        raise NotRepresentable(f"{printable(layer.path)}: {part.cell.name.replace('_', ' ')} is not evaluated here")
-    found = function(part, Weights(part), inputs, mask)
+    found = bare(part, Weights.of(part), inputs, mask, causal)
     activation = layer.call.activation or "linear"
     return [found if activation == "linear" else activate(found, Activation(activation))]
+
+
+def bare(part: Part, weights: Weights, inputs: Sequence[Array], mask: Array | None, causal: bool = False) -> Array:
+    """What a layer that is not recurrent computes, without the activation that is fused into it."""
+    if part.cell.name.startswith("attention"):
+        return _attention(part, weights, inputs, mask, causal)
+    function = _CELLS.get(part.cell.name)
+    if function is None:
+        raise NotRepresentable(f"{part.cell.name.replace('_', ' ')} is not evaluated here")
+    return function(part, weights, inputs, mask)
 
 
 def _linear(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> Array:
@@ -164,8 +176,8 @@ def _prelu(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> 
     return np.asarray(np.where(x > 0.0, x, own * x))
 
 
-def _attention(part: Part, w: Weights, inputs: Sequence[Array], mask: Array | None) -> Array:
-    """Inputs (query, value) or (query, value, key), as Keras calls it."""
+def _attention(part: Part, w: Weights, inputs: Sequence[Array], mask: Array | None, causal: bool) -> Array:
+    """Inputs (query, value) or (query, value, key), as Keras calls it; `causal`: no step sees a later one."""
     query, value, key = (
         inputs[0],
         inputs[min(1, len(inputs) - 1)],
@@ -176,10 +188,17 @@ def _attention(part: Part, w: Weights, inputs: Sequence[Array], mask: Array | No
         for x, role in ((query, "query"), (key, "key"), (value, "value"))
     )
     scores = np.einsum("bqhk,bshk->bhqs", q, k) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = np.where(mask[:, None, None, :], scores, -math.inf)
+    scores = masked_scores(scores, None if mask is None else mask[:, None, None, :], causal)
     mixed = np.einsum("bhqs,bshv->bqhv", softmax(scores), v)
     return np.asarray(np.einsum("bqhv,ohv->bqo", mixed, w("output_weight")) + w("output_bias"))
+
+
+def masked_scores(scores: Array, mask: Array | None, causal: bool) -> Array:
+    """Scores (…, query, key) of which those left out weigh nothing; where all are, they weigh the same."""
+    seen = np.ones(scores.shape, bool) if mask is None else np.broadcast_to(mask, scores.shape)
+    seen = seen & (np.tri(*scores.shape[-2:]) > 0) if causal else seen
+    none = ~seen.any(axis=-1, keepdims=True)
+    return np.where(none, 0.0, np.where(seen, scores, -math.inf))
 
 
 def _role(w: Weights, role: str) -> Array:
@@ -205,5 +224,4 @@ _CELLS: Mapping[str, Cell] = {
     "group_norm": _group_norm,
     "rms_norm": _rms_norm,
     **dict.fromkeys(("prelu", "prelu_by_element", "prelu_by_element_2d"), _prelu),
-    **dict.fromkeys(("attention", "attention_of_widths", "attention_of_value_width"), _attention),
 }

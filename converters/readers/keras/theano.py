@@ -1,0 +1,44 @@
+"""What convolutions of Keras's Theano backend pad: k // 2 zeros before every axis and (k - 1) // 2 behind.
+
+TensorFlow's 'same' depends on the input's size and the stride; Theano's does not. The reach of a dilated kernel counts.
+A transposed convolution is cropped by k // 2 at the start, to n × stride. Source: `theano_backend.py` of Keras 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from converters.model.layers import Layer, Part
+from layouts.options import Convolution
+
+
+def with_padding(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """The layers of a file that was written on Theano, the zeros of 'same' as numbers."""
+    for layer in layers:
+        yield replace(layer, parts=tuple(map(_padded, layer.parts)))
+
+
+def _padded(part: Part) -> Part:
+    options = part.options
+    if not isinstance(options, Convolution) or options.padding != "same":
+        return part
+    sizes = part.solved()
+    kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+    strides, dilation = (_each(values, len(kernel)) for values in (options.strides, options.dilation))
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
+    begins = tuple(size // 2 for size in reach)
+    if "transpose" not in part.cell.name:
+        return replace(part, options=_explicit(options, begins, [(size - 1) // 2 for size in reach]))
+    ends = [size - stride - size // 2 for size, stride in zip(reach, strides, strict=True)]
+    longer = tuple(max(-end, 0) for end in ends)
+    found = _explicit(options, begins, [max(end, 0) for end in ends])
+    return replace(part, options=replace(found, output_padding=longer if any(longer) else ()))
+
+
+def _explicit(options: Convolution, begins: tuple[int, ...], ends: Iterable[int]) -> Convolution:
+    return replace(options, padding="explicit", pads=(*begins, *ends))
+
+
+def _each(values: tuple[int, ...], count: int) -> tuple[int, ...]:
+    return values if len(values) == count else (values or (1,))[:1] * count

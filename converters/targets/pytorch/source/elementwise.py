@@ -1,0 +1,176 @@
+"""Operations without weights that compute with every element: activations, sums, means, masks, products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from converters.model.graph import Node
+from converters.model.operations import (
+    Activation,
+    BothMasks,
+    Choose,
+    Combine,
+    Dot,
+    EitherMask,
+    EveryStep,
+    Masked,
+    MaskOf,
+    MaskOfLengths,
+    MatrixProduct,
+    Reduce,
+    Scale,
+    UnitLength,
+)
+from converters.targets.pytorch.source.activations import applied, is_elementwise, is_known
+from converters.targets.pytorch.source.held import Held, together
+from converters.targets.pytorch.source.words import number
+from converters.targets.pytorch.source.writing import Writing
+from layouts.errors import printable
+
+
+def activated(w: Writing, node: Node, x: Held, activation: Activation) -> Held:
+    """A value behind an activation; an unknown one is refused by name."""
+    if not is_known(activation.function):
+        w.refuse(node, f"its activation {printable(activation.function)!r} is not known here")
+        return x
+    if is_elementwise(activation.function):
+        return replace(x, text=applied(x.text, activation))
+    x = x.as_source()
+    return replace(x, text=applied(x.text, activation))
+
+
+def activation(w: Writing, node: Node, op: Activation, values: list[Held]) -> Held:
+    if is_elementwise(op.function):
+        return activated(w, node, values[0], op)
+    return activated(w, node, values[0].joined(), op)
+
+
+_BETWEEN = {"add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / "}
+_PAIRWISE = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
+
+
+def combine(w: Writing, node: Node, op: Combine, values: list[Held]) -> Held:
+    values = together(values)
+    texts = [value.text for value in values]
+    if op.how == "average":
+        found = f"({' + '.join(texts)}) / {len(texts)}"
+    elif op.how in _PAIRWISE:
+        found = texts[0]
+        for text in texts[1:]:
+            found = f"{_PAIRWISE[op.how]}({found}, {text})"
+    else:
+        found = _BETWEEN[op.how].join(texts)
+    return replace(values[0], text=found, shape=w.shape(node.outputs[0]))
+
+
+def scale(w: Writing, node: Node, op: Scale, values: list[Held]) -> Held:
+    text = values[0].text
+    text = text if op.factor == 1.0 else f"{text} * {number(op.factor)}"
+    return replace(values[0], text=text if op.offset == 0.0 else f"{text} + {number(op.offset)}")
+
+
+def unit_length(w: Writing, node: Node, op: UnitLength, values: list[Held]) -> Held:
+    x = values[0].as_source()
+    return replace(x, text=f"functional.normalize({x.text}, dim={op.axis})")
+
+
+def product(w: Writing, node: Node, op: MatrixProduct, values: list[Held]) -> Held:
+    one, other = (value.as_source() for value in values)
+    return Held(f"{one.text} @ {other.text}", w.shape(node.outputs[0]))
+
+
+def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
+    """Letters for the axes: the batch is b, the summed axis s; the rest of the first stands before that of the second."""
+    one, other = (value.as_source() for value in values)
+    if one.rank is None or other.rank is None:
+        w.refuse(node, "the number of axes of what it multiplies is not known")
+        return one
+    texts = [
+        f"functional.normalize({v.text}, dim={a})" if op.normalize else v.text
+        for v, a in zip((one, other), op.axes, strict=True)
+    ]
+    letters = ["b" + letters[: rank - 1] for letters, rank in (("ijkl", one.rank), ("mnop", other.rank))]
+    for k, axis in enumerate(op.axes):
+        place = axis % len(letters[k])
+        letters[k] = letters[k][:place] + "s" + letters[k][place + 1 :]
+    rest = "".join(letter for word in letters for letter in word[1:] if letter != "s")
+    text = f'torch.einsum("{letters[0]},{letters[1]}->b{rest}", {texts[0]}, {texts[1]})'
+    return Held(text if rest else f"{text}.unsqueeze(1)", w.shape(node.outputs[0]))
+
+
+_REDUCED = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin"}
+
+
+def reduce(w: Writing, node: Node, op: Reduce, values: list[Held]) -> Held:
+    x = values[0].as_source()
+    axes = op.axes if len(op.axes) != 1 else op.axes[0]
+    keep = ", keepdim=True" if op.keep_axes else ""
+    text = x.text
+    if op.how == "prod":
+        for axis in sorted(op.axes, key=lambda axis: axis % (x.rank or 8), reverse=True):
+            text = f"{text}.prod({axis}{keep})"
+    else:
+        text = f"{text}.{_REDUCED[op.how]}({axes}{keep})"
+    return Held(text, w.shape(node.outputs[0]))
+
+
+def mask_of(w: Writing, node: Node, op: MaskOf, values: list[Held]) -> Held:
+    x = values[0].as_source()
+    value = number(op.value) if not op.indices else number(int(op.value))
+    text = f"{x.text} != {value}" if op.indices else f"({x.text} != {value}).any(-1)"
+    return Held(text, w.shape(node.outputs[0]))
+
+
+def mask_of_lengths(w: Writing, node: Node, op: MaskOfLengths, values: list[Held]) -> Held:
+    x, lengths = (value.as_source() for value in values)
+    steps = f"torch.arange({x.text}.size(1), device={x.text}.device)"
+    return Held(f"{steps} < {lengths.text}.unsqueeze(1)", w.shape(node.outputs[0]))
+
+
+def both_masks(w: Writing, node: Node, op: BothMasks, values: list[Held]) -> Held:
+    return Held(" & ".join(value.as_source().text for value in values), w.shape(node.outputs[0]))
+
+
+def either_mask(w: Writing, node: Node, op: EitherMask, values: list[Held]) -> Held:
+    return Held(" | ".join(value.as_source().text for value in values), w.shape(node.outputs[0]))
+
+
+def every_step(w: Writing, node: Node, op: EveryStep, values: list[Held]) -> Held:
+    x = values[0].as_source().text
+    return Held(f"torch.ones({x}.shape[:2], dtype=torch.bool, device={x}.device)", w.shape(node.outputs[0]))
+
+
+def _over(mask: str, x: Held) -> str:
+    """A mask (batch, time) with axes of one for those that x has behind."""
+    return mask + ".unsqueeze(-1)" * ((x.rank or 3) - 2)
+
+
+def masked(w: Writing, node: Node, op: Masked, values: list[Held]) -> Held:
+    x, mask = (value.as_source() for value in values)
+    if not op.value:
+        return replace(x, text=f"{x.text} * {_over(mask.text, x)}")
+    return replace(x, text=f"{x.text}.masked_fill(~{_over(mask.text, x)}, {number(op.value)})")
+
+
+def choose(w: Writing, node: Node, op: Choose, values: list[Held]) -> Held:
+    x, other, mask = (value.as_source() for value in values)
+    return replace(x, text=f"torch.where({_over(mask.text, x)}, {x.text}, {other.text})")
+
+
+LOWER: Mapping[type, Callable[..., Held]] = {
+    Activation: activation,
+    BothMasks: both_masks,
+    Choose: choose,
+    EitherMask: either_mask,
+    EveryStep: every_step,
+    Combine: combine,
+    Dot: dot,
+    MaskOf: mask_of,
+    MaskOfLengths: mask_of_lengths,
+    Masked: masked,
+    MatrixProduct: product,
+    Reduce: reduce,
+    Scale: scale,
+    UnitLength: unit_length,
+}

@@ -1,0 +1,121 @@
+"""Layers with weights as calls of their modules, the axes moved to where a module has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from converters.model.graph import Node
+from converters.model.layers import Part
+from converters.model.operations import Activation, Apply
+from converters.targets.pytorch.source import windows
+from converters.targets.pytorch.source.elementwise import activated
+from converters.targets.pytorch.source.held import Held
+from converters.targets.pytorch.source.writing import Planned, Writing
+
+Lower = Callable[[Writing, Node, Part, Sequence[str], list[Held]], Held]
+
+
+def weighted(w: Writing, node: Node, planned: Sequence[Planned], values: list[Held]) -> Held:
+    """The output of a layer that is not recurrent, its fused activation included."""
+    part = planned[0].parts[0]
+    lower = _LOWER.get(part.cell.name)
+    if lower is None or node.layer is None:
+        w.refuse(node, f"no code is known here for {part.cell.name.replace('_', ' ')}")
+        return values[0]
+    modules = [w.attributes[name] for name in _names(planned[0])]
+    found = lower(w, node, part, modules, values)
+    return activated(w, node, found, Activation(node.layer.call.activation or "linear"))
+
+
+def _names(planned: Planned) -> list[str]:
+    both = planned.parts[0].cell.name.startswith("separable")
+    labels = ("depthwise", "pointwise") if both else ("",)
+    return [".".join(filter(None, (planned.name, label))) for label in labels]
+
+
+def _linear(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    x, shape = values[0], w.shape(node.outputs[0])
+    if part.flattened:
+        x = x.flattened(part.flattened)
+    elif x.channel or x.flat:
+        x = x.as_source()
+    return Held(f"{modules[0]}({x.text})", shape, apart=x.apart)
+
+
+def _embedding(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    x = values[0].as_source()
+    return Held(f"{modules[0]}({x.text}.long())", w.shape(node.outputs[0]))
+
+
+def _convolution(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    sizes = part.solved()
+    kernel = tuple(sizes[word] for word in ("depth", "height", "width") if word in sizes)
+    transposed = "transpose" in part.cell.name
+    return windows.convolution(w, node, values[0], modules, part.convolution, kernel, transposed)
+
+
+def _along_channels(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    """A norm or a slope for each channel, which PyTorch has on axis 1."""
+    x = values[0].joined()
+    rank = x.rank or 2
+    axis = (part.normalization.axes or (-1 if part.cell.name == "prelu" else 1,))[0] % rank
+    if x.flat and axis == rank - 1 == 1:
+        x = x.as_source()
+    if axis == 1 and (rank == 2 or not x.channel):
+        return replace(x, text=f"{modules[0]}({x.text})")
+    if axis == rank - 1:
+        x = x.channels_at(1)
+        return replace(x, text=f"{modules[0]}({x.text})")
+    x = x.as_source()
+    return replace(x, text=f"{modules[0]}({x.text}.movedim({axis}, 1)).movedim(1, {axis})")
+
+
+def _slopes(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    if part.solved().get("channel") == 1:
+        return replace(values[0], text=f"{modules[0]}({values[0].text})")
+    return _along_channels(w, node, part, modules, values)
+
+
+def _along_features(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    """A norm over the last axes, where PyTorch has them."""
+    x = values[0].as_source()
+    rank = x.rank or 2
+    axes = sorted(axis % rank for axis in part.normalization.axes or (-1,))
+    last = list(range(rank - len(axes), rank))
+    if axes == last:
+        return replace(x, text=f"{modules[0]}({x.text})")
+    moved = f"{x.text}.movedim({tuple(axes)}, {tuple(last)})"
+    return replace(x, text=f"{modules[0]}({moved}).movedim({tuple(last)}, {tuple(axes)})")
+
+
+def _attention(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    """Inputs are query, value and key, and the key is the value where none is given."""
+    held = [value.as_source() for value in values]
+    query, value = held[0], held[min(1, len(held) - 1)]
+    key = held[2] if len(held) > 2 else value
+    said = ""
+    if node.mask:
+        w.put(f"hidden = -1e9 * ~{w.held[node.mask].as_source().text}")
+        said = ", key_padding_mask=hidden"
+    if isinstance(node.operation, Apply) and node.operation.causal:
+        sizes = f"({query.text}.size(1), {key.text}.size(1))"
+        w.put(f"later = torch.full({sizes}, -1e9, dtype={query.text}.dtype, device={query.text}.device).triu(1)")
+        said += ", attn_mask=later"
+    call = f"{modules[0]}({query.text}, {key.text}, {value.text}{said}, need_weights=False)"
+    return Held(f"{call}[0]", w.shape(node.outputs[0]))
+
+
+_LOWER: Mapping[str, Lower] = {
+    "linear": _linear,
+    "embedding": _embedding,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "depthwise_conv1d", "depthwise_conv2d"), _convolution),
+    **dict.fromkeys(("separable_conv1d", "separable_conv2d"), _convolution),
+    **dict.fromkeys((f"conv_transpose{n}d{kind}" for n in (1, 2, 3) for kind in ("", "_grouped")), _convolution),
+    "batch_norm": _along_channels,
+    "group_norm": _along_channels,
+    "prelu": _slopes,
+    **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d", "rms_norm"), _along_features),
+    "attention": _attention,
+    "attention_of_widths": _attention,
+}

@@ -1,0 +1,97 @@
+"""The modules of `__init__`: a tree of names, so that the keys of the state_dict are those that `convert` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from converters.targets.pytorch.constructors import DROP_INS, calls
+from converters.targets.pytorch.source.words import is_plain, quoted
+from converters.targets.pytorch.source.writing import Planned
+
+
+@dataclass
+class Place:
+    """A module that has a constructor call, or holds others, or both."""
+
+    call: str = ""
+    inside: dict[str, Place] = field(default_factory=dict)
+
+
+def constructor_calls(planned: Planned) -> dict[str, str]:
+    """The full name of each module of a plan's module, and its call; drop-ins are called by the file `cells`."""
+    found = calls(planned.layers[0], planned.parts, not planned.drop_in)
+    names = {".".join(filter(None, (planned.name, label))): call for label, call in found.items()}
+    return {name: _double_quoted(call.replace(f"{DROP_INS}.", "cells.", 1)) for name, call in names.items()}
+
+
+def _double_quoted(call: str) -> str:
+    """A call with its strings in double quotes, where none needs others."""
+    return call if '"' in call or "\\" in call else call.replace("'", '"')
+
+
+def tree(found: Mapping[str, str]) -> Place:
+    """Calls by full names as a tree."""
+    root = Place()
+    for name, call in found.items():
+        place = root
+        for word in name.split("."):
+            place = place.inside.setdefault(word, Place())
+        place.call = call
+    return root
+
+
+def attributes(root: Place, reached: str = "self", prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every module by its full name, and how it is reached."""
+    for word, place in root.inside.items():
+        name = f"{prefix}{word}"
+        attribute = _attribute(reached, word, _is_list(root))
+        yield name, attribute
+        yield from attributes(place, attribute, f"{name}.")
+
+
+def _is_list(place: Place) -> bool:
+    """Whether the modules inside are numbered as those of an nn.ModuleList, and hold no others."""
+    return (
+        not place.call
+        and bool(place.inside)
+        and list(place.inside) == [str(k) for k in range(len(place.inside))]
+        and not any(inner.inside for inner in place.inside.values())
+    )
+
+
+def _attribute(reached: str, word: str, in_list: bool) -> str:
+    if in_list and reached != "self":
+        return f"{reached}[{word}]"
+    if is_plain(word):
+        return f"{reached}.{word}"
+    return f"{reached}._modules[{quoted(word)}]" if _clashes(word) else f"getattr({reached}, {quoted(word)})"
+
+
+def _clashes(word: str) -> bool:
+    """Whether an attribute of this name is something else, or none can have it."""
+    return word.isidentifier() or not word or "." in word
+
+
+def statements(root: Place, reached: str = "self") -> Iterator[str]:
+    """The lines that make the modules, outer ones first."""
+    for word, place in root.inside.items():
+        if not place.call and _is_list(place):
+            listed = ", ".join(inner.call for inner in place.inside.values())
+            yield _assigned(reached, word, f"nn.ModuleList([{listed}])")
+            continue
+        yield _assigned(reached, word, place.call or "nn.Module()")
+        yield from statements(place, _attribute(reached, word, False))
+
+
+def _assigned(reached: str, word: str, call: str) -> str:
+    if is_plain(word):
+        return f"{reached}.{word} = {call}"
+    if _clashes(word):
+        return f"{reached}._modules[{quoted(word)}] = {call}"
+    return f"{reached}.add_module({quoted(word)}, {call})"
+
+
+def all_calls(modules: Sequence[Planned]) -> dict[str, str]:
+    """The calls of all modules of a plan that have one."""
+    return {name: call for planned in modules if planned.parts for name, call in constructor_calls(planned).items()}

@@ -1,0 +1,148 @@
+"""What is known while a `forward` is written: lines, which variable holds which value, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from converters.model.graph import Graph, Node
+from converters.model.layers import Layer, Part
+from converters.model.operations import BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths
+from converters.targets.pytorch.source.held import Held, Shape, described
+from converters.targets.pytorch.source.words import identifier
+from layouts.errors import ConversionError, NotRepresentable, printable
+
+
+class Planned(Protocol):
+    """What a plan tells of a module."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+    @property
+    def drop_in(self) -> tuple[object, ...]: ...
+    @property
+    def problems(self) -> tuple[ConversionError, ...]: ...
+
+
+@dataclass(frozen=True)
+class Line:
+    """One statement, and the comment behind it."""
+
+    text: str
+    remark: str = ""
+
+
+_MASKS = (BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths)
+OUTPUTS = "y"
+"""What the outputs of a recurrent layer are called until they have a name of their own."""
+_OWN = frozenset(
+    {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "scores", "hidden", "later", "x"}
+)
+"""Variables that are made on the way to a value, and those that are handed out by rule."""
+
+
+@dataclass
+class Writing:
+    """A forward in the making; `lower` functions read `node` inputs by `take`, and return what a node makes."""
+
+    graph: Graph
+    modules: Mapping[int, Sequence[Planned]]
+    """The modules of each layer, by the identity of the layer."""
+    attributes: Mapping[str, str]
+    """How each module is reached, by its name: 'inner.lstm' -> 'self.inner.lstm'."""
+    custom: Mapping[int, str] = field(default_factory=dict)
+    """How the module is reached that somebody else writes for a node, by the identity of the node."""
+    lines: list[Line] = field(default_factory=list)
+    held: dict[str, Held] = field(default_factory=dict)
+    helpers: dict[str, None] = field(default_factory=dict)
+    buffers: dict[str, Shape] = field(default_factory=dict)
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The buffers in which a module's states are kept, by its name."""
+    problems: list[ConversionError] = field(default_factory=list)
+    uses: Counter[str] = field(default_factory=Counter)
+    used: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.uses.update(self.graph.outputs)
+        for node in self.graph.nodes:
+            self.uses.update([*node.inputs, node.mask] if node.mask else node.inputs)
+
+    def shape(self, value: str) -> Shape | None:
+        found = self.graph.values.get(value)
+        return found.shape if found else None
+
+    def put(self, text: str, remark: str = "") -> None:
+        """One more statement."""
+        self.lines.append(Line(text, remark))
+
+    def help(self, name: str) -> str:
+        """The name of a helper function, which the file will define."""
+        self.helpers[name] = None
+        return name
+
+    def refuse(self, node: Node, why: str) -> None:
+        """Note that a node cannot be built, and why."""
+        text = f"{printable(node.name)} ({printable(node.class_name)}): {why}"
+        self.problems.append(NotRepresentable(text, layer=node.name))
+
+    def modules_of(self, node: Node) -> Sequence[Planned]:
+        return self.modules.get(id(node.layer), ())
+
+    def buffer(self, wish: str, shape: Shape) -> str:
+        """A tensor that the module keeps from one call to the next; returns how it is reached."""
+        name = identifier(wish, {*self.buffers, *(text.removeprefix("self.") for text in self.attributes.values())})
+        self.buffers[name] = shape
+        return f"self.{name}"
+
+    def consumed(self, node: Node) -> None:
+        """The inputs of a node are read."""
+        self.uses.subtract([*node.inputs, node.mask] if node.mask else node.inputs)
+
+    def fresh(self, node: Node, wish: str, *, mask: bool = False) -> str:
+        """A variable for what a node makes: that of its first input where nobody reads it any more, or one by name."""
+        usual = "mask" if mask else "x"
+        alive = {held.text for value, held in self.held.items() if self.uses[value] > 0}
+        if usual not in alive:
+            return usual
+        wish = wish.rpartition("/")[2].removeprefix("ahead").removeprefix("back") + ("_mask" if mask else "")
+        name = identifier(wish, {*alive, *_OWN, *self.used})
+        self.used.add(name)
+        return name
+
+    def define(self, node: Node, made: Sequence[Held]) -> None:
+        """Assign what a node makes to variables."""
+        self.consumed(node)
+        variables = {held.text for held in self.held.values()}
+        for place, (value, held) in enumerate(zip(node.outputs, made, strict=False)):
+            if held.text in variables and held.text.isidentifier():
+                self.held[value] = held
+                continue
+            if not self.uses[value]:
+                continue
+            mask = isinstance(node.operation, _MASKS)
+            wish = node.name if place == 0 else f"{node.name}_state"
+            name = self.fresh(node, wish, mask=mask)
+            self._assign(name, held.text, described(held.sizes) if not mask else "")
+            self.held[value] = replace(held, text=name)
+
+    def _assign(self, name: str, text: str, remark: str) -> None:
+        """A variable for an expression; outputs that the last call of a module gave get it right there."""
+        place = next(
+            (k for k in reversed(range(len(self.lines))) if self.lines[k].text.startswith(f"{OUTPUTS}, ")), None
+        )
+        if text == OUTPUTS and place is not None:
+            self.lines[place] = Line(name + self.lines[place].text.removeprefix(OUTPUTS), remark)
+        else:
+            self.put(f"{name} = {text}", remark)
+
+    def check(self) -> None:
+        """Raise everything that stands in the way, by name."""
+        if self.problems:
+            lines = list(dict.fromkeys(str(problem) for problem in self.problems))
+            raise NotRepresentable("\n".join(lines), layer=self.problems[0].layer)

@@ -1,0 +1,133 @@
+"""`build`: a source as a running nn.Module, out of the very text that `port` writes."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from converters.model.checkpoint import Checkpoint
+from converters.model.graph import Graph
+from converters.plan.execution import execute
+from converters.plan.pairing import Choices
+from converters.plan.plan import Plan, make_plan
+from converters.plan.report import announce
+from converters.readers import read
+from converters.targets import PYTORCH
+from converters.targets.pytorch.source import BESIDE, Source, write
+from converters.writers.pytorch import StateDict
+from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
+
+Factory = Callable[[], nn.Module]
+_CELLS = "from converters import nn as cells"
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What is needed to build or to write a source: its plan without what somebody else makes, and its text."""
+
+    plan: Plan
+    graph: Graph
+    source: Source
+    factories: Mapping[str, Factory]
+    """For each class that the text leaves open, what makes it."""
+
+
+def build(
+    source: Any,
+    *,
+    custom_layers: Mapping[str, Factory] | None = None,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
+) -> nn.Module:
+    """A running module with the outputs of the source, in eval mode, its weights loaded.
+
+    Inputs are positional, in the source's order; outputs are a tensor, or a tuple in the source's order. The keys of
+    its state_dict are those of `convert(source, dropins=True)`. `inspect.getsource(type(module))` shows its text.
+
+    custom_layers: for layers that hold code or are of somebody's own class, by class name or by path, what makes a
+    module: ``{"Rotate": Rotate}``. It is called with the layer's inputs.
+    framework, assume, weights: see `read`.
+
+    Raises `NotRepresentable` with the names of all layers that cannot be built.
+    """
+    checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+    return realize(draft(checkpoint, custom_layers or {}))
+
+
+def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory]) -> Draft:
+    """The text of a source, with drop-ins where torch.nn is not exact; refused with all that cannot be built."""
+    graph = checkpoint.graph
+    if graph is None:
+        raise NotRepresentable(
+            f"{printable(checkpoint.path)}: the file holds weights alone, and not how its layers are wired: "
+            "convert gives the weights",
+            path=checkpoint.path,
+        )
+    open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}
+    _check_known(graph, factories)
+    plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True))
+    modules = tuple(module for module in plan.modules if not {layer.path for layer in module.layers} & open_layers)
+    plan = replace(plan, modules=modules)
+    source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories))
+    found = {name: factories.get(node.name) or factories[node.class_name] for name, node in source.custom.items()}
+    return Draft(plan, graph, source, found)
+
+
+def _check_known(graph: Graph, factories: Mapping[str, Factory]) -> None:
+    """Raise for a custom layer that the source does not have, so that a slip of the pen is not silence."""
+    known = {word for node in graph.nodes for word in (node.name, node.class_name)}
+    for name in factories:
+        if name not in known:
+            raise UnknownLayer(f"custom_layers: no layer and no class {printable(name)!r} in the source")
+
+
+def _title(checkpoint: Checkpoint) -> str:
+    version = f" {checkpoint.version}" if checkpoint.version else ""
+    name = checkpoint.path.replace("\\", "/").rpartition("/")[2]
+    return f"{name} ({checkpoint.framework}{version}) as a PyTorch module."
+
+
+def _dtype(plan: Plan) -> str:
+    """The dtype of the weights, where they have one; float32 where they are mixed."""
+    found = {tensor.dtype.name for tensor in plan.tensors if tensor.dtype.kind not in "iub"}
+    return found.pop() if len(found) == 1 else "float32"
+
+
+def realize(found: Draft) -> nn.Module:
+    """The module that a text makes, with its weights."""
+    namespace = _run(found.source.text.replace(BESIDE, _CELLS, 1))
+    namespace.update(found.factories)
+    module: nn.Module = namespace["Model"]()
+    _load(module, found)
+    return module.eval()
+
+
+def _run(text: str) -> dict[str, Any]:
+    """Execute a text of ours as a module of its own, whose lines tracebacks and torch.jit.script find."""
+    name = f"<gateport model {next(_NUMBERS)}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    namespace: dict[str, Any] = {"__name__": name.strip("<>").replace(" ", "_")}
+    exec(compile(text, name, "exec"), namespace)
+    return namespace
+
+
+def _load(module: nn.Module, found: Draft) -> None:
+    """Load the plan's weights, strictly; modules that somebody else made keep their own."""
+    found.plan.check()
+    sink = StateDict()
+    remarks = [remark for done in execute(found.plan, sink) for remark in done.remarks]
+    announce((*found.plan.warnings, *remarks))
+    tensors = sink.tensors()
+    missing, unexpected = module.load_state_dict(tensors, strict=False)
+    own = tuple(f"{node.name.replace('/', '.')}." for node in found.source.custom.values())
+    left = [key for key in missing if not key.startswith(own)] if own else missing
+    if left or unexpected:
+        raise ConversionError(f"the text and the plan disagree about {', '.join([*left, *unexpected])}")

@@ -1,0 +1,103 @@
+"""Somebody's own module out of his own Python file. This runs the file: it is meant to, and it is said everywhere."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from layouts.errors import ConversionError, MissingDependency, UnreadableCheckpoint, printable
+
+_NUMBERS = count(1)
+_USUAL = "Model"
+_WEIGHTS = (".safetensors", ".pt", ".pth")
+
+
+def module_from(place: str, weights: str | None = None) -> nn.Module:
+    """The module at `file.py:Class`, `file.py:function`, `file.py`, or in a folder that `port` made (its `model.py`).
+
+    RUNS THE FILE, as Python would. A class or a function is called without arguments; what is a module already is taken
+    as it is; without a name it is `Model`, or the one class of modules that the file defines. Weights are loaded
+    strictly where `weights` names a file, or where one stands beside `model.py` under its name and the module was made
+    here: `model.safetensors` or `model.pt`.
+    """
+    file, name = _file_and_name(place)
+    found = _object(_run(file), name, file)
+    module = found() if not isinstance(found, nn.Module) else found
+    if not isinstance(module, nn.Module):
+        raise ConversionError(f"{printable(place)}: {type(module).__name__} is no nn.Module")
+    stored = Path(weights) if weights else _beside(file) if isinstance(found, type) else None
+    if stored is not None:
+        module.load_state_dict(_tensors(stored), strict=True)
+    return module.eval()
+
+
+def _file_and_name(place: str) -> tuple[Path, str]:
+    """The file and the name in it; a colon of a drive (C:) separates nothing."""
+    path = Path(place)
+    if path.is_dir():
+        return path / "model.py", ""
+    head, colon, tail = place.rpartition(":")
+    if colon and tail.isidentifier() and not path.exists():
+        path, name = Path(head), tail
+    else:
+        name = ""
+    path = path / "model.py" if path.is_dir() else path
+    if not path.is_file():
+        raise UnreadableCheckpoint(f"{printable(place)}: there is no such file", path=str(path))
+    return path, name
+
+
+def _run(file: Path) -> ModuleType:
+    """Import a file under a private name, with its folder first on the path while it runs."""
+    name = f"_gateport_own_{next(_NUMBERS)}"
+    spec = spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnreadableCheckpoint(f"{printable(str(file))}: this is no Python file", path=str(file))
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(file.resolve().parent))
+    return module
+
+
+def _object(module: ModuleType, name: str, file: Path) -> Any:
+    if name:
+        if not hasattr(module, name):
+            raise ConversionError(f"{printable(str(file))} defines no {printable(name)}", path=str(file))
+        return getattr(module, name)
+    if hasattr(module, _USUAL):
+        return getattr(module, _USUAL)
+    own = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
+    classes = [each for each in own if issubclass(each, nn.Module)]
+    if len(classes) != 1:
+        known = ", ".join(each.__name__ for each in classes) or "none"
+        raise ConversionError(
+            f"{printable(str(file))}: state which class, as in {file.name}:{_USUAL}; modules in it: {known}",
+            path=str(file),
+        )
+    return classes[0]
+
+
+def _beside(file: Path) -> Path | None:
+    return next((each for end in _WEIGHTS if (each := file.with_suffix(end)).is_file()), None)
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix != ".safetensors":
+        found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return found
+    try:
+        from safetensors.torch import load_file
+    except ModuleNotFoundError:
+        raise MissingDependency("reading model.safetensors needs safetensors: pip install safetensors") from None
+    return load_file(path)

@@ -1,0 +1,257 @@
+"""`verify`: a source and a module on identical inputs, layer by layer, so that the first one that diverges is named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from converters.model.checkpoint import Checkpoint
+from converters.readers import read
+from converters.torch.capture import Ran, run_watched
+from converters.torch.locating import Located, located
+from converters.verification import cases as making
+from converters.verification import rounding, sources
+from converters.verification.cases import Case
+from converters.verification.comparison import Difference, compare, worst
+from converters.verification.evaluate import evaluate
+from converters.verification.following import Followed, Truth, between, first_wrong, follow
+from converters.verification.report import Divergence, LayerResult, OutputResult, Verification
+from converters.verification.sources import Runner
+from layouts.errors import ConversionError, printable
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int, int], None]
+"""Called with the cases just done and the cases there are in all."""
+
+
+def verify(
+    source: Any,
+    module: nn.Module,
+    inputs: Sequence[Any] | None = None,
+    *,
+    by: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    framework: str | None = None,
+    assume: Mapping[str, str] | None = None,
+    weights: Mapping[str, Array] | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Source and module on identical inputs; `print` the result, or `.check()` it.
+
+    inputs: arrays in the source's order; without them, several cases are made of its input shapes: usual and large
+        numbers, one row alone, a long sequence, masked steps at the ends, in gaps, and whole rows of them.
+    by: what runs the source: "keras", "tf_keras", "onnxruntime", "onnx" (its reference evaluator) or "numpy" (our
+        float64 reference). Without it the first that is able.
+    rename: source layer -> module name, where names differ and structure does not settle it.
+    progress: called with the cases done and those there are.
+
+    The module gets batches first and channels last, as the source does, and is run as a copy in eval mode. Layers are
+    followed where the graph of the source is known. Tolerances are those of `converters.verification.rounding`.
+
+    Raises `NotRepresentable` where nothing can run the source.
+    """
+    checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+    runner = sources.choose(source, checkpoint, by)
+    subject = Subject.of(module, checkpoint, rename)
+    tried = making.given(inputs) if inputs is not None else _made(checkpoint)
+    results = []
+    for case in tried:
+        results.append(compared(case, subject, runner))
+        if progress:
+            progress(1, len(tried))
+    return _verification(subject, runner, tried, results)
+
+
+def _made(checkpoint: Checkpoint) -> list[Case]:
+    if checkpoint.graph is None:
+        raise ConversionError(
+            f"{printable(checkpoint.path)} does not tell its inputs: state them, inputs=[array, …]",
+            path=checkpoint.path,
+        )
+    return making.make_cases(checkpoint.graph)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A module under test, the source, and which module is which layer."""
+
+    module: nn.Module
+    checkpoint: Checkpoint
+    places: tuple[Located, ...]
+    notes: tuple[str, ...]
+    unit: float
+
+    @classmethod
+    def of(cls, module: nn.Module, checkpoint: Checkpoint, rename: Mapping[str, str] | None) -> Subject:
+        """The module with its layers located."""
+        places, notes = located(module, checkpoint, rename)
+        return cls(module, checkpoint, tuple(places), tuple(notes), _unit(module))
+
+    @property
+    def graph_known(self) -> bool:
+        graph = self.checkpoint.graph
+        return graph is not None and not graph.unknown
+
+
+def _unit(module: nn.Module) -> float:
+    """The coarsest unit roundoff of any of its weights."""
+    kinds = {str(p.dtype).removeprefix("torch.") for p in module.parameters() if p.is_floating_point()}
+    found = [rounding.UNITS[kind] for kind in kinds if kind in rounding.UNITS]
+    return max(found, default=rounding.UNITS[str(torch.get_default_dtype()).removeprefix("torch.")])
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """One case: the outputs compared, every call followed, our own opinion of the source's outputs."""
+
+    case: Case
+    ran: Ran
+    outputs: tuple[Difference, ...]
+    followed: tuple[Followed, ...] = ()
+    opinion: tuple[Difference, ...] = ()
+    truth: Truth | None = None
+
+
+def compared(case: Case, subject: Subject, runner: Runner) -> CaseResult:
+    """Both sides run on the inputs of one case."""
+    expected = runner.run(case.inputs)
+    ran = run_watched(subject.module, case.inputs, {each.name: (each.first, each.last) for each in subject.places})
+    truth = _truth(case, subject) if subject.graph_known else None
+    limits = _limits(expected, subject, runner, truth, case)
+    outputs = () if ran.raised else tuple(_outputs(ran.outputs, expected, limits))
+    if truth is None:
+        return CaseResult(case, ran, outputs)
+    followed = [each for place in subject.places for each in follow(truth, place, ran.calls[place.name])]
+    mine = [truth.values[name] for name in truth.graph.outputs]
+    opinion = () if runner.exact else tuple(_outputs(mine, expected, limits))
+    return CaseResult(case, ran, outputs, tuple(followed), opinion, truth)
+
+
+def _truth(case: Case, subject: Subject) -> Truth:
+    graph = subject.checkpoint.graph
+    assert graph is not None
+    with np.errstate(all="ignore"):
+        values = evaluate(graph, case.inputs)
+        return Truth(graph, values, rounding.tolerances(graph, values, subject.unit), subject.unit)
+
+
+def _limits(
+    expected: Sequence[Array], subject: Subject, runner: Runner, truth: Truth | None, case: Case
+) -> list[float]:
+    """Tolerances of the outputs; twice as wide where both sides round."""
+    if truth is None:
+        steps = max((x.shape[1] for x in case.inputs if x.ndim > 1), default=1)
+        found = rounding.crude(expected, subject.checkpoint.layers, steps, subject.unit)
+    else:
+        found = [truth.tolerances[name] for name in truth.graph.outputs]
+    return [limit * (1.0 if runner.exact else 2.0) for limit in found]
+
+
+def _outputs(found: Sequence[Array], expected: Sequence[Array], limits: Sequence[float]) -> Iterable[Difference]:
+    for number, (wanted, limit) in enumerate(zip(expected, limits, strict=True)):
+        if number < len(found):
+            yield compare(found[number], np.asarray(wanted), limit)
+        else:
+            yield Difference(math.inf, limit, shapes=((), np.asarray(wanted).shape))
+
+
+@dataclass
+class _Found:
+    """What was found of one module over all cases."""
+
+    arrived: list[Difference] = field(default_factory=list)
+    own: list[Difference] = field(default_factory=list)
+
+
+def _verification(
+    subject: Subject, runner: Runner, tried: Sequence[Case], results: Sequence[CaseResult]
+) -> Verification:
+    return Verification(
+        subject.checkpoint.path,
+        runner.name,
+        tuple(case.name for case in tried),
+        tuple(_output_results(subject, results)),
+        tuple(_layer_results(subject, results)),
+        first_divergence(results),
+        _opinion(results),
+        subject.notes,
+    )
+
+
+def _output_results(subject: Subject, results: Sequence[CaseResult]) -> Iterable[OutputResult]:
+    graph = subject.checkpoint.graph
+    counted = max((len(result.outputs) for result in results), default=0)
+    names = graph.outputs if graph is not None else tuple(f"output {k}" for k in range(counted))
+    for number, name in enumerate(names):
+        own = [result.outputs[number] for result in results if number < len(result.outputs)]
+        if own:
+            yield OutputResult(name, worst(own))
+
+
+def _layer_results(subject: Subject, results: Sequence[CaseResult]) -> Iterable[LayerResult]:
+    for place in subject.places:
+        followed = [each for result in results for each in result.followed if each.place is place]
+        arrived = [each.arrived for each in followed if each.arrived is not None]
+        own = [each.own for each in followed if each.own is not None]
+        note = "" if followed else "not called" if subject.graph_known else "not followed"
+        yield LayerResult(
+            place.path,
+            " + ".join(layer.class_name for layer in place.layers),
+            place.said,
+            worst(arrived) if arrived else None,
+            worst(own) if own else None,
+            note,
+        )
+    known = {id(layer) for place in subject.places for layer in place.layers}
+    for layer in subject.checkpoint.layers:
+        if id(layer) not in known:
+            yield LayerResult(layer.path, layer.class_name, note="no module found for it")
+
+
+def first_divergence(results: Sequence[CaseResult]) -> Divergence | None:
+    """The first place in the order of the data's flow where any case parts, in the first case that does."""
+    wrong = [(result, each) for result in results if (each := first_wrong(result.followed)) is not None]
+    if wrong:
+        result, each = min(wrong, key=lambda pair: (pair[1].position, pair[1].wrong != "wiring"))
+        return _divergence(result, each)
+    for result in results:
+        if result.ran.raised:
+            return Divergence("raised", "", result.case.name, raised=result.ran.raised)
+    for result in results:
+        for number, difference in enumerate(result.outputs):
+            if not difference.ok:
+                return _of_output(result, number, difference)
+    return None
+
+
+def _divergence(result: CaseResult, each: Followed) -> Divergence:
+    truth = result.truth
+    assert truth is not None
+    right = [other.node for other in result.followed if not other.wrong]
+    names = each.node.inputs[:1] if each.wrong == "wiring" else ()
+    found = each.arrived if each.wrong == "wiring" else each.own
+    way = between(truth.graph, names, right)
+    return Divergence(each.wrong, each.place.path, result.case.name, found, way, each.place.said)
+
+
+def _of_output(result: CaseResult, number: int, difference: Difference) -> Divergence:
+    if result.truth is None:
+        return Divergence("output", str(number), result.case.name, difference)
+    name = result.truth.graph.outputs[number]
+    way = between(result.truth.graph, [name], [other.node for other in result.followed])
+    return Divergence("output", name, result.case.name, difference, way)
+
+
+def _opinion(results: Sequence[CaseResult]) -> str:
+    found = [difference for result in results for difference in result.opinion]
+    if not found:
+        return ""
+    most = worst(found)
+    verdict = "agrees with it" if most.ok else "does NOT agree with it, so that what is said of layers may be wrong"
+    return f"a second opinion, the NumPy float64 reference, {verdict}: largest difference {most.largest:.1e}"

@@ -1,0 +1,195 @@
+"""The layers of a module followed in the order of the data's flow: which one diverges first, and at its worst."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from converters.model.graph import Graph, Node
+from converters.model.layers import Layer, Part
+from converters.verification.arrangement import Arrangement, flattened
+from converters.verification.arrival import Arrival, arrived
+from converters.verification.comparison import Difference, compare, worst
+from converters.verification.evaluate import Values
+from converters.verification.modules import Given, own_of, run_own
+from converters.verification.rounding import own_tolerance
+from layouts.options import Options
+
+Array = np.ndarray[Any, Any]
+
+
+class Place(Protocol):
+    """A module of the target, and the layer that it computes."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+
+
+class Call(Protocol):
+    """One call of a module: what it got and what it gave."""
+
+    @property
+    def given(self) -> Given: ...
+    @property
+    def outputs(self) -> tuple[Array, ...]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """One call of one module, compared. position: that of its node in the graph."""
+
+    place: Any
+    node: Node
+    position: int
+    call: Any
+    arrival: Arrival | None
+    own: Difference | None
+
+    @property
+    def arrived(self) -> Difference | None:
+        return self.arrival.difference if self.arrival else None
+
+    @property
+    def wrong(self) -> str:
+        """ "wiring" or "layer"; '' where it is right."""
+        if self.arrived is not None and not self.arrived.ok:
+            return "wiring"
+        return "layer" if self.own is not None and not self.own.ok else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The values of a graph for one case, their tolerances, and the unit roundoff of the module."""
+
+    graph: Graph
+    values: Values
+    tolerances: Mapping[str, float]
+    unit: float
+    positions: Mapping[int, int] = field(default_factory=dict)
+
+
+def follow(truth: Truth, place: Place, calls: Sequence[Call]) -> Iterator[Followed]:
+    """Every call of a module, compared with the node that it is a call of."""
+    layer = place.layers[0]
+    nodes = [(k, node) for k, node in enumerate(truth.graph.nodes) if node.layer is layer]
+    for call in calls:
+        if not nodes or not call.given.inputs:
+            return
+        arrivals = [(_arrival(truth, place, node, call), k, node) for k, node in nodes]
+        best = min(range(len(nodes)), key=lambda n: _apart(arrivals[n][0]))
+        arrival, position, node = arrivals[best]
+        del nodes[best]
+        yield Followed(place, node, position, call, arrival, _own(truth, place, arrival, call))
+
+
+def _apart(arrival: Arrival | None) -> float:
+    return 0.0 if arrival is None else arrival.difference.largest
+
+
+def turned(place: Place) -> bool:
+    """Whether the module of this place is given its sequence from the end."""
+    layer, part = place.layers[0], place.parts[0]
+    ways = {way for each in place.parts for way in each.ways} if part.only is None else {part.only[0]}
+    backward = layer.call.direction in ("backward", "reverse")
+    return ("backward" in ways) != backward if len(ways) == 1 else False
+
+
+def _arrival(truth: Truth, place: Place, node: Node, call: Call) -> Arrival | None:
+    """What reached the module; None of a cell that stands on another of its layer."""
+    part = place.parts[0]
+    if part.only is not None and part.only[1] > min(each.layer for each in place.layers[0].parts):
+        return None
+    name = node.inputs[0]
+    mask = np.asarray(truth.values[node.mask], bool) if node.mask else None
+    expected = np.asarray(truth.values[name])
+    if part.cell.recurrent and node.layer is not None and node.layer.call.time_axis == 0:
+        expected = expected.swapaxes(0, 1)
+    found = arrived(part, call.given, expected, mask, turned(place), truth.tolerances[name])
+    states = _states(truth, place, node, call)
+    return found if states is None or states.ok or not found.difference.ok else replace(found, difference=states)
+
+
+def _states(truth: Truth, place: Place, node: Node, call: Call) -> Difference | None:
+    """The initial states that reached a recurrent module, against those of the source; None where neither has any."""
+    wanted, given = node.inputs[1:], call.given.states
+    kinds = 2 if place.parts[0].cell.name == "lstm" else 1
+    if not place.parts[0].cell.recurrent or place.parts[0].only is not None or not (wanted or given):
+        return None
+    if len(place.layers) > 1 or place.layers[0].call.stateful:
+        return None
+    expected = [np.stack([np.asarray(truth.values[name]) for name in wanted[k::kinds]]) for k in range(kinds) if wanted]
+    limit = max((truth.tolerances[name] for name in wanted), default=0.0)
+    expected = expected or [np.zeros_like(state) for state in given]
+    found = list(given) or [np.zeros_like(state) for state in expected]
+    return worst([compare(a, b, limit, False) for a, b in zip(found, expected, strict=False)])
+
+
+def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Difference | None:
+    """What the module made of what it got, against the reference for it."""
+    given = source_side(place, arrival, call.given)
+    differences = []
+    for options in _variants(place.parts[0]):
+
+        def run(parts: Sequence[Part], options: Options = options) -> list[Array]:
+            return run_own(replace(own_of(parts), options=options), given)
+
+        exact = run(place.parts)
+        limits = own_tolerance(exact, place.parts, truth.unit, run)
+        pairs = zip(call.outputs, module_side(place, arrival, exact), limits, strict=False)
+        differences.append(worst([compare(found, expected, limit) for found, expected, limit in pairs]))
+    return min(differences, key=lambda each: each.largest)
+
+
+def _variants(part: Part) -> Iterator[Options]:
+    """The options of the layer; a transposed convolution may leave to the code behind it what is cut off its output."""
+    yield part.options
+    if "transpose" in part.cell.name:
+        nothing = (0, 0) * len({"depth", "height", "width"} & part.solved().keys())
+        yield replace(part.convolution, padding="explicit", pads=nothing, output_padding=(), output_shape=())
+
+
+def source_side(place: Place, arrival: Arrival | None, given: Given) -> Given:
+    """What a module got, as the source has it; of a recurrent one the order of its steps stays."""
+    way = arrival.way if arrival else None
+    if place.parts[0].cell.recurrent:
+        flat = _flat(place.parts[0])
+        return replace(given, inputs=(flat.back(given.inputs[0]), *given.inputs[1:])) if flat else given
+    return replace(given, inputs=tuple(way.back(x) for x in given.inputs)) if way else given
+
+
+def module_side(place: Place, arrival: Arrival | None, exact: Sequence[Array]) -> list[Array]:
+    """What the reference gives, as the module gives it."""
+    if place.parts[0].cell.recurrent or arrival is None:
+        return list(exact)
+    return [arrival.way.gives(y) for y in exact]
+
+
+def _flat(part: Part) -> Arrangement | None:
+    return flattened(part.flattened) if part.flattened else None
+
+
+def first_wrong(followed: Sequence[Followed]) -> Followed | None:
+    """The first in the order of the data's flow that is wrong."""
+    wrong = [each for each in followed if each.wrong]
+    return min(wrong, key=lambda each: (each.position, each.wrong != "wiring"), default=None)
+
+
+def between(graph: Graph, names: Sequence[str], right: Sequence[Node]) -> tuple[str, ...]:
+    """The layers that stand between some values and the nearest modules that are right, or the inputs."""
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    known, found, waiting = {id(node) for node in right}, dict[str, None](), list(names)
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or node.name in found:
+            continue
+        found[node.name] = None
+        if id(node) not in known:
+            waiting += [*node.inputs, *([node.mask] if node.mask else [])]
+    order = {node.name: number for number, node in enumerate(graph.nodes)}
+    return tuple(sorted(found, key=lambda name: order.get(name, math.inf)))
