@@ -50,6 +50,7 @@ def _imports(texts: Iterable[str]) -> list[str]:
                 plain.add(whole)
             elif not module.startswith(_PACKAGE):
                 names.setdefault(module, set()).update(listed.split(", "))
+
     def lines(ours: bool) -> list[str]:
         first = [f"import {name}" for name in sorted(plain) if name.startswith("torch") is ours]
         return first + [
