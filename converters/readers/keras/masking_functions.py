@@ -105,7 +105,13 @@ def _all_masks(site: Site, flows: Sequence[Flow]) -> bool:
     return len(flows) == 2 and all(_is_mask(site, flow.value) for flow in flows)
 
 
+def _same(site: Site, flows: list[Flow], arguments: Sequence[Any], options: Mapping[str, Any]) -> str | None:
+    return flows[0].value if _is_mask(site, flows[0].value) else None
+
+
 _RULES = {
+    "convert_to_tensor": _same,
+    "cast": _same,
     "not_equal": _unequal,
     "any": _any,
     "all": _all,
