@@ -49,7 +49,9 @@ def _reset(module: nn.Module) -> None:
 def _random(graph: Graph, value: Value, size: int) -> Array:
     """An array for an input: indices where an embedding reads it, and normal numbers elsewhere."""
     generator = np.random.default_rng(_SEED)
-    shape = [_BATCH if k == 0 and n is None else size if n is None else n for k, n in enumerate(value.shape or (None, None))]
+    shape = [
+        _BATCH if k == 0 and n is None else size if n is None else n for k, n in enumerate(value.shape or (None, None))
+    ]
     most = _indices(graph, value.name)
     if most is not None:
         return generator.integers(0, most, shape)
