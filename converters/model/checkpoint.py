@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from converters.model import rows
-from converters.model.graph import Graph
+from converters.model import flow, rows
+from converters.model.graph import Graph, why
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.show import text
@@ -28,6 +29,8 @@ class Checkpoint:
     """Stored arrays that nothing in the model reads: they are left out, and named in a warning."""
     remarks: tuple[str, ...] = ()
     """What else a warning has to say of the source as a whole, one sentence each."""
+    weightless: tuple[str, ...] = ()
+    """Of a file of weights alone: the names of layers that have none, of which no more is told."""
     graph: Graph | None = None
     """The whole network; None where the source tells none, as a file of weights alone."""
 
@@ -40,18 +43,33 @@ class Checkpoint:
         raise UnknownLayer(f"no layer {printable(path)!r} with weights; there are: {known}", path=self.path)
 
     def table(self) -> text.Table:
-        """One row a layer: what it is, its sizes, its settings, what needs care."""
+        """One row a layer, in the order of the data's flow: what it is, what it reads, what needs care."""
         version = f" {self.version}" if self.version else ", version not stored"
         title = f"{printable(self.path)}: {self.framework}{version}, {self.container}"
-        columns = ("layer", "class", "sizes", "arrays", "settings")
-        found = tuple(rows.layer_row(layer) for layer in self.layers)
-        return text.Table(title, columns, found, tuple(text.Line("!", note) for note in self.care()))
+        columns = flow.COLUMNS if self.graph else ("layer", "class", "sizes", "arrays", "settings")
+        return text.Table(title, columns, tuple(self._rows()), tuple(text.Line("!", note) for note in self.care()))
+
+    def _rows(self) -> Iterator[text.Row]:
+        """The graph; or the layers, and the names of those without weights."""
+        if self.graph is None:
+            yield from map(rows.layer_row, self.layers)
+            yield from (text.Row((printable(name), "?", "no weights", "", "")) for name in self.weightless)
+            return
+        yield from flow.graph_rows(self.graph)
+        for layer in flow.missing(self.graph, self.layers):
+            name, class_name, *others = rows.layer_row(layer).cells
+            yield text.Row((name, class_name, "(not called)", *others), layer.unknown is not None)
 
     def care(self) -> list[str]:
         """What a person has to know of the whole source, a sentence each."""
+        custom = {path.rpartition(" (")[0] for path in self.custom_layers}
+        others = [node for node in (self.graph.unknown if self.graph else ()) if node.layer is None]
         return [
-            f"{printable(path)} holds code, or is of somebody's own class: never executed here, write it by hand"
-            for path in self.custom_layers
+            *(
+                f"{printable(path)} holds code, or is of somebody's own class: never executed here, write it by hand"
+                for path in self.custom_layers
+            ),
+            *(f"{printable(node.name)}: {why(node)}" for node in others if node.name not in custom),
         ]
 
     def data(self) -> dict[str, Any]:
@@ -64,6 +82,8 @@ class Checkpoint:
             "layers": [rows.layer_data(layer) for layer in self.layers],
             "custom_layers": list(self.custom_layers),
             "unused": list(self.unused),
+            "weightless": list(self.weightless),
+            "graph": flow.graph_data(self.graph) if self.graph else None,
         }
 
     def __str__(self) -> str:

@@ -64,5 +64,12 @@ class Graph:
         return tuple(layers)
 
 
+def why(node: Node) -> str:
+    """Why nobody here can compute a node; '' where it can be computed."""
+    if isinstance(node.operation, Unknown):
+        return node.operation.why
+    return " ".join(str(node.layer.unknown).split()) if node.layer and node.layer.unknown else ""
+
+
 def _is_unknown(layer: Layer | None) -> bool:
     return layer is not None and layer.unknown is not None

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
-from converters.model.graph import Graph
 from converters.model.layers import Layer
 from converters.model.settings import Wiring
 from converters.readers.archives import Archive
@@ -21,13 +20,11 @@ from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
-from converters.readers.keras.network import network
 from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
-from converters.readers.keras.theano import with_padding
+from converters.readers.keras.whole import code, empty_folders, graph_of, without_weights
 from converters.readers.source import Source, open_beside
 from layouts.errors import (
-    CheckpointError,
     CoverageError,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
@@ -138,7 +135,8 @@ def _numbered(
     found = list(unconfigured.from_folders(stored, names, version, statements))
     layers = list(with_flattened(found, statements, version))
     container = f"{container}, no configuration of its layers"
-    return _checkpoint(path, container, version, layers, None, statements, strangers(*roots))
+    left = strangers(*roots)
+    return _checkpoint(path, container, version, layers, None, statements, left, empty_folders(names, stored))
 
 
 def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version: Version | None = None) -> Checkpoint:
@@ -158,12 +156,12 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     if is_model(config):
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
-        layers = list(with_padding(layers)) if theano else layers
         return _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
     statements = Statements(assume)
     found = list(unconfigured.from_groups(stored, version, theano, statements))
     layers = list(with_flattened(found, statements, version))
-    return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, strangers(root))
+    left = strangers(root)
+    return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, left, without_weights(stored))
 
 
 def from_memory(
@@ -190,31 +188,15 @@ def _checkpoint(
     model: Container | None,
     statements: Statements,
     unused: tuple[str, ...] = (),
+    weightless: tuple[str, ...] = (),
 ) -> Checkpoint:
     facts = graph_facts(model) if model else {}
     layers = tuple(layers)
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
-    graph, remarks = _graph(model, known, version)
-    return Checkpoint(path, "keras", version.text, container, known, _code(model, known), unused, remarks, graph=graph)
-
-
-def _graph(model: Container | None, layers: Iterable[Layer], version: Version) -> tuple[Graph | None, tuple[str, ...]]:
-    """The graph of a model, or why there is none: weights are read without it."""
-    if model is None:
-        return None, ()
-    try:
-        return network(model, layers, version), ()
-    except CheckpointError as error:
-        return None, (f"the graph of the model could not be read: {error}",)
-
-
-def _code(model: Container | None, layers: Iterable[Layer]) -> tuple[str, ...]:
-    """Layers without weights whose computation no configuration tells: Lambda, and registered classes."""
-    with_weights = {layer.path for layer in layers}
-    leaves = model.leaves() if model else ()
-    own = [leaf for leaf in leaves if leaf.class_name in ("Lambda", "TFOpLambda") or ">" in leaf.class_name]
-    return tuple(f"{leaf.path} ({leaf.class_name})" for leaf in own if leaf.path not in with_weights)
+    graph, remarks = graph_of(model, known, version)
+    custom = code(model, known, graph)
+    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)
 
 
 def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:

@@ -15,6 +15,7 @@ from converters.readers.keras import masking_functions
 from converters.readers.keras.config import Config, Leaf, snake_case
 from converters.readers.keras.draft import Flow
 from converters.readers.keras.indexing import indexed
+from converters.readers.keras.operations import is_known
 from converters.readers.keras.site import Site, flows_in
 from layouts.errors import printable
 
@@ -54,7 +55,8 @@ def is_function(item: Config, leaf: Leaf) -> bool:
         return module.startswith(("keras.src.ops", "keras.ops"))
     nodes = item.get("inbound_nodes")
     modern = isinstance(nodes, list) and nodes and isinstance(nodes[0], dict) and "args" in nodes[0]
-    return bool(modern) and "trainable" not in leaf.config and leaf.class_name != "InputLayer"
+    layer = "trainable" in leaf.config or ("dtype" in leaf.config and is_known(leaf.class_name))
+    return bool(modern) and not layer
 
 
 def called(site: Site) -> list[Flow]:

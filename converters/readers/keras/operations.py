@@ -38,6 +38,11 @@ def _why(class_name: str) -> str:
     return f"what {printable(class_name)} computes is not known here"
 
 
+def is_known(class_name: str) -> bool:
+    """Whether a row tells what a layer of this class computes."""
+    return class_name in _TABLE
+
+
 def function(value: Any, version: Version, slope: float = 0.2) -> op.Operation:
     """An activation as an operation: a name, a serialised function, or a layer that stands in its place."""
     if isinstance(value, dict) and value.get("class_name") in _TABLE and isinstance(value.get("config"), dict):

@@ -1,0 +1,50 @@
+"""What a checkpoint tells of a model as a whole: its graph, or why there is none; which of its layers are code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from converters.model.graph import Graph
+from converters.model.layers import Layer
+from converters.readers.keras.config import Container
+from converters.readers.keras.legacy import Weights
+from converters.readers.keras.network import network
+from converters.readers.keras.numbered import Folders
+from converters.readers.keras.semantics import Version
+from layouts.errors import CheckpointError
+
+_CODE = {"Lambda", "TFOpLambda"}
+
+
+def graph_of(
+    model: Container | None, layers: Iterable[Layer], version: Version
+) -> tuple[Graph | None, tuple[str, ...]]:
+    """The graph of a model, or why there is none: weights are read without it."""
+    if model is None:
+        return None, ()
+    try:
+        return network(model, layers, version), ()
+    except CheckpointError as error:
+        return None, (f"the graph of the model could not be read: {error}",)
+
+
+def code(model: Container | None, layers: Iterable[Layer], graph: Graph | None) -> tuple[str, ...]:
+    """Layers without weights whose computation no configuration tells: Lambda, and registered classes."""
+    with_weights = {layer.path for layer in layers}
+    known = {node.name for node in graph.nodes} - {node.name for node in graph.unknown} if graph else set()
+    leaves = model.leaves() if model else ()
+    own = [leaf for leaf in leaves if leaf.class_name in _CODE or ">" in leaf.class_name]
+    return tuple(f"{leaf.path} ({leaf.class_name})" for leaf in own if leaf.path not in with_weights | known)
+
+
+def without_weights(groups: Iterable[tuple[str, Weights]]) -> tuple[str, ...]:
+    """The layers that a file of weights alone lists without any."""
+    return tuple(name for name, weights in groups if not weights)
+
+
+def empty_folders(names: Mapping[str, str], stored: Folders) -> tuple[str, ...]:
+    """The same of a file that keeps its arrays in folders and tells the names of layers."""
+    full = {
+        "/".join(words[:end]) for words in (f.split("/") for f in stored if stored[f]) for end in range(len(words) + 1)
+    }
+    return tuple(name for folder, name in names.items() if folder and folder not in full)
