@@ -86,8 +86,10 @@ def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
     if one.rank is None or other.rank is None:
         w.refuse(node, "the number of axes of what it multiplies is not known")
         return one
-    texts = [f"functional.normalize({v.text}, dim={a})" if op.normalize else v.text for v, a in
-             zip((one, other), op.axes, strict=True)]
+    texts = [
+        f"functional.normalize({v.text}, dim={a})" if op.normalize else v.text
+        for v, a in zip((one, other), op.axes, strict=True)
+    ]
     letters = ["b" + letters[: rank - 1] for letters, rank in (("ijkl", one.rank), ("mnop", other.rank))]
     for k, axis in enumerate(op.axes):
         place = axis % len(letters[k])

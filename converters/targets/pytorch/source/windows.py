@@ -70,8 +70,15 @@ def padded_same(w: Writing, x: Held, found: Sequence[Window], lower: bool = Fals
     return f"{w.help('pad_same_lower' if lower else 'pad_same')}({x.text}, {list(reach)}, {list(strides)}{behind})"
 
 
-def convolution(w: Writing, node: Node, x: Held, modules: Sequence[str], options: Convolution, kernel: tuple[int, ...],
-                transposed: bool) -> Held:
+def convolution(
+    w: Writing,
+    node: Node,
+    x: Held,
+    modules: Sequence[str],
+    options: Convolution,
+    kernel: tuple[int, ...],
+    transposed: bool,
+) -> Held:
     """A convolution, or one that follows another, channels first."""
     x = maps(x, options.channels_last, len(kernel) + 2)
     strides = padding.per_axis(options.strides, len(kernel))
@@ -98,9 +105,7 @@ def _padded(w: Writing, x: Held, options: Convolution, kernel: Sequence[int], fo
     return padded(w, x.text, list(zip(pads[:half], pads[half:], strict=True)))
 
 
-def _transposed(
-    x: Held, module: str, options: Convolution, reach: Sequence[int], strides: Sequence[int]
-) -> str:
+def _transposed(x: Held, module: str, options: Convolution, reach: Sequence[int], strides: Sequence[int]) -> str:
     """What a transposed convolution gives, cropped or lengthened to the size that the source makes of n: n × stride + more.
 
     PyTorch makes (n - 1) × stride + reach + output_padding of it.
@@ -152,17 +157,16 @@ def pool(w: Writing, node: Node, op: Pool, values: list[Held]) -> Held:
     strides = "" if op.strides == op.size else f", {numbers(op.strides)}"
     function, size = f"functional.{'max' if op.how == 'max' else 'avg'}_pool{rank}d", numbers(op.size)
     pads = _pool_pads(op, found)
-    if pads is not None and all(before == after <= size // 2 for (before, after), size in zip(pads, op.size,
-                                                                                            strict=True)):
+    if pads is not None and all(
+        before == after <= size // 2 for (before, after), size in zip(pads, op.size, strict=True)
+    ):
         return made(w, node, x, f"{function}({x.text}, {size}{strides}{_symmetric(op, pads)})")
     if op.how == "max":
         text = padded(w, x.text, pads, _MINUS) if pads is not None else padded_same(w, x, found, value=_MINUS)
         return made(w, node, x, f"{function}({text}, {size}{strides})")
     text = padded(w, x.text, pads) if pads is not None else padded_same(w, x, found)
     ones = text.replace(f"({x.text},", f"(torch.ones_like({x.text}),", 1)
-    return made(
-        w, node, x, f"{function}({text}, {size}{strides}) / {function}({ones}, {size}{strides})"
-    )
+    return made(w, node, x, f"{function}({text}, {size}{strides}) / {function}({ones}, {size}{strides})")
 
 
 def _pool_pads(op: Pool, found: Sequence[Window]) -> list[tuple[int, int]] | None:
