@@ -11,6 +11,7 @@ import numpy as np
 
 from converters.model.graph import Graph, Node
 from converters.model.layers import Layer, Part
+from converters.verification import windows
 from converters.verification.arrangement import Arrangement, flattened
 from converters.verification.arrival import Arrival, arrived
 from converters.verification.comparison import Difference, compare, worst
@@ -131,10 +132,12 @@ def _states(truth: Truth, place: Place, node: Node, call: Call) -> Difference | 
 
 
 def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Difference | None:
-    """What the module made of what it got, against the reference for it."""
+    """What the module made of what it got, against the reference for it; None where it made nothing."""
+    if not call.outputs:
+        return None
     given = source_side(place, arrival, call.given)
     differences = []
-    for options in _variants(place.parts[0]):
+    for options in _variants(place.parts[0], call):
 
         def run(parts: Sequence[Part], options: Options = options) -> list[Array]:
             return run_own(replace(own_of(parts), options=options), given)
@@ -146,12 +149,22 @@ def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Dif
     return min(differences, key=lambda each: each.largest)
 
 
-def _variants(part: Part) -> Iterator[Options]:
+def _variants(part: Part, call: Call) -> Iterator[Options]:
     """The options of the layer; a transposed convolution may leave to the code behind it what is cut off its output."""
     yield part.options
-    if "transpose" in part.cell.name:
-        nothing = (0, 0) * len({"depth", "height", "width"} & part.solved().keys())
-        yield replace(part.convolution, padding="explicit", pads=nothing, output_padding=(), output_shape=())
+    sizes, outputs = part.solved(), call.outputs[0].shape[2:] if call.outputs else ()
+    kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+    if "transpose" not in part.cell.name or len(outputs) != len(kernel):
+        return
+    options, count = part.convolution, len(kernel)
+    strides, dilation = (windows.per_axis(getattr(options, name), count) for name in ("strides", "dilation"))
+    full = [
+        (n - 1) * s + (k - 1) * d + 1
+        for n, s, k, d in zip(call.given.inputs[0].shape[2:], strides, kernel, dilation, strict=True)
+    ]
+    more = tuple(found - size for found, size in zip(outputs, full, strict=True))
+    if min(more) >= 0:
+        yield replace(options, padding="explicit", pads=(0, 0) * count, output_padding=more, output_shape=())
 
 
 def source_side(place: Place, arrival: Arrival | None, given: Given) -> Given:

@@ -1,4 +1,4 @@
-"""Statements as lines of a file, none longer than 120 characters unless one name is."""
+"""Statements as lines of a file, none longer than 120 characters."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ def wrapped(text: str, remark: str, indent: int) -> Iterator[str]:
         yield from _broken(text, indent)
 
 
-def _broken(text: str, indent: int) -> Iterator[str]:
-    """A call with each argument on its line."""
-    space, inner = " " * indent, " " * (indent + 4)
-    start = _call(text)
+def _broken(text: str, indent: int, behind: str = "") -> Iterator[str]:
+    """A call with each argument on its line, a long string as several."""
+    space, start = " " * indent, _call(text)
     if start is None:
-        yield _marked(f"{space}{text}")
+        *rows, last = _literals(text)
+        yield from (f"{space}{row}" for row in rows)
+        yield f"{space}{last}{behind}"
         return
     end = _closing(text, start)
-    yield _marked(f"{space}{text[: start + 1]}")
+    yield f"{space}{text[: start + 1]}"
     for argument in _arguments(text[start + 1 : end]):
-        if len(inner) + len(argument) + 1 > LONGEST and _call(argument) is not None:
-            *lines, last = _broken(argument, indent + 4)
-            yield from lines
-            yield f"{last},"
+        if indent + 4 + len(argument) + 1 > LONGEST:
+            yield from _broken(argument, indent + 4, ",")
         else:
-            yield _marked(f"{inner}{argument},")
-    yield _marked(f"{space}{text[end:]}")
+            yield f"{' ' * (indent + 4)}{argument},"
+    yield f"{space}{text[end:]}{behind}"
 
 
-def _marked(line: str) -> str:
-    return line if len(line) <= LONGEST else f"{line}  # noqa: E501"
+def _literals(text: str) -> list[str]:
+    """String literals that stand side by side, one by one."""
+    found, begin = [], 0
+    for k, character in _outside_strings(text):
+        if character == " " and k and text[k - 1] in "'\"" and text[k + 1 : k + 2] in ("'", '"'):
+            found.append(text[begin:k])
+            begin = k + 1
+    return [*found, text[begin:]]
 
 
 def _call(text: str) -> int | None:
