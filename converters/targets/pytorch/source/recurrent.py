@@ -33,7 +33,7 @@ class Run(NamedTuple):
     states: int
 
     @property
-    def count(self) -> int:
+    def places(self) -> int:
         return self.ways * self.depth
 
 
@@ -119,10 +119,7 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
         return [Way(outputs, _last(s, finals, -1, mask, "-1:"), states[0])]
     if s.last == "all" and s.call.merge == "concat" and (not mask or s.call.zeros_where_masked):
         return [Way(_unpacked(s, y, mask), "", states[0] + states[1])]
-    if s.last == "all":
-        halves = _halves(s, y, mask)
-    else:
-        halves = ("", "")
+    halves = _halves(s, y, mask) if s.last == "all" else ("", "")
     return [
         Way(halves[0], _last(s, finals, -2, mask, "-1:"), states[0]),
         Way(halves[1], _last(s, finals, -1, mask, ":1"), states[1]),
@@ -196,7 +193,7 @@ def _kept(s: Setting, run: Run, planned: Planned) -> str:
     widths = [sizes["state"], sizes["unit"]][: run.states]
     found = []
     for letter, width in zip("hc", widths, strict=False):
-        name = s.w.buffer(f"{planned.name}_{letter}", (run.count, batch or 1, width))
+        name = s.w.buffer(f"{planned.name}_{letter}", (run.places, batch or 1, width))
         found.append(name)
     s.w.kept[planned.name] = tuple(found)
     given = found if batch else [f"{name}.expand(-1, {_batch(s)}, -1).contiguous()" for name in found]
@@ -266,7 +263,7 @@ def _one_direction(
     if mask:
         y = f"{s.w.help('pack_valid')}({y}, {mask})"
     states: list[str] = []
-    for number, (run, planned) in enumerate(runs):
+    for number, (run, _) in enumerate(runs):
         own = list(initial[number * run.states :][: run.states])
         hx = _argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]

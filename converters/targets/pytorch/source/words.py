@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 _LONGEST = 40
 _MODULE_NAMES = frozenset(
-    [
+    {
         "T_destination",
         "add_module",
         "apply",
@@ -71,12 +71,12 @@ _MODULE_NAMES = frozenset(
         "type",
         "xpu",
         "zero_grad",
-    ]
+    }
 )
 """What every nn.Module has already: a child of this name is reached through `_modules`."""
 
 RESERVED = frozenset(
-    [
+    {
         "cells",
         "check",
         "functional",
@@ -97,7 +97,7 @@ RESERVED = frozenset(
         "torch",
         "unpack_repeated",
         "unpack_zeros",
-    ]
+    }
 )
 """Names that the text uses for itself."""
 

@@ -112,7 +112,7 @@ class Writing:
         self.uses.subtract(self._read(node))
 
     def fresh(self, node: Node, held: Held, *, mask: bool = False) -> str:
-        """A variable for what a node makes: `x` where nobody reads the last one any more, or one by the layer's name."""
+        """A variable for what a node makes: `x` where nobody reads the last one any more, or one by its layer."""
         usual = "mask" if mask else "x"
         alive = {held.text for value, held in self.held.items() if self.uses[value] > 0}
         if usual not in alive and not held.wish:
