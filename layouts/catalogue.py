@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "layouts.frameworks"
+_MOST_NAMED = 6
+"""Classes that a message names."""
 
 Layers = Mapping[str, tuple[Layout, ...]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -135,8 +137,9 @@ def nothing_fits(
         return misfits[0]
     arrays = ", ".join(f"{printable(name)} {shape}" for name, shape in shapes.items())
     if class_name is None:
-        near = ", ".join(dict.fromkeys(layout.class_name for layout in candidates))
-        why = f": the names are those of {near}, and the shapes are not, or some array is missing" if near else ""
+        near = [*dict.fromkeys(layout.class_name.partition(" (")[0] for layout in candidates)]
+        named = ", ".join(near[:_MOST_NAMED]) + ", …" * (len(near) > _MOST_NAMED)
+        why = f": the names are those of {named}; the shapes are not, or an array is missing" if near else ""
         return UnknownLayer(f"{framework}: no layout fits the arrays {arrays}{why}")
     what = f"no layout of it fits the arrays {arrays}" if candidates else "no layout describes this class"
     return UnknownLayer(f"{framework} {printable(class_name)}: {what}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from layouts.cells import GRU, GRU_RESET_BEFORE, LSTM, RNN, Cell, Piece
+from layouts.options import Recurrence
 
 Array = np.ndarray[Any, Any]
 States = tuple[Array, ...]
@@ -41,9 +42,6 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "gelu": lambda x: 0.5 * x * (1.0 + np.vectorize(math.erf)(x / math.sqrt(2.0))),
 }
 """By distinct names: the two functions that Keras calls hard_sigmoid are two entries.
-
-An LSTM's options are `activation` of the candidate, `recurrent_activation` of the gates, and `output_activation` of the
-cell where that is not the candidate's; `clip` limits what goes into the first two; `input_forget` makes f = 1 - i.
 """
 
 
@@ -76,35 +74,35 @@ class Weights:
 Function = Callable[[Array], Array]
 
 
-def _functions(options: Mapping[str, Any]) -> tuple[Function, Function]:
+def _functions(options: Recurrence) -> tuple[Function, Function]:
     """The activation of the candidate and that of the gates, each after the clipping of its argument."""
-    inner = ACTIVATIONS[options.get("activation", "tanh")]
-    gate = ACTIVATIONS[options.get("recurrent_activation", "sigmoid")]
-    limit = options.get("clip")
+    inner = ACTIVATIONS[options.activation]
+    gate = ACTIVATIONS[options.recurrent_activation]
+    limit = options.clip
     return (inner, gate) if limit is None else (_clipped(inner, limit), _clipped(gate, limit))
 
 
-def _output_function(options: Mapping[str, Any]) -> Function:
+def _output_function(options: Recurrence) -> Function:
     """What an LSTM applies to its cell, unclipped: the activation of the candidate unless another is told."""
-    return ACTIVATIONS[options.get("output_activation") or options.get("activation", "tanh")]
+    return ACTIVATIONS[options.output_activation or options.activation]
 
 
 def _clipped(function: Function, limit: float) -> Function:
     return lambda x: function(np.clip(x, -limit, limit))
 
 
-def _lstm_step(w: Weights, x: Array, states: States, options: Mapping[str, Any]) -> States:
+def _lstm_step(w: Weights, x: Array, states: States, options: Recurrence) -> States:
     h, c = states
     inner, gate = _functions(options)
     i = gate(w.both("i", x, h) + w("peephole", "i") * c)
-    f = 1.0 - i if options.get("input_forget") else gate(w.both("f", x, h) + w("peephole", "f") * c)
+    f = 1.0 - i if options.input_forget else gate(w.both("f", x, h) + w("peephole", "f") * c)
     c = f * c + i * inner(w.both("g", x, h))
     o = gate(w.both("o", x, h) + w("peephole", "o") * c)
     h = o * _output_function(options)(c)
     return (h @ w("projection").T if w.has("projection") else h), c
 
 
-def _gru_step(w: Weights, x: Array, states: States, options: Mapping[str, Any]) -> States:
+def _gru_step(w: Weights, x: Array, states: States, options: Recurrence) -> States:
     (h,) = states
     inner, gate = _functions(options)
     r, z = gate(w.both("r", x, h)), gate(w.both("z", x, h))
@@ -112,7 +110,7 @@ def _gru_step(w: Weights, x: Array, states: States, options: Mapping[str, Any]) 
     return ((1.0 - z) * n + z * h,)
 
 
-def _gru_before_step(w: Weights, x: Array, states: States, options: Mapping[str, Any]) -> States:
+def _gru_before_step(w: Weights, x: Array, states: States, options: Recurrence) -> States:
     (h,) = states
     inner, gate = _functions(options)
     r, z = gate(w.both("r", x, h)), gate(w.both("z", x, h))
@@ -120,7 +118,7 @@ def _gru_before_step(w: Weights, x: Array, states: States, options: Mapping[str,
     return ((1.0 - z) * n + z * h,)
 
 
-def _rnn_step(w: Weights, x: Array, states: States, options: Mapping[str, Any]) -> States:
+def _rnn_step(w: Weights, x: Array, states: States, options: Recurrence) -> States:
     inner, _ = _functions(options)
     return (inner(w.both("", x, states[0])),)
 
@@ -145,7 +143,7 @@ def forward(
     pieces: Mapping[Piece, Array],
     x: Array,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: Recurrence = Recurrence(),
     layer: int = 0,
     direction: str = "forward",
     mask: Array | None = None,
@@ -162,7 +160,7 @@ def forward(
     outputs = np.zeros((*x.shape[:2], states[0].shape[1]))
     steps = range(x.shape[1])
     for t in steps if direction == "forward" else reversed(steps):
-        new = step(w, np.asarray(x[:, t], np.float64), states, options or {})
+        new = step(w, np.asarray(x[:, t], np.float64), states, options)
         if mask is not None:
             new = tuple(np.where(mask[:, t, None], n, old) for n, old in zip(new, states, strict=True))
         states = new

@@ -154,7 +154,7 @@ def reference_runner(layer: Layer) -> Runner:
                 part.cell,
                 pieces,
                 before,
-                options=vars(part.options),
+                options=part.recurrence,
                 direction=part.direction,
                 initial=tuple(initial) or None,
             )

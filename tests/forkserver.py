@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,8 @@ def _serve() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in (*WARMING, *WARMING_ONNX):
             public_api(str(fixtures / name), f"{folder}/model.safetensors")
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(SystemExit):
+            command("convert", str(fixtures / "nowhere.h5"), f"{folder}/model.safetensors")
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all of this
     for line in sys.stdin:

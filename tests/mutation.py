@@ -233,7 +233,12 @@ def survives(mutant: Mutant, folder: Path, tests: Sequence[str], seconds: float)
         cached.unlink(missing_ok=True)
 
 
-def main(arguments: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+def say(line: str) -> None:
+    """At once, for a round takes minutes."""
+    print(line, flush=True)
+
+
+def main(arguments: argparse.Namespace) -> int:
     """One round."""
     files = [path for given in arguments.paths for path in _files(ROOT / given)]
     every = [mutant for file in files for mutant in mutants(file)]
@@ -264,7 +269,9 @@ def main(arguments: argparse.Namespace, say: Callable[[str], None] = print) -> i
 
         left = 0
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            for mutant, end in pool.map(judged, chosen):
+            for number, (mutant, end) in enumerate(pool.map(judged, chosen), 1):
+                if number % 20 == 0:
+                    say(f"{number} tried, {left} survived")
                 if end == "passed":
                     left += 1
                     say(f"survived  {mutant.file}:{mutant.line}: {mutant.before}  ->  {mutant.after}")

@@ -119,7 +119,7 @@ def by_reference(case: Case, arrays: Mapping[str, Array]) -> list[Array]:
         initial = tuple(np.asarray(state[number], np.float64) for state in given) or None
         x = arrays["X"].swapaxes(0, 1)
         y, last = reference.forward(
-            case.layout.cell, pieces, x, mask=mask, initial=initial, options=case.options, direction=way
+            case.layout.cell, pieces, x, mask=mask, initial=initial, options=Recurrence(**case.options), direction=way
         )
         found.append([(y * mask[..., None]).swapaxes(0, 1), *last])
     y, *states = (np.stack(parts) for parts in zip(*found, strict=True))

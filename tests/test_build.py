@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +16,7 @@ from conftest import ROOT
 from torch import nn
 
 import converters
-from converters.torch.build import Draft, build, draft, realize
+from converters.torch.build import Draft, build, draft
 
 REAL = ROOT.parent / "shared" / "real"
 EXACT = 1e-5

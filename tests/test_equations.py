@@ -368,7 +368,7 @@ def run(step: Step, arrays: Arrays, x: Array, state: State) -> Array:
 def test_the_framework_computes_what_its_layout_says(layout: Layout, step: Step) -> None:
     arrays, x = normal(shapes_of(layout)), sequence()
     pieces = unpack(layout, arrays, options=OPTIONS)
-    found, states = forward(layout.cell, pieces, x, options=layout.implies)
+    found, states = forward(layout.cell, pieces, x, options=layout.options)
     expect_close(found, run(step, arrays, x, tuple(np.zeros_like(state) for state in states)))
 
 

@@ -20,6 +20,7 @@ from converters.torch.module_layout import part_of, views
 from converters.torch.nn.activations import activate
 from layouts import reference
 from layouts.cells import Piece
+from layouts.options import Recurrence
 
 BATCH, TIME, INPUT, UNITS, PROJECTION = 3, 7, 5, 11, 2
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -164,7 +165,7 @@ def by_reference(module: Any, x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, 
         for direction in found.ways:
             own: dict[Piece, Any] = {p: v for p, v in pieces.items() if (p.layer, p.direction) == (layer, direction)}
             place = {"layer": layer, "direction": direction}
-            y, states = reference.forward(found.layout.cell, own, x, options=options, **place)
+            y, states = reference.forward(found.layout.cell, own, x, options=Recurrence(**options), **place)
             ways.append(y)
             finals.append(states[0])
         x = np.concatenate(ways, axis=-1)

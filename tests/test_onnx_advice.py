@@ -248,7 +248,7 @@ AROUND = [
         "nn.LayerNorm((7, 5), eps=1e-05)",
         id="norm",
     ),
-    pytest.param(around("RMSNormalization", {"scale": (5,)}), "nn.RMSNorm(5)", id="rms-norm"),
+    pytest.param(around("RMSNormalization", {"scale": (5,)}), "nn.RMSNorm(5, eps=1e-05)", id="rms-norm"),
     pytest.param(around("PRelu", {"slope": (5, 1, 1)}, rank=4), "nn.PReLU(5)", id="prelu"),
 ]
 

@@ -171,7 +171,7 @@ STACKS = [
     ("onnx_torch/gru_stacked_bidirectional", ""),
     ("onnx_torch/lstm_opset9", "lstm."),
 ]
-NOTED = [
+NOTED = (
     "lstm_stacked",
     "gru_bidirectional",
     "lstm_bidirectional",
@@ -179,7 +179,7 @@ NOTED = [
     "half",
     "lstm_no_bias",
     "embedding_tied",
-]
+)
 """Cases of the dynamo exporter, which notes from which parameters it folded an array."""
 
 

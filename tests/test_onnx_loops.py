@@ -27,10 +27,13 @@ from loop_models import (
 )
 from onnx import helper, numpy_helper
 
+from converters.model.settings import Call
+from converters.readers.onnx.arithmetic import machine
 from converters.readers.onnx.arithmetic.loops import recognise
 from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph.scope import Scope
+from layouts.options import Recurrence
 from layouts.reference import forward
 from layouts.repack import unpack
 
@@ -74,8 +77,8 @@ def test_any_style(kind: str, inputs: int, units: int, axis: int, where: str, ma
     (one,) = recovered(model)
     assert one.layout.class_name == kind
     assert_bits(one, list(weights.values()))
-    assert one.options["activation"] == "tanh"
-    assert one.options.get("recurrent_activation", "sigmoid") == "sigmoid"
+    assert one.options.activation == "tanh"
+    assert one.options.recurrent_activation == "sigmoid"
     assert one.wiring.gives[:2] == ("Y", "last_h")
     assert one.wiring.reads == "X"
     assert one.call.time_axis == axis
@@ -235,6 +238,49 @@ def test_what_is_not_one_layer_over_the_whole_sequence(wrong: str) -> None:
     assert isinstance(found, str), found.call
 
 
+@pytest.mark.parametrize("which", ["mask", "count"])
+def test_a_loop_that_no_exporter_writes_is_refused(which: str) -> None:
+    """A mask of the step before its input's, and a number of steps that is no number."""
+    model, _ = written("SimpleRNN", 3, 5, masked=which == "mask")
+    if which == "mask":
+        body = body_of(model)
+        body.initializer.append(numpy_helper.from_array(np.asarray(1), "one"))
+        body.node.insert(0, helper.make_node("Sub", ["number", "one"], ["before"]))
+        next(node for node in body.node if node.output[0] == "m").input[1] = "before"
+    else:
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(0, np.int64), "none"))
+        next(node for node in model.graph.node if node.op_type == "Loop").input[0] = "none"
+    (found,) = [recognise(node) for node in loops_of(model)]
+    assert isinstance(found, str) and "was not recognised" in found
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("budget", [1 << 16, 1 << 20, 1 << 21])
+def test_one_budget_bounds_the_whole_search(kind: str, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found before it is used up proves nothing."""
+    monkeypatch.setattr(machine, "_BUDGET", budget)
+    (found,) = [recognise(node) for node in loops_of(written(kind, 3, 5)[0])]
+    assert isinstance(found, str) and "takes more computing than a recurrent layer" in found
+
+
+@pytest.mark.parametrize("case", ["onnx_torch/lstm_cell", "onnx_dynamo/rnn"])
+def test_no_step_is_found_without_a_budget(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "fixtures" / case / "model.onnx"
+    assert len(recognise_steps(scope_of(onnx.load(path)))) == 1
+    monkeypatch.setattr(machine, "_BUDGET", 1 << 20)
+    assert recognise_steps(scope_of(onnx.load(path))) == []
+
+
+def test_the_worked_example() -> None:
+    """The Loop that the docstring of the arithmetic's folder explains step by step."""
+    scope = scope_of(onnx.load(ROOT / "fixtures" / "onnx_tf2onnx" / "opset_9" / "model.onnx"))
+    (one,) = recovered(scope)
+    assert [array.shape for array in one.arrays.values()] == [(11, 13), (13, 13), (13,)]
+    assert one.layout.class_name == "SimpleRNN" and one.options == Recurrence()
+    assert one.call == Call(sequences=False, time_axis=0)
+    assert one.wiring.reads == "sequential/simple_rnn/transpose:0"
+
+
 def test_a_body_that_explodes_is_refused_at_once() -> None:
     """Outer products of what was just made, and a loop of a thousand million steps."""
     model, _ = written("SimpleRNN", 3, 5)
@@ -308,11 +354,11 @@ def _export(keras: Any, layer: Any, masked: bool, folder: Path) -> tuple[Any, An
     return model, exported(keras, randomized(model), folder)
 
 
-def _expected(config: dict[str, Any], kind: str, version: int) -> dict[str, Any]:
+def _expected(config: dict[str, Any], kind: str, version: int) -> Recurrence:
     hard = {"hard_sigmoid": "hard_sigmoid_1/6" if version == 3 else "hard_sigmoid_0.2"}
     names = {"LSTM": 2, "GRU": 2, "SimpleRNN": 1}[kind]
     found = {key: hard.get(config[key], config[key]) for key in ("activation", "recurrent_activation")[:names]}
-    return found | ({"reset_after": config["reset_after"]} if kind == "GRU" else {})
+    return Recurrence(**found)
 
 
 def test_both_directions(keras: Any, tmp_path: Path) -> None:

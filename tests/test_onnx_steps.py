@@ -136,7 +136,7 @@ def _assert_outputs(model: Any, found: list[Recovered], inputs: tuple[torch.Tens
 def _module(one: Recovered) -> nn.RNN:
     weights = {f"{name}_l0": torch.from_numpy(array.read().copy()) for name, array in one.arrays.items()}
     units, inputs = weights["weight_ih_l0"].shape
-    module = nn.RNN(inputs, units, nonlinearity=one.options["activation"], bias=len(weights) == 4)
+    module = nn.RNN(inputs, units, nonlinearity=one.options.activation, bias=len(weights) == 4)
     module.load_state_dict(weights)
     return module
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from layout_samples import BOTH, expect_close, sequence
 from layouts import Layout, Piece, cells, unpack
 from layouts.axes import Array
 from layouts.frameworks import pytorch
+from layouts.options import Recurrence
 from layouts.reference import ACTIVATIONS, forward
 
-LINEAR = {"activation": "linear", "recurrent_activation": "linear"}
+LINEAR = Recurrence("linear", "linear")
 TWO_STEPS = np.array([[[1.0], [2.0]]])
 THREE_STEPS = np.array([[[1.0], [2.0], [4.0]]])
 
@@ -85,7 +87,7 @@ def test_lstm_with_another_function_of_its_cell() -> None:
     # x = 2, h = 3.2, c = 4:  i = 2 + 1.6 = 3.6    f = 5    g = 6 + 3.2 + 1 = 10.2    o = 8 - 3.2 = 4.8
     #                         c = 5·4 + 3.6·10.2 = 56.72    h = 4.8·56.72/57.72
     found = outputs(
-        cells.LSTM, one_unit(cells.LSTM, LSTM), TWO_STEPS, options=LINEAR | {"output_activation": "softsign"}
+        cells.LSTM, one_unit(cells.LSTM, LSTM), TWO_STEPS, options=replace(LINEAR, output_activation="softsign")
     )
     expect_close(np.array(found), np.array([3.2, 4.8 * 56.72 / 57.72]), 1e-14)
 
@@ -94,7 +96,7 @@ def test_clipping_leaves_the_function_of_the_cell_alone() -> None:
     # Everything that goes into a gate or the candidate is cut to 3; c is not.
     # x = 1, h = c = 0:    i = 1    f = 3    g = 3    o = 3    c = 3    h = 3·3 = 9
     # x = 2, h = 9, c = 3: i = 6.5 → 3    f = 5 → 3    g = 16 → 3    o = 8 - 9 = -1    c = 3·3 + 3·3 = 18    h = -18
-    found = outputs(cells.LSTM, one_unit(cells.LSTM, LSTM), TWO_STEPS, options=LINEAR | {"clip": 3.0})
+    found = outputs(cells.LSTM, one_unit(cells.LSTM, LSTM), TWO_STEPS, options=replace(LINEAR, clip=3.0))
     assert found == [9.0, -18.0]
 
 
@@ -102,7 +104,7 @@ def test_a_coupled_forget_gate_is_one_minus_the_input_gate() -> None:
     # Its weights and peephole have no effect.  x = 1, h = c = 0:  i = 1    f = 0    g = 4    o = 4    c = 4    h = 16
     # x = 2, h = 16, c = 4:  i = 10 + 0.5·4 = 12    f = -11    g = 23    o = -8    c = -11·4 + 12·23 = 232    h = -1856
     pieces = one_unit(cells.LSTM, LSTM | {"peephole": {"i": 0.5, "f": 1.0, "o": 0.0}})
-    assert outputs(cells.LSTM, pieces, TWO_STEPS, options=LINEAR | {"input_forget": True}) == [16.0, -1856.0]
+    assert outputs(cells.LSTM, pieces, TWO_STEPS, options=replace(LINEAR, input_forget=True)) == [16.0, -1856.0]
 
 
 def test_lstm_with_projection() -> None:
@@ -162,7 +164,7 @@ SUM: dict[str, Mapping[str, float] | float] = {"input_weight": 1.0, "recurrent_w
 def test_rnn() -> None:
     # h = 2·1 + 1.5 = 3.5, then 2·2 - 3.5 + 1.5 = 2
     pieces = one_unit(cells.RNN, RNN)
-    assert outputs(cells.RNN, pieces, TWO_STEPS, options={"activation": "linear"}) == [3.5, 2.0]
+    assert outputs(cells.RNN, pieces, TWO_STEPS, options=Recurrence("linear")) == [3.5, 2.0]
 
 
 def test_rnn_with_its_default_activation() -> None:
@@ -174,7 +176,7 @@ def test_rnn_with_its_default_activation() -> None:
 def test_rnn_with_relu() -> None:
     # h = max(0, -2·1 + 1.5) = 0, then max(0, -2·2 + 0 + 1.5) = 0
     pieces = one_unit(cells.RNN, RNN | {"input_weight": -2.0})
-    assert outputs(cells.RNN, pieces, TWO_STEPS, options={"activation": "relu"}) == [0.0, 0.0]
+    assert outputs(cells.RNN, pieces, TWO_STEPS, options=Recurrence("relu")) == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_rnn_with_relu() -> None:
 def test_directions_and_masks(direction: str, mask: list[bool] | None, expected: list[float]) -> None:
     pieces = one_unit(cells.RNN, SUM, direction)
     steps = None if mask is None else np.array([mask])
-    options = {"activation": "linear"}
+    options = Recurrence("linear")
     assert outputs(cells.RNN, pieces, THREE_STEPS, direction=direction, mask=steps, options=options) == expected
 
 
@@ -231,7 +233,7 @@ def test_sigmoid_does_not_overflow() -> None:
         assert ACTIVATIONS["sigmoid"](np.array([-1e4, 1e4])).tolist() == [0.0, 1.0]
 
 
-def run_stack(layout: Layout, module: torch.nn.RNNBase, x: Array, options: Mapping[str, Any]) -> tuple[Array, ...]:
+def run_stack(layout: Layout, module: torch.nn.RNNBase, x: Array, options: Recurrence) -> tuple[Array, ...]:
     """Outputs of the top layer and the final states of every layer and direction, in PyTorch's order."""
     directions = BOTH if module.bidirectional else BOTH[:1]
     arrays = {name: value.detach().numpy() for name, value in module.state_dict().items()}
@@ -269,7 +271,7 @@ def test_stacks_of_torch(
     x = sequence(width=2)
     with torch.no_grad():
         expected, states = module(torch.from_numpy(x))
-    options = {"activation": extra.get("nonlinearity", "tanh")}
+    options = Recurrence(extra.get("nonlinearity", "tanh"))
     found, *finals = run_stack(layout, module, x, options)
     expect_close(found, expected.numpy())
     for final, state in zip(finals, states if isinstance(states, tuple) else (states,), strict=True):

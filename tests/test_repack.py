@@ -28,6 +28,7 @@ from layouts.errors import CoverageError, NotRepresentable
 from layouts.frameworks import chainer, flax, haiku, keras, lasagne, pytorch
 from layouts.frameworks import tensorflow as tf1
 from layouts.reference import forward
+from layouts.repack import changed
 
 NO_CONSTANT = ("projection", "peephole")
 """Slots that a layout either has a place for or not: no number stands for a missing one."""
@@ -101,6 +102,56 @@ def test_other_layers_keep_every_bit(source: Layout, target: Layout) -> None:
     assert set(again) == set(pieces)
     for piece, value in pieces.items():
         assert np.array_equal(again[piece], value), piece
+
+
+# --- there and back, for every pair of frameworks whose cells agree
+
+HOMES = [
+    list({layout.framework: layout for layout in reversed(every_layout(cell))}.values())
+    for cell in dict.fromkeys(layout.cell for layout in every_layout())
+]
+"""For every cell the first layout of each framework."""
+
+
+def sums(pieces: Mapping[Piece, Array]) -> dict[Piece, Array]:
+    """The biases of every gate, added up."""
+    found: dict[Piece, Array] = {}
+    for piece, value in pieces.items():
+        if piece.slot in ("input_bias", "recurrent_bias"):
+            bias = piece._replace(slot="input_bias")
+            found[bias] = found.get(bias, 0.0) + value
+    return found
+
+
+def expect_alike(found: Mapping[Piece, Array], expected: Mapping[Piece, Array], summed: bool) -> None:
+    """Raise unless every bit agrees; with `summed`, those of biases may differ, and not their sum. 0 may be absent."""
+    for piece in {*found, *expected}:
+        one, other = (np.asarray(pieces.get(piece, 0.0)) for pieces in (found, expected))
+        if not (summed and "bias" in piece.slot):
+            assert np.array_equal(*np.broadcast_arrays(one, other)), piece
+    for piece, value in sums(expected).items():
+        expect_close(sums(found)[piece], value)
+
+
+@pytest.mark.parametrize(("source", "target"), [pair(a, b) for homes in HOMES for a, b in permutations(homes, 2)])
+def test_there_and_back(source: Layout, target: Layout) -> None:
+    pieces = common(source, target)
+    back, lost = moved(target, pieces), changed(target, pieces, OPTIONS)
+    conventions = bool(target.added) or "recurrent_bias" not in target.slots or not places(source) <= places(target)
+    assert not lost or conventions, "no convention is named that would change a bias"
+    expect_alike(back, pieces, bool(lost))
+    if not lost and not source.added:
+        own = {"options": OPTIONS, "sizes": given(sizes_of(source))}
+        expect_same_bits(pack(source, back, **own), pack(source, pieces, **own))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "third"), [pair(*three) for homes in HOMES for three in combinations(homes, 3)]
+)
+def test_a_detour_keeps_every_bit(first: Layout, second: Layout, third: Layout) -> None:
+    pieces = common(first, second, third)
+    lost = [*changed(second, pieces, OPTIONS), *changed(third, pieces, OPTIONS)]
+    expect_alike(moved(third, moved(second, pieces)), moved(third, pieces), bool(lost))
 
 
 # --- two biases and one

@@ -47,8 +47,9 @@ def reasons(layer: Layer, parts: Sequence[Part], layout: Layout, target: Target)
     for option, values in (possible | dict(layout.computes)).items():
         value = getattr(first.options, option)
         if value not in values:
-            brief = _BRIEF.get(option, option).format(value=_short(value))
-            yield Reason(brief, _sentence(option, value, values, module))
+            assumed = option in layer.assumed
+            brief = _BRIEF.get(option, option).format(value=_short(value)) + ", assumed" * assumed
+            yield Reason(brief, _sentence(option, value, values, module, assumed))
     yield from _unequal(first, layout, module)
 
 
@@ -67,12 +68,13 @@ def _variant(part: Part) -> str:
     return next((f"{key}={value}" for key, value in part.layout.when.items()), "reset_after=False")
 
 
-def _sentence(option: str, value: Any, possible: Sequence[Any], module: str) -> str:
+def _sentence(option: str, value: Any, possible: Sequence[Any], module: str, assumed: bool) -> str:
     """One option that the module does not have, in words."""
     if option in _SENTENCES:
         return _SENTENCES[option].format(value=value, module=module)
     computed = " or ".join(str(one) for one in possible if one is not None)
-    return f"its {option} is {_FORMULAS.get(value) or printable(value)}, and {module} computes {computed}"
+    is_ = "is not stored and assumed to be" if assumed else "is"
+    return f"its {option} {is_} {_FORMULAS.get(value) or printable(value)}, and {module} computes {computed}"
 
 
 def _short(value: Any) -> str:

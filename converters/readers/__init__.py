@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
-from converters.readers import archives as archive
+from converters.readers import archives
 from converters.readers.hdf5 import tree as hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source, open_source
@@ -37,38 +37,70 @@ def read(
     if isinstance(source, Checkpoint):
         return source
     if isinstance(source, str | os.PathLike):
-        return open_checkpoint(source, assume or {}, weights or {})
+        return open_checkpoint(source, assume or {}, weights or {}, framework)
     if isinstance(source, Mapping):
         from converters.readers.arrays.mapping import read_mapping
 
         return read_mapping(source, framework, assume or {})
+    return _self_telling(_model(source, assume or {}, weights or {}), framework)
+
+
+def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
+    """A model in memory."""
     if type(source).__name__ == "ModelProto":
         from converters.readers import onnx
 
-        return onnx.read_model(source, weights or {})
+        return onnx.read_model(source, weights)
     from converters.readers.keras.memory import read_model
 
-    return read_model(source, assume or {})
+    return read_model(source, assume)
 
 
-def open_checkpoint(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
+def _self_telling(found: Checkpoint, framework: str | None) -> Checkpoint:
+    """What was read from a source that tells its framework itself; no other may be stated."""
+    if framework is not None:
+        raise ConversionError(
+            f"framework= says whose arrays of an .npz file or a mapping are; this source tells it itself: "
+            f"{found.framework}"
+        )
+    return found
+
+
+def open_checkpoint(
+    path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any], framework: str | None = None
+) -> Checkpoint:
     """Read what is in a model file, without its data. Raises `CheckpointError` and its kinds."""
     try:
-        return _opened(path, assume, weights)
+        return _opened(path, assume, weights, framework)
     except ConversionError as error:
         error.path = error.path or os.fspath(path)
         raise
 
 
-def _opened(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
+def _opened(
+    path: str | os.PathLike[str], assume: Mapping[str, str], weights: Mapping[str, Any], framework: str | None
+) -> Checkpoint:
+    if os.path.isdir(path):
+        from converters.readers.keras import files as keras
+
+        return _self_telling(keras.read_folder(os.fspath(path), assume), framework)
+    source = open_source(path)
+    if source.view[:4] == archives.SIGNATURE and not _is_hdf5(source):
+        from converters.readers.arrays import npz
+
+        archive = archives.Archive(source)
+        if npz.is_npz(archive):
+            return npz.read_npz(source, archive, framework, assume)
+    return _self_telling(_file(source, assume, weights), framework)
+
+
+def _file(source: Source, assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
+    """A file of a framework that its first bytes tell."""
     from converters.readers.keras import files as keras
 
-    if os.path.isdir(path):
-        return keras.read_folder(os.fspath(path), assume)
-    source = open_source(path)
-    if any(source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS):
+    if _is_hdf5(source):
         return keras.read_hdf5(source, assume)
-    if source.view[:4] == archive.SIGNATURE:
+    if source.view[:4] == archives.SIGNATURE:
         return keras.read_archive(source, assume)
     head = bytes(source.view[:64]).lstrip()
     if head[:1] in (b"{", b"["):
@@ -81,6 +113,11 @@ def _opened(path: str | os.PathLike[str], assume: Mapping[str, str], weights: Ma
     if not _is_stranger(head) and onnx.is_model(source.view):
         return onnx.read_file(source, weights)
     raise UnreadableCheckpoint(_stranger(head, source), path=source.path)
+
+
+def _is_hdf5(source: Source) -> bool:
+    """Whether an HDF5 file begins here, maybe behind a block of bytes of its user's own, whatever those look like."""
+    return any(source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS)
 
 
 def _is_stranger(head: bytes) -> bool:

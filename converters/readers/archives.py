@@ -6,6 +6,7 @@ inflated size bounded by the bytes stored.
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _MOST_MEMBERS = 10_000
 _MOST_DIRECTORY = 4 << 20
 _PANEL = 1 << 22
+_DRIVE = re.compile("[A-Za-z]:/")
 
 
 class Archive:
@@ -47,8 +49,10 @@ class Archive:
 
     def _check(self, member: zipfile.ZipInfo) -> None:
         name = member.orig_filename.replace("\\", "/")
-        if name.startswith("/") or ".." in name.split("/") or ":" in name or "\0" in name:
+        if name.startswith("/") or ".." in name.split("/") or _DRIVE.match(name) or "\0" in name:
             raise self._refuse(member, "has a path that leaves the archive")
+        if not name.isprintable():
+            raise self._refuse(member, "has control characters in its name")
         if member.filename in self.members:
             raise self._refuse(member, "appears twice")
         if member.flag_bits & 0x1:
@@ -76,6 +80,20 @@ class Archive:
             raise UnreadableCheckpoint(f"archive member {name}: the checksum (CRC) is wrong", path=self._source.path)
         return data
 
+    def head(self, name: str, count: int) -> bytes:
+        """The first bytes of a member, of whose checksum nothing is known yet."""
+        member = self.members[name]
+        data = self._stored(member).view[: count if member.compress_type == zipfile.ZIP_STORED else 2 * count + 64]
+        if member.compress_type == zipfile.ZIP_STORED:
+            return bytes(data)
+        try:
+            return zlib.decompressobj(-15).decompress(data, count)
+        except zlib.error:
+            raise self._damaged(member) from None
+
+    def _damaged(self, member: zipfile.ZipInfo) -> UnreadableCheckpoint:
+        return UnreadableCheckpoint(f"archive member {printable(member.filename)} is damaged", path=self._source.path)
+
     def _stored(self, member: zipfile.ZipInfo) -> Source:
         start = member.header_offset
         if start + _LOCAL.size > len(self._source):
@@ -101,9 +119,7 @@ class Archive:
                 if len(result) > member.file_size or inflater.unconsumed_tail:
                     break
         except zlib.error:
-            raise UnreadableCheckpoint(
-                f"archive member {printable(member.filename)} is damaged", path=self._source.path
-            ) from None
+            raise self._damaged(member) from None
         if len(result) != member.file_size or not inflater.eof:
             raise self._refuse(member, "does not inflate to the size it declares")
         return result

@@ -57,7 +57,7 @@ def _run(
     for number, part in enumerate(stack):
         pieces = replace(part, flattened=()).unpack()
         start = tuple(initial[number]) if initial else None
-        x, final = reference.forward(part.cell, pieces, x, options=vars(part.options), mask=mask, initial=start)
+        x, final = reference.forward(part.cell, pieces, x, options=part.recurrence, mask=mask, initial=start)
         if mask is not None:
             begun = np.cumsum(mask, axis=1) > 0
             x = np.where((mask if call.zeros_where_masked else begun)[..., None], x, 0.0)

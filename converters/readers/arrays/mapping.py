@@ -18,6 +18,7 @@ from converters.model.arrays import LazyArray, in_memory
 from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
+from converters.model.names import module_name
 from converters.readers.arrays.recognition import listed, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
@@ -29,20 +30,23 @@ Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
 
-def read_mapping(
-    source: Mapping[str, Any],
-    framework: str | None,
-    assume: Mapping[str, Any],
-    path: str = "arrays in memory",
-    container: str = "a mapping of arrays",
-) -> Checkpoint:
+def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
+    whose = stated_framework(framework, "a mapping of arrays")
+    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(_flat(source)), whose, assume))
+
+
+def stated_framework(framework: str | None, what: str) -> str:
+    """The framework. Raises `ConversionError` where none is stated: no array tells whose it is."""
     if framework is None:
-        raise ConversionError(
-            f"arrays alone do not tell whose they are: they need framework=, one of {', '.join(catalogue.frameworks())}"
-        )
-    reading = _Reading(dict(_flat(source)), framework, Assumptions(assume))
-    return Checkpoint(path, framework, "", container, reading.layers())
+        known = ", ".join(catalogue.frameworks())
+        raise ConversionError(f"{what} needs framework=, which tells what the arrays mean: one of {known}")
+    return framework
+
+
+def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """The layers of arrays by full name."""
+    return _Reading(arrays, framework, Assumptions(assume)).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -68,16 +72,18 @@ class _Reading:
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
-        found = tuple(_with_maps(list(self._layers([*self._arrays], 0))))
+        found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
         self._check(found)
         return found
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
         groups: dict[str, dict[str, str]] = {}
+        paths: dict[str, str] = {}
         for name in names:
             splits = self._splits[name]
             path, short = splits[min(level, len(splits) - 1)]
+            path = paths.setdefault(module_name(path), path)
             if groups.setdefault(path, {}).setdefault(short, name) != name:
                 both = f"{printable(groups[path][short])} and {printable(name)}"
                 raise CoverageError(f"{both} are both {printable(short)} of one layer", array=name)
@@ -114,9 +120,19 @@ class _Reading:
             _check_numbers(arrays, found.layout)
             return layer_of(path, arrays, found)
         except (ShapeError, UnknownLayer, CoverageError) as error:
-            text = f"{printable(path) or 'the arrays'}: {error}"
-            why = type(error)(text, layer=path, array=error.array, layout=error.layout)
-            return Layer(path, "unknown", unknown=why, arrays=arrays)
+            error.layer = path
+            return Layer(path, "unknown", unknown=error, arrays=arrays)
+
+    def _with_maps(self, layers: Sequence[Layer]) -> Iterator[Layer]:
+        """A layer that may read a flattened feature map, channels last, does so as far as arrays can tell: say it."""
+        parts = [layer.parts[0] for layer in layers if layer.parts]
+        channels = {part.solved().get("out", 0) for part in parts if part.convolution.channels_last} - {0}
+        for layer in layers:
+            linear = bool(layer.parts) and layer.parts[0].cell.name == "linear"
+            width = layer.parts[0].solved()["in"] if linear else 0
+            may = any(width > count and not width % count for count in channels)
+            unsaid = may and "flattened" not in self._assumptions.of(layer.path)
+            yield replace(layer, assumed={**layer.assumed, "flattened": "no"}) if unsaid else layer
 
     def _check(self, layers: Sequence[Layer]) -> None:
         """Every statement is of use; those of a layer that is not recognised are another matter."""
@@ -137,7 +153,7 @@ def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
         *(said(one.path, "class", one.class_name) for one in apart[:1]),
     ]
     text = (
-        f"{printable(whole.path) or 'the arrays'}: {listed({name: a.shape for name, a in arrays.items()})} fit several "
+        f"{listed({name: a.shape for name, a in arrays.items()})} fit several "
         f"layers of {framework}: {whole.class_name}, or "
         f"{' and '.join(f'{one.class_name} {printable(one.path)}' for one in apart)}. State which: {' or '.join(ways)}"
     )
@@ -167,14 +183,3 @@ def _check_numbers(arrays: Arrays, layout: Layout) -> None:
     for name, array in arrays.items():
         if not array.is_floating and name not in layout.passed_over:
             raise ShapeError(f"{printable(name)} holds {array.dtype}; weights are floating point", array=array.name)
-
-
-def _with_maps(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """A layer that may read a flattened feature map, channels last, does so as far as arrays can tell: say it."""
-    convolutions = [layer.parts[0] for layer in layers if layer.parts and layer.parts[0].convolution.channels_last]
-    channels = {part.solved().get("out", 0) for part in convolutions} - {0}
-    for layer in layers:
-        width = layer.parts[0].solved().get("in", 0) if layer.parts and layer.parts[0].cell.name == "linear" else 0
-        may = any(width > count and not width % count for count in channels)
-        unsaid = may and not layer.parts[0].flattened
-        yield replace(layer, assumed={**layer.assumed, "flattened": "no"}) if unsaid else layer

@@ -6,12 +6,12 @@ Where several are left that would read the arrays differently, it is a question 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from converters.model.assumptions import COUNT, Assumptions, Statement, as_text, kind_of, not_open
 from converters.model.names import module_name
 from converters.readers.arrays import settings
+from converters.readers.arrays.settings import Recognised
 from layouts import catalogue
 from layouts.catalogue import Shapes
 from layouts.errors import ConversionError, UnknownLayer, printable
@@ -20,21 +20,6 @@ from layouts.layout import Layout
 
 Group = list[Fit]
 """Fits that read the arrays in the same way."""
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """What layer some arrays are: the fit, its class, what is stated of it, and what of the choice was assumed."""
-
-    fit: Fit
-    class_name: str
-    stated: Mapping[str, Statement]
-    sizes: Mapping[str, int]
-    assumed: Mapping[str, Any]
-
-    @property
-    def layout(self) -> Layout:
-        return self.fit.layout
 
 
 def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumptions) -> Recognised:
@@ -46,7 +31,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     if sizes:
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
     for statement in stated.values():
-        taking = [fit for fit in found if statement.option in sizes or settings.takes(fit.layout, statement)]
+        taking = [fit for fit in found if statement.option in sizes or settings.takes(path, fit.layout, statement)]
         if not taking and statement.owner:
             raise not_open(statement, settings.stateable(path, [fit.layout for fit in found]))
         if taking:
@@ -59,7 +44,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     if fit.untold:
         example = said(path, fit.untold[0], "…")
         raise UnknownLayer(f"the shapes do not tell {', '.join(fit.untold)} of this {fit.layout.name}: state {example}")
-    own = {option: s for option, s in stated.items() if settings.takes(fit.layout, s)}
+    own = {option: s for option, s in stated.items() if settings.takes(path, fit.layout, s)}
     assumed = _assumed(framework, fit.layout, groups[0], own)
     return Recognised(fit, class_name or fit.layout.class_name, own, sizes, assumed)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 from converters.model.arrays import LazyArray
 from converters.model.assumptions import FUSED, KINDS, NUMBER, Kind, Statement, as_text, kind_of
@@ -17,11 +17,9 @@ from converters.model.settings import Call, Wiring
 from layouts import catalogue
 from layouts.cells import Cell
 from layouts.errors import ConversionError, printable
+from layouts.fitting import Fit
 from layouts.flatten import MAPS
 from layouts.layout import Layout
-
-if TYPE_CHECKING:
-    from converters.readers.arrays.recognition import Recognised
 
 _SELDOM = {"output_activation", "clip", "input_forget", "pads", "output_padding", "output_shape"} | {
     "channels_last",
@@ -33,6 +31,21 @@ _SELDOM = {"output_activation", "clip", "input_forget", "pads", "output_padding"
 _ONE = {"strides": 1, "dilation": 1}
 _INPUTS = ("in", "input")
 _SPATIAL = ("depth", "height", "width")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What layer some arrays are: the fit, its class, what is stated of it, and what of the choice was assumed."""
+
+    fit: Fit
+    class_name: str
+    stated: Mapping[str, Statement]
+    sizes: Mapping[str, int]
+    assumed: Mapping[str, Any]
+
+    @property
+    def layout(self) -> Layout:
+        return self.fit.layout
 
 
 def fixed(layout: Layout) -> dict[str, tuple[Any, ...]]:
@@ -62,9 +75,14 @@ def known_options(framework: str) -> set[str]:
     return {*KINDS, *(option for layout in catalogue.of(framework) for option in (*layout.when, *layout.asked))}
 
 
-def takes(layout: Layout, statement: Statement) -> bool:
-    """Whether a statement may be true of a layer of this layout."""
+def takes(path: str, layout: Layout, statement: Statement) -> bool:
+    """Whether a statement may be true of a layer of this layout.
+
+    An activation that is stated of all layers is meant of recurrent ones: behind others there are different ones.
+    """
     option, known = statement.option, fixed(layout)
+    if option in layout.beside and path and not statement.owner:
+        return False
     if option in layout.when:
         return bool(statement.parsed(kind_of(layout.when[option])) == layout.when[option])
     if option in known:

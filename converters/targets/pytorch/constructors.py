@@ -13,7 +13,6 @@ from converters.targets.pytorch import padding
 from layouts.options import Convolution, Normalization, Recurrence
 from layouts.reference import ACTIVATIONS
 
-
 DROP_INS = "converters.nn"
 """Where the layers are that compute what torch.nn does not."""
 

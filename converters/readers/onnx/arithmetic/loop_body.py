@@ -1,4 +1,4 @@
-"""The body of a Loop, sorted by use: weights, states, counters, sequences; and how often, in which order, it runs."""
+"""The body of a Loop, sorted by use: weights, states, counters, sequences, and other constants."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from converters.model.arrays import LazyArray
-from converters.readers.onnx.arithmetic.constants import MOST_NUMBERS, Bench, Fragment, origin, read_by, small
-from converters.readers.onnx.arithmetic.machine import PRODUCTS, Machine, Unfit, Values
+from converters.readers.onnx.arithmetic.constants import Fragment, origin, read_by, small
+from converters.readers.onnx.arithmetic.machine import PRODUCTS, Unfit, Values
 from converters.readers.onnx.arithmetic.nodes import upstream
 from converters.readers.onnx.graph.scope import Node, Scope
 from layouts.errors import printable
 
 _FLOATS, _INT32 = (1, 10, 11, 16), 6
 """ONNX's codes of single, half, double and bfloat16; and that of 32-bit integers."""
-_MOST_NODES, _MOST_WEIGHTS, _MOST_STATES, _DEEPEST = 300, 8, 4, 16
-MOST_STEPS = MOST_NUMBERS
+MOST_STEPS = 4096
 """A loop is followed no further."""
-STEPS = 5
-"""The length of the sequence that a loop of any length is run on."""
+_MOST_NODES, _MOST_WEIGHTS, _MOST_STATES, _DEEPEST = 300, 8, 4, 16
 
 
 class Taker(NamedTuple):
@@ -102,7 +100,7 @@ def read_body(node: Node) -> Body:
         raise Unfit("its body does not take what it is given")
     if len(scope.outputs) < len(scope.inputs) - 1 or len(set(scope.inputs)) < len(scope.inputs):
         raise Unfit("its body does not give back what it takes")
-    body = Body(node, scope, _needed(scope, scope.outputs))
+    body = Body(node, scope, needed(scope, scope.outputs))
     captured = tuple(_captured(body))
     constants = [*map(node.scope.constant, filter(None, node.inputs)), *map(scope.constant, captured)]
     body.narrow = any(one is not None and one.shape == (1, 1) for one in constants)
@@ -111,13 +109,13 @@ def read_body(node: Node) -> Body:
     for name in scope.inputs[2:]:
         _sort_carried(body, name, types.get(name, 0))
     for name in captured:
-        _sort_captured(body, name)
+        _sort_unchanging(body, name, name, 0)
     if len(body.states) > _MOST_STATES or len(body.weights) > _MOST_WEIGHTS:
         raise Unfit(f"it has {len(body.states)} states and {len(body.weights)} arrays, more than any one cell")
     return body
 
 
-def _needed(scope: Scope, names: Sequence[str]) -> tuple[Node, ...]:
+def needed(scope: Scope, names: Sequence[str]) -> tuple[Node, ...]:
     return upstream(scope, names, lambda name: _local(scope, name), _MOST_NODES)
 
 
@@ -135,21 +133,32 @@ def _captured(body: Body) -> Iterator[str]:
 
 
 def _sort_carried(body: Body, name: str, code: int) -> None:
-    outside, unchanged, start = body.node.scope, _unchanged(body, name), body.initial(name)
-    constant = outside.constant(start)
-    if unchanged and constant is not None:
-        _sort_constant(body, name, start, outside)
-    elif unchanged and (taker := _taker(body, name)):
-        body.takers.append(Taker(taker, start))
+    start = body.initial(name)
+    constant = body.node.scope.constant(start)
+    if _unchanged(body, name):
+        _sort_unchanging(body, name, start, code)
     elif code in _FLOATS:
-        (body.held if unchanged else body.states).append(name)
+        body.states.append(name)
     elif constant is not None:
         body.counters.append(name)
         body.fixed[name] = small(constant)
-    elif unchanged:
-        body.lengths[name] = np.dtype(np.int32 if code == _INT32 else np.int64)
     else:
         raise Unfit(f"it carries {printable(name)}, which counts from no constant")
+
+
+def _sort_unchanging(body: Body, name: str, outside: str, code: int) -> None:
+    """A value that is the same in all steps: captured, or carried as it is. `code`: its type, 0 for a captured one."""
+    scope = body.node.scope if code else body.scope
+    if scope.is_constant(outside):
+        _sort_constant(body, name, outside, scope)
+    elif taker := _taker(body, name):
+        body.takers.append(Taker(taker, outside))
+    elif code in _FLOATS:
+        body.held.append(name)
+    elif code or any(name in node.inputs for node in body.nodes):
+        body.lengths[name] = np.dtype(np.int32 if code == _INT32 else np.int64)
+    else:
+        raise Unfit(f"it hands on {printable(name)}, which is computed outside")
 
 
 def _unchanged(body: Body, name: str) -> bool:
@@ -171,17 +180,6 @@ def _taker(body: Body, name: str) -> Node | None:
     return readers[0] if readers[0].inputs[0] == name != readers[0].input(1) else None
 
 
-def _sort_captured(body: Body, name: str) -> None:
-    if body.scope.is_constant(name):
-        _sort_constant(body, name, name, body.scope)
-    elif taker := _taker(body, name):
-        body.takers.append(Taker(taker, name))
-    elif any(name in node.inputs for node in body.nodes):
-        body.lengths[name] = np.dtype(np.int64)
-    else:
-        raise Unfit(f"it hands on {printable(name)}, which is computed outside")
-
-
 def _sort_constant(body: Body, name: str, start: str, scope: Scope) -> None:
     """A weight, where it is an array of floating-point numbers; otherwise a number that the arithmetic needs."""
     constant, fragment = scope.constant(start), origin(scope, start)
@@ -194,66 +192,3 @@ def _sort_constant(body: Body, name: str, start: str, scope: Scope) -> None:
         return
     body.weights[fragment.stored] = whole
     body.fragments[name] = fragment
-
-
-class Course(NamedTuple):
-    """How a loop runs: the number of steps, and of the first of them the counters and the places in the sequences."""
-
-    steps: int
-    counted: list[Values]
-    taken: list[set[int]]
-
-    @property
-    def backwards(self) -> bool:
-        """Whether the last step is taken first. Raises `Unfit` where the steps are taken in neither order."""
-        for back in (False, True):
-            places = range(self.steps)[:: -1 if back else 1]
-            if all(
-                {one % self.steps for one in taken} == {place} for taken, place in zip(self.taken, places, strict=False)
-            ):
-                return back
-        raise Unfit("it does not take the steps of its sequence one after the other")
-
-
-def course(body: Body, bench: Bench) -> Course:
-    """Run what controls a loop, on a sequence of 5 steps where the length depends on the input, for 4,096 at most.
-
-    Raises `Unfit` for a loop whose end depends on what it computes, and for one that makes no step or forgets some.
-    """
-    condition, places = body.scope.outputs[0], [taker.node.input(1) for taker in body.takers]
-    machine = Machine(_needed(body.scope, [condition, *map(body.after, body.counters), *places]), bench.budget)
-    values = body.fixed | {name: np.asarray(STEPS, dtype) for name, dtype in body.lengths.items()}
-    most, going, count = _limit(body), _constant(body, 1, True), 0
-    counted, taken = list[Values](), list[set[int]]()
-    while going and count < min(most, MOST_STEPS):
-        number, running = body.scope.inputs[:2]
-        values |= {number: np.asarray(count, np.int64), running: np.asarray(True)}
-        made = machine.run(values)
-        if count < STEPS:
-            counted.append({name: values[name] for name in (number, running, *body.counters)})
-            taken.append({_index(made[place]) for place in places})
-        values |= {name: made[body.after(name)] for name in body.counters}
-        going, count = bool(np.all(made[condition])), count + 1
-    if not count or (count != STEPS and (body.lengths or most == STEPS)):
-        raise Unfit(f"it makes {count} steps where the sequence has {STEPS}")
-    return Course(count, counted, taken)
-
-
-def _limit(body: Body) -> float:
-    """The most steps: those of the sequence where the number depends on the input."""
-    return float(_constant(body, 0, STEPS)) if body.node.input(0) else float("inf")
-
-
-def _constant(body: Body, place: int, default: Any) -> Any:
-    """An input of the Loop of one element; the default where it is absent, or depends on the input of the graph."""
-    name = body.node.input(place)
-    constant = body.node.scope.constant(name) if name else None
-    if constant is not None and constant.size != 1:
-        raise Unfit(f"{printable(name)} is not one number")
-    return default if constant is None else small(constant).reshape(-1)[0]
-
-
-def _index(place: np.ndarray[Any, Any]) -> int:
-    if place.ndim or place.dtype.kind not in "iu":
-        raise Unfit("it takes more than one step at a time out of its sequence")
-    return int(place)

@@ -9,7 +9,7 @@ import numpy as np
 
 from converters.model.settings import Call, Wiring
 from converters.readers.onnx.arithmetic.constants import Bench
-from converters.readers.onnx.arithmetic.loop_body import MOST_STEPS, Body, Course, Taker
+from converters.readers.onnx.arithmetic.loop_body import MOST_STEPS, Body, Taker
 from converters.readers.onnx.arithmetic.machine import Machine, Unfit, Values
 from converters.readers.onnx.arithmetic.nodes import in_order, upstream
 from converters.readers.onnx.arithmetic.prover import Proof, difference
@@ -25,10 +25,9 @@ _MOST_NODES = 40
 
 @dataclass(frozen=True)
 class Loop:
-    """A Loop whose body is proven: how it runs, what takes the input and the mask, and which cell it is."""
+    """A Loop whose body is proven: what takes the input and the mask, and which cell it is."""
 
     body: Body
-    runs: Course
     x: Taker
     mask: Taker | None
     proof: Proof
@@ -58,10 +57,15 @@ class Loop:
         return True
 
 
-def called(loop: Loop, bench: Bench) -> tuple[Call, Wiring]:
-    """How the graph calls the layer, and what it reads and gives. Raises `Unfit` for a value that no layer gives."""
+def called(loop: Loop, steps: int, backwards: bool, bench: Bench) -> tuple[Call, Wiring]:
+    """How the graph calls a layer that makes so many steps, and what it reads and gives.
+
+    Raises `Unfit` for a value that no layer gives, and where the file tells another length of the sequence.
+    """
     node, x, mask = loop.node, loop.x, loop.mask
-    _check_length(loop)
+    declared = _declared_length(node, x)
+    if declared not in (None, steps) and not loop.body.lengths and steps < MOST_STEPS:
+        raise Unfit(f"it makes {steps} steps of a sequence of {declared}")
     before = _before_reversal(node, x, bench)
     if before and mask and not _before_reversal(node, mask, bench):
         raise Unfit("it reads its sequence backwards and its mask forwards")
@@ -69,7 +73,7 @@ def called(loop: Loop, bench: Bench) -> tuple[Call, Wiring]:
     h, c = initial_states(node, map(loop.body.initial, loop.states))
     call = Call(
         sequences=bool(output) and not _last_only(node, output, x.axis),
-        direction="backward" if loop.runs.backwards != bool(before) else "forward",
+        direction="backward" if backwards != bool(before) else "forward",
         time_axis=x.axis,
         masked=mask is not None,
         zeros_where_masked=mask is not None and mode == "zero",
@@ -77,13 +81,6 @@ def called(loop: Loop, bench: Bench) -> tuple[Call, Wiring]:
         initial_c=c,
     )
     return call, Wiring(reads=before or x.sequence, gives=(output, *map(loop.body.final, loop.states)))
-
-
-def _check_length(loop: Loop) -> None:
-    """Where the file tells how long the sequence is, the loop has to run to its end."""
-    declared, count = _declared_length(loop.node, loop.x), loop.runs.steps
-    if declared is not None and not loop.body.lengths and declared != count and count < MOST_STEPS:
-        raise Unfit(f"it makes {count} steps of a sequence of {declared}")
 
 
 def _declared_length(node: Node, taker: Taker) -> int | None:

@@ -7,14 +7,15 @@ without the nodes that take a step out of a sequence, is the candidate. Names an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from converters.readers.onnx.arithmetic.assignments import Assignment, assignments
-from converters.readers.onnx.arithmetic.constants import Bench, is_half
-from converters.readers.onnx.arithmetic.loop_body import STEPS, Body, Course, Taker, course, read_body
+from converters.readers.onnx.arithmetic.constants import Bench, is_half, small
+from converters.readers.onnx.arithmetic.loop_body import MOST_STEPS, Body, Taker, needed, read_body
 from converters.readers.onnx.arithmetic.loop_outputs import Loop, called, measuring
-from converters.readers.onnx.arithmetic.machine import GIVEN_UP, Unfit
+from converters.readers.onnx.arithmetic.machine import GIVEN_UP, Machine, Unfit, Values
 from converters.readers.onnx.arithmetic.prover import Candidate, Proof, States, prove
 from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.graph.scope import Node
@@ -22,7 +23,9 @@ from layouts.errors import printable
 
 __all__ = ["Recovered", "recognise"]
 
-_MOST_OPERATORS, _MOST_BATCH, _SAMPLES = 12, 512, 10
+_MOST_OPERATORS, _MOST_BATCH = 12, 512
+_STEPS, _SAMPLES = 5, 10
+"""The length of the sequence that a loop of any length is run on, and how many steps are observed."""
 
 
 def recognise(node: Node) -> Recovered | str:
@@ -46,17 +49,78 @@ def _refusal(node: Node, reason: str) -> str:
 def _recognised(node: Node) -> Recovered:
     body = read_body(node)
     bench = Bench(len(body.nodes))
-    runs = course(body, bench)
+    runs = _course(body, bench)
     tried = list(assignments({name: array.shape for name, array in body.weights.items()}))
     if not tried:
         shapes = ", ".join(str(array.shape) for array in body.weights.values())
         raise Unfit(f"its constants ({shapes or 'none'}) are not the weights of one LSTM, GRU or SimpleRNN")
     x, mask = _sequences(body)
     proof = _proven(body, runs, x, mask, tried, bench)
-    call, wiring = called(Loop(body, runs, x, mask, proof), bench)
+    call, wiring = called(Loop(body, x, mask, proof), runs.steps, runs.backwards, bench)
     one, stored = proof.claim.assignment, tuple(body.weights)
     nodes = (node, *measuring(node, stored))
     return Recovered(one.layout, one.arrays(body.weights), proof.claim.options, call, wiring, nodes, stored)
+
+
+class _Course(NamedTuple):
+    """How a loop runs: the number of steps, and of the first of them the counters and the places in the sequences."""
+
+    steps: int
+    counted: list[Values]
+    taken: list[set[int]]
+
+    @property
+    def backwards(self) -> bool:
+        """Whether the last step is taken first. Raises `Unfit` where the steps are taken in neither order."""
+        for back in (False, True):
+            expected = [{self.steps - 1 - step if back else step} for step in range(len(self.taken))]
+            if [{place % self.steps for place in places} for places in self.taken] == expected:
+                return back
+        raise Unfit("it does not take the steps of its sequence one after the other")
+
+
+def _course(body: Body, bench: Bench) -> _Course:
+    """Run what controls a loop, on a sequence of 5 steps where the length depends on the input, for 4,096 at most.
+
+    Raises `Unfit` for a loop whose end depends on what it computes, and for one that makes no step or forgets some.
+    """
+    condition, places = body.scope.outputs[0], [taker.node.input(1) for taker in body.takers]
+    machine = Machine(needed(body.scope, [condition, *map(body.after, body.counters), *places]), bench.budget)
+    values = body.fixed | {name: np.asarray(_STEPS, dtype) for name, dtype in body.lengths.items()}
+    most, going, count = _limit(body), _constant(body, 1, True), 0
+    counted, taken = list[Values](), list[set[int]]()
+    while going and count < min(most, MOST_STEPS):
+        number, running = body.scope.inputs[:2]
+        values |= {number: np.asarray(count, np.int64), running: np.asarray(True)}
+        made = machine.run(values)
+        if count < _STEPS:
+            counted.append({name: values[name] for name in (number, running, *body.counters)})
+            taken.append({_index(made[place]) for place in places})
+        values |= {name: made[body.after(name)] for name in body.counters}
+        going, count = bool(np.all(made[condition])), count + 1
+    if not count or (count != _STEPS and (body.lengths or most == _STEPS)):
+        raise Unfit(f"it makes {count} steps where the sequence has {_STEPS}")
+    return _Course(count, counted, taken)
+
+
+def _limit(body: Body) -> float:
+    """The most steps: those of the sequence where the number depends on the input."""
+    return float(_constant(body, 0, _STEPS)) if body.node.input(0) else float("inf")
+
+
+def _constant(body: Body, place: int, default: Any) -> Any:
+    """An input of the Loop of one element; the default where it is absent, or depends on the input of the graph."""
+    name = body.node.input(place)
+    constant = body.node.scope.constant(name) if name else None
+    if constant is not None and constant.size != 1:
+        raise Unfit(f"{printable(name)} is not one number")
+    return default if constant is None else small(constant).reshape(-1)[0]
+
+
+def _index(place: np.ndarray[Any, Any]) -> int:
+    if place.ndim or place.dtype.kind not in "iu":
+        raise Unfit("it takes more than one step at a time out of its sequence")
+    return int(place)
 
 
 def _sequences(body: Body) -> tuple[Taker, Taker | None]:
@@ -68,10 +132,12 @@ def _sequences(body: Body) -> tuple[Taker, Taker | None]:
     return inputs[0], masks[0] if masks else None
 
 
-def _proven(body: Body, runs: Course, x: Taker, mask: Taker | None, tried: Sequence[Assignment], bench: Bench) -> Proof:
+def _proven(
+    body: Body, runs: _Course, x: Taker, mask: Taker | None, tried: Sequence[Assignment], bench: Bench
+) -> Proof:
     """The cell that the body is, with the first form of a mask that it can be."""
     weights = {name: bench.stand_in(name, array.shape) for name, array in body.weights.items()}
-    constants = body.fixed | {name: np.asarray(STEPS, dtype) for name, dtype in body.lengths.items()}
+    constants = body.fixed | {name: np.asarray(_STEPS, dtype) for name, dtype in body.lengths.items()}
     constants |= {n: fragment.of(weights[fragment.stored], bench.budget) for n, fragment in body.fragments.items()}
     taking = {taker.node for taker in body.takers}
     problems: list[Unfit] = []

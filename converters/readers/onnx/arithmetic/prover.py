@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from converters.readers.onnx.arithmetic.nodes import made_by
 from converters.readers.onnx.graph.scope import Node
 from layouts.cells import RNN, Piece
 from layouts.layout import Layout
+from layouts.options import Recurrence
 from layouts.reference import forward
 
 _OPERATORS = {
@@ -66,7 +67,7 @@ class Candidate:
     """The same random numbers by the names of the stored arrays."""
     tried: Sequence[Assignment]
     """What the stored arrays may be."""
-    options: Sequence[Mapping[str, Any]] = ()
+    options: Sequence[Recurrence] = ()
     """The activations, where they are known: else all that the operators allow are tried."""
     half: bool = False
     """Whether the file computes in less than single precision."""
@@ -101,7 +102,7 @@ class Claim(NamedTuple):
 
     assignment: Assignment
     pieces: Mapping[Piece, Array]
-    options: Mapping[str, Any]
+    options: Recurrence
     states: States
     order: int
 
@@ -157,7 +158,7 @@ def prove(candidates: Sequence[Candidate], bench: Bench) -> Proof:
 
 def _is_inside(one: Proof, found: Sequence[Proof]) -> bool:
     """Whether a linear step is what another one's activation reads: every simple recurrent step has one inside."""
-    cell, linear = one.claim.assignment.layout.cell, one.claim.options["activation"] == "linear"
+    cell, linear = one.claim.assignment.layout.cell, one.claim.options.activation == "linear"
     return cell is RNN and linear and any(o.claim.assignment is one.claim.assignment and o is not one for o in found)
 
 
@@ -192,11 +193,11 @@ def _claims(one: Candidate, sizes: tuple[int, int]) -> Iterator[Claim]:
             yield Claim(assignment, pieces, chosen, way, order)
 
 
-def _options(layout: Layout, names: Sequence[str]) -> list[dict[str, Any]]:
+def _options(layout: Layout, names: Sequence[str]) -> list[Recurrence]:
     """Every choice of activations, as options of a layout's cell."""
     if layout.cell is RNN:
-        return [{"activation": name} for name in names]
-    return [{"activation": one, "recurrent_activation": gate, **layout.when} for one, gate in product(names, names)]
+        return [Recurrence(name) for name in names]
+    return [Recurrence(one, gate) for one, gate in product(names, names)]
 
 
 def _near(one: Candidate, claim: Claim, samples: Sequence[Sample], bench: Bench) -> list[dict[str, float]]:

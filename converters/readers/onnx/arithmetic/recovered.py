@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from converters.model.arrays import LazyArray
 from converters.model.settings import Call, Wiring
@@ -21,16 +20,11 @@ class Recovered:
 
     layout: Layout
     arrays: Mapping[str, LazyArray]
-    options: Mapping[str, Any]
+    options: Recurrence
     call: Call
     wiring: Wiring
     nodes: tuple[Node, ...]
     stored: tuple[str, ...]
-
-    @property
-    def recurrence(self) -> Recurrence:
-        """The options of its cell."""
-        return Recurrence(**{name: value for name, value in self.options.items() if name in self.layout.cell.chooses})
 
 
 def initial_states(node: Node, starts: Iterable[str]) -> list[str]:

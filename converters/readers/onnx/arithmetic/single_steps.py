@@ -7,7 +7,7 @@ product of the input; what is lacking after that, the cell state of an LSTM.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from converters.readers.onnx.arithmetic.machine import PRODUCTS, Unfit, Values, 
 from converters.readers.onnx.arithmetic.nodes import ARITHMETIC, Products, downstream, upstream
 from converters.readers.onnx.arithmetic.prover import Candidate, States, prove
 from converters.readers.onnx.graph.scope import Node
+from layouts.options import Recurrence
 
 _MOST_NODES, _MOST_TRIED = 80, 4
 
@@ -26,7 +27,7 @@ class Step(NamedTuple):
     """One step that was proven: the cell, the names of what goes in and comes out, and its nodes."""
 
     assignment: Assignment
-    options: Mapping[str, Any]
+    options: Recurrence
     reads: str
     before: tuple[str, ...]
     after: tuple[str, ...]

@@ -7,7 +7,6 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.stacking import unstackable
 from converters.readers.onnx.arithmetic import loops
@@ -15,10 +14,12 @@ from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph import chains, names, origins
 from converters.readers.onnx.graph.scope import Node, Scope
-from converters.readers.onnx.layers.found import Found, Leaf, shortened, weights
+from converters.readers.onnx.layers.found import Found, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
+from converters.readers.onnx.layers.norms import recognise_norms
 from converters.readers.onnx.layers.other import read_surrounding
 from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent
+from converters.readers.onnx.layers.repeated import once, without_echoes
 from converters.readers.onnx.layers.stacks import put_together
 from converters.readers.onnx.layers.time_axis import as_called
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, UnsafeCheckpoint
@@ -27,8 +28,6 @@ _OWN_PROBLEMS = (CoverageError, NotRepresentable, ShapeError, UnknownLayer)
 """What is wrong with one layer alone; anything else means that the file is damaged."""
 _MOST_SHARED = 64 << 20
 """Bytes that layers may take in all beyond 32 times what is stored."""
-_COMPARED = 8
-"""Layers made of the same stored arrays whose numbers are compared with one more: parts of one array are many."""
 
 
 class Graph(NamedTuple):
@@ -45,12 +44,22 @@ def read_graph(root: Scope) -> Graph:
     Raises `ConversionError` for nodes that break their rules.
     """
     place = {node: number for number, node in enumerate(root.walk())}
-    found = as_called(put_together(_without_echoes(_once(_with_steps(root, list(_found(root)))))))
+    found = put_together(without_echoes(once(_with_norms(root, list(_with_steps(root, list(_found(root))))))))
+    found = as_called([one for one in found if not _has_own_names(one)])
     _check_amount(found, root.model.stored())
     rest = leftovers(root, found)
     ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
     named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
     return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+
+
+def _has_own_names(found: Found) -> bool:
+    """Whether a layer is a person's own module, in which parameters are not called as in those of torch.nn.
+
+    They pass through as they are stored, so that the person's module can load them.
+    """
+    own = not found.layer.recurrent and bool(found.layer.parts and found.leaves)
+    return own and all(origins.is_parameter(*leaf) for leaf in found.leaves) and origins.has_other_name(found.originals)
 
 
 def _gives(found: Found) -> Node:
@@ -119,7 +128,7 @@ def _loop(node: Node) -> Found | None:
 
 def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> Found:
     """The layer of a Loop, or of steps that stand in the graph itself."""
-    part = Part(recovered.layout, recovered.arrays, recovered.recurrence)
+    part = Part(recovered.layout, recovered.arrays, recovered.options)
     layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
     proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
     return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven))
@@ -147,51 +156,10 @@ def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
     yield from steps
 
 
-def _once(found: Iterable[Found]) -> list[Found]:
-    """Nodes that do the same with the same weights are one layer, used several times."""
-    kept: list[Found] = []
-    alike: dict[object, list[int]] = {}
-    for one in found:
-        places = alike.setdefault(_kind(one), []) if one.layer.parts else []
-        same = next((place for place in places[:_COMPARED] if _same_weights(kept[place], one)), None)
-        if same is None:
-            places.append(len(kept))
-            kept.append(one)
-        else:
-            kept[same] = replace(kept[same], nodes=(*kept[same].nodes, *one.nodes))
-    return kept
-
-
-def _kind(found: Found) -> object:
-    """What two nodes have in common that may be one layer: all but the numbers, which may be parts of one array."""
-    parts = tuple((part.layout, part.directions, part.direction, part.options) for part in found.layer.parts)
-    call = replace(found.layer.call, initial_h="", initial_c="", lengths=False)
-    return found.layer.class_name, parts, call, found.layer.wiring.rank, found.leaves
-
-
-def _same_weights(one: Found, other: Found) -> bool:
-    pairs = zip(one.layer.parts, other.layer.parts, strict=True)
-    return all(_same(a.arrays, b.arrays) for a, b in pairs)
-
-
-def _same(one: Mapping[str, LazyArray], other: Mapping[str, LazyArray]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name] is other[name]
-        or (one[name].shape == other[name].shape and one[name].read().tobytes() == other[name].read().tobytes())
-        for name in one
-    )
-
-
-def _without_echoes(found: Sequence[Found]) -> list[Found]:
-    """Without products of a recurrent layer's weights alone: TensorFlow computes one step more to learn a shape."""
-    recurrent = {leaf for one in found if one.layer.recurrent for leaf in one.leaves}
-    return [one for one in found if one.layer.recurrent or not one.layer.parts or not _echoes(one, recurrent)]
-
-
-def _echoes(found: Found, recurrent: set[Leaf]) -> bool:
-    """Whether a layer reads nothing but stored arrays of recurrent layers, and these whole."""
-    whole = all(scope.leaves(name) == (name,) for scope, name in found.weights)
-    return whole and recurrent.issuperset(found.leaves)
+def _with_norms(root: Scope, found: list[Found]) -> Iterator[Found]:
+    """The same with norms that stand in the graph as their formula."""
+    yield from found
+    yield from recognise_norms(root, {node for one in found for node in one.nodes})
 
 
 def _paths(ordered: Sequence[Found]) -> Iterator[str]:

@@ -5,13 +5,10 @@ Masked steps are taken out before a module runs and filled in behind it, so that
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from converters.model.graph import Node
-from converters.model.layers import Part
 from converters.model.settings import Call
 from converters.targets.pytorch.source.held import Held
 from converters.targets.pytorch.source.writing import OUTPUTS, Planned, Writing
@@ -83,14 +80,8 @@ def _results(s: Setting, ways: Sequence[Way]) -> list[Held]:
         texts = [_MERGED[s.call.merge].format(*texts)]
     elif len(ways) == 2 and s.call.merge != "pair":
         s.w.refuse(s.node, f"merging its directions by {printable(s.call.merge)!r} is not known here")
-    outputs = [Held(text) for text in texts]
-    if s.call.states:
-        outputs += [Held(text, wish=_called_state(text)) for way in ways for text in way.states]
-    return [replace(held, shape=s.w.shape(value)) for held, value in zip(outputs, s.node.outputs, strict=False)]
-
-
-def _called_state(text: str) -> str:
-    return "c" if re.match(r"(torch\.where\([^,]*, )?(\w*_)?c\d*\[", text) else "h"
+    states = [state for way in ways for state in way.states] if s.call.states else []
+    return [Held(text, s.w.shape(value)) for text, value in zip([*texts, *states], s.node.outputs, strict=False)]
 
 
 def _run_of(w: Writing, planned: Planned) -> Run:
@@ -118,8 +109,6 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
     if run.ways == 1:
         outputs = f"{_unpacked(s, y, mask)}.flip(1)" if s.call.direction == "reverse" else _unpacked(s, y, mask)
         return [Way(outputs, _last(s, finals, -1, mask, "-1:"), states[0])]
-    if s.last == "all" and s.call.merge == "concat" and (not mask or s.call.zeros_where_masked):
-        return [Way(_unpacked(s, y, mask), "", states[0] + states[1])]
     if s.last == "all":
         halves = _halves(s, y, mask)
     else:
@@ -166,8 +155,7 @@ def _called(s: Setting, run: Run, x: str, hx: str) -> tuple[str, tuple[str, ...]
     if not wanted:
         s.w.put(f"{y}, _ = {call}")
         return y, finals
-    cell = "c" if s.call.states or s.call.stateful else "_"
-    held = f"(h, {cell})" if run.states == 2 else "h"
+    held = f"({', '.join(finals)})" if run.states == 2 else "h"
     s.w.put(f"{y if s.last == 'all' else '_'}, {held} = {call}")
     return y, finals
 
@@ -271,8 +259,7 @@ def _one_direction(
         own = list(initial[number * run.states :][: run.states])
         hx = _argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]
-        wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
-        s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({y}{hx})")
+        s.w.put(f"{prefix}, {f'({names[0]}, {names[1]})' if run.states == 2 else names[0]} = {run.module}({y}{hx})")
         y = prefix
         states += [_held(f"{name}[0]", mask, own[k : k + 1]) for k, name in enumerate(names)]
     last = _last(s, [names[0]], 0, mask, "-1:")
