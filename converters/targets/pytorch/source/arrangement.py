@@ -192,14 +192,17 @@ def merge_time(w: Writing, node: Node, op: MergeTime, values: list[Held]) -> Hel
 
 
 def split_time(w: Writing, node: Node, op: SplitTime, values: list[Held]) -> Held:
-    """Put off as well: the next layer may run on every step too."""
+    """Put off where the steps are known: the next layer may run on every one of them too."""
     x, like, shape = values[0], values[1], w.shape(node.outputs[0])
     channel = x.channel + 1 if x.channel else 0
     if x.apart:
         return replace(x, shape=shape, channel=channel, apart=False)
     steps = like.shape[1] if like.shape else None
-    sizes = f"(-1, {steps})" if steps else f"({like.joined().text}.size(0), {like.joined().text}.size(1))"
-    return replace(x.joined(), shape=shape, channel=channel, steps=sizes)
+    if steps:
+        return replace(x.joined(), shape=shape, channel=channel, steps=f"(-1, {steps})")
+    like = like.joined()
+    sizes = f"[{like.text}.size(0), {like.text}.size(1)]"
+    return replace(x.joined(), text=f"{x.joined().text}.unflatten(0, {sizes})", shape=shape, channel=channel)
 
 
 LOWER: Mapping[type, Callable[..., Held]] = {

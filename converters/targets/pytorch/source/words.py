@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 _LONGEST = 40
 _MODULE_NAMES = frozenset(
-    [
+    {
         "T_destination",
         "add_module",
         "apply",
@@ -71,13 +71,33 @@ _MODULE_NAMES = frozenset(
         "type",
         "xpu",
         "zero_grad",
-    ]
+    }
 )
 """What every nn.Module has already: a child of this name is reached through `_modules`."""
 
 RESERVED = frozenset(
-    """cells check functional load nn np pack_padded_sequence pack_valid packedsequence pad_packed_sequence pad_same
-    pad_same_lower path model same_amounts self tensor torch unpack_repeated unpack_zeros""".split()
+    {
+        "cells",
+        "check",
+        "functional",
+        "load",
+        "nn",
+        "np",
+        "pack_padded_sequence",
+        "pack_valid",
+        "packedsequence",
+        "pad_packed_sequence",
+        "pad_same",
+        "pad_same_lower",
+        "path",
+        "model",
+        "same_amounts",
+        "self",
+        "tensor",
+        "torch",
+        "unpack_repeated",
+        "unpack_zeros",
+    }
 )
 """Names that the text uses for itself."""
 

@@ -128,7 +128,8 @@ def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str
     yield from ("", *_forward(w, arguments))
     if w.buffers:
         yield from ("", "    def reset_states(self) -> None:", '        """Start from zeros again."""')
-        yield from (f"        self.{name} = torch.zeros_like(self.{name})" for name in w.buffers)
+        for name in w.buffers:
+            yield from wrapped(f"self.{name} = torch.zeros_like(self.{name})", "", 8)
 
 
 def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:
@@ -141,8 +142,8 @@ def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:
             yield from wrapped(f"# {name}: {described(value.shape)}", "", 8)
     for line in w.lines:
         yield from wrapped(line.text, line.remark, 8)
-    line = f"return {', '.join(held)}"
-    yield from wrapped(line if len(line) + 8 <= LONGEST else f"return ({', '.join(held)})", "", 8)
+    last = f"return {', '.join(held)}"
+    yield from wrapped(last if len(last) + 8 <= LONGEST else f"return ({', '.join(held)})", "", 8)
 
 
 def _imports(w: Writing, body: str) -> Iterator[str]:
