@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from converters.model import operations as op
 from converters.model.graph import Graph, Node
 from converters.show import text
 from converters.verification.arrival import arrived
 from converters.verification.comparison import compare
-from converters.verification.following import Followed, Truth, module_side, source_side, turned
+from converters.verification.following import Followed, Truth, initial_states, module_side, source_side, turned
 from converters.verification.mistakes.mistake import Mistake
+from converters.verification.mistakes.receiving import Receipt, receiving
 from converters.verification.mistakes.recurrent import recurrent_mistakes
 from converters.verification.mistakes.weights import weight_mistakes
 from converters.verification.mistakes.wiring import carried, slips
@@ -174,8 +176,13 @@ class Reached:
 def of_wiring(reached: Sequence[Reached], layer: str, names: Sequence[str]) -> Found:
     """The mistakes at some nodes that explain what came in every case."""
     first = reached[0]
-    rows: list[tuple[str, str, str, float]] = []
-    tried = 0
+    received = [dict(_received(each)) for each in reached]
+    rows = [
+        (layer, *told, max(each.get(told, math.inf) for each in received)) for told in (received[0] if received else ())
+    ]
+    tried = len(rows)
+    if math.isfinite(first.explained_by(np.asarray(first.truth.values[first.name]))):
+        return _explanations(rows), tried  # the value itself is right: something beside it is not
     for slip in slips(first.truth.graph, first.truth.values, _nodes(first.truth.graph, names)):
         tried += 1
         predicted = carried(first.truth.graph, first.truth.values, slip, first.name)
@@ -184,8 +191,28 @@ def of_wiring(reached: Sequence[Reached], layer: str, names: Sequence[str]) -> F
     return _explanations(rows), tried
 
 
+def _received(reached: Reached) -> Iterator[tuple[tuple[str, str], float]]:
+    """The mistakes in how a module is given what is right, and how far each is from what it got."""
+    each, truth = reached.followed, reached.truth
+    if each is None:
+        return
+    node, place = each.node, each.place
+    limit = _WIDER * max(truth.tolerances[name] for name in node.inputs)
+    mask = np.asarray(truth.values[node.mask], bool) if node.mask else None
+    states = tuple(initial_states(truth, place, node))
+    expected = np.asarray(truth.values[reached.name])
+    receipt = Receipt(place.path, place.parts[0], each.call.given, expected, mask, turned(place), states, limit)
+    for what, fix, difference in receiving(receipt):
+        found = difference()
+        yield (what, fix), found.largest if found.ok else math.inf
+
+
 def _nodes(graph: Graph, names: Sequence[str]) -> list[Node]:
-    return [node for node in graph.nodes if node.name in names and node.outputs]
+    """The nodes of these names; an input of the graph is one that gives itself."""
+    entries = [
+        Node(value.name, "input", op.Identity(), (), (value.name,)) for value in graph.inputs if value.name in names
+    ]
+    return [*entries, *(node for node in graph.nodes if node.name in names and node.outputs)]
 
 
 def _in_all(what: str, reached: Sequence[Reached], names: Sequence[str]) -> float:

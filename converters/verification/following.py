@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -118,17 +117,21 @@ def _arrival(truth: Truth, place: Place, node: Node, call: Call) -> Arrival | No
 
 def _states(truth: Truth, place: Place, node: Node, call: Call) -> Difference | None:
     """The initial states that reached a recurrent module, against those of the source; None where neither has any."""
-    wanted, given = node.inputs[1:], call.given.states
-    kinds = 2 if place.parts[0].cell.name == "lstm" else 1
-    if not place.parts[0].cell.recurrent or place.parts[0].only is not None or not (wanted or given):
+    given = call.given.states
+    if not place.parts[0].cell.recurrent or place.parts[0].only is not None or not (node.inputs[1:] or given):
         return None
     if len(place.layers) > 1 or place.layers[0].call.stateful:
         return None
-    expected = [np.stack([np.asarray(truth.values[name]) for name in wanted[k::kinds]]) for k in range(kinds) if wanted]
-    limit = max((truth.tolerances[name] for name in wanted), default=0.0)
-    expected = expected or [np.zeros_like(state) for state in given]
+    limit = max((truth.tolerances[name] for name in node.inputs[1:]), default=0.0)
+    expected = initial_states(truth, place, node) or [np.zeros_like(state) for state in given]
     found = list(given) or [np.zeros_like(state) for state in expected]
     return worst([compare(a, b, limit, False) for a, b in zip(found, expected, strict=False)])
+
+
+def initial_states(truth: Truth, place: Place, node: Node) -> list[Array]:
+    """The states from which a recurrent node starts, as its module takes them; none where they are zero."""
+    kinds, wanted = 2 if place.parts[0].cell.name == "lstm" else 1, node.inputs[1:]
+    return [np.stack([np.asarray(truth.values[name]) for name in wanted[k::kinds]]) for k in range(kinds) if wanted]
 
 
 def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Difference | None:
@@ -198,11 +201,14 @@ def between(graph: Graph, names: Sequence[str], right: Sequence[Node]) -> tuple[
     makers = {name: node for node in graph.nodes for name in node.outputs}
     known, found, waiting = {id(node) for node in right}, dict[str, None](), list(names)
     while waiting:
-        node = makers.get(waiting.pop())
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is None:
+            found[name] = None
         if node is None or node.name in found:
             continue
         found[node.name] = None
         if id(node) not in known:
             waiting += [*node.inputs, *([node.mask] if node.mask else [])]
     order = {node.name: number for number, node in enumerate(graph.nodes)}
-    return tuple(sorted(found, key=lambda name: order.get(name, math.inf)))
+    return tuple(sorted(found, key=lambda name: order.get(name, -1)))
