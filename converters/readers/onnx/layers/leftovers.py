@@ -45,7 +45,9 @@ def leftovers(root: Scope, found: Sequence[Found]) -> Rest:
     accounts, result = Accounts(found), _Sorted()
     for slot in slots(root):
         leaves = [(slot.node.scope.home(leaf), leaf) for leaf in slot.node.scope.leaves(slot.name, measured=False)]
-        if accounts.of_layer(slot) or constants.size_of_output(slot.node, slot.number):
+        if accounts.of_layer(slot):
+            result.done.update(leaf for leaf in leaves if accounts.counts(slot, leaf[1]))
+        elif constants.size_of_output(slot.node, slot.number):
             result.done.update(leaves)
         elif accounts.of_state(slot):
             result.done.update(leaf for leaf in leaves if _counts(slot) or not _any(*leaf))
