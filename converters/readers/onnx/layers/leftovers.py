@@ -38,6 +38,8 @@ class _Sorted:
     numbers: dict[str, str] = field(default_factory=dict)
     """Name of a number that looks like a constant, or rounds activations -> its value and its reader."""
     done: set[Leaf] = field(default_factory=set)
+    """Arrays that something computes with; those of which a layer has a part alone are sorted too."""
+    told: set[Leaf] = field(default_factory=set)
 
 
 def leftovers(root: Scope, found: Sequence[Found]) -> Rest:
@@ -72,7 +74,7 @@ def _sort(result: _Sorted, accounts: Accounts, slot: Slot, leaves: Sequence[Leaf
     for leaf in leaves:
         scope, name = leaf
         array = scope.constant(name)
-        if array is None or leaf in result.done or accounts.holds(scope, name):
+        if array is None or leaf in result.told or accounts.holds(scope, name):
             continue
         parameter = origins.is_parameter(scope, name)
         if not parameter and (constants.calibration(slot.node, slot.number) or origins.is_constant(scope, name)):
@@ -86,6 +88,7 @@ def _sort(result: _Sorted, accounts: Accounts, slot: Slot, leaves: Sequence[Leaf
             _note(result, slot, name, array)
         else:
             continue
+        result.told.add(leaf)
         result.done.add(leaf)
 
 
