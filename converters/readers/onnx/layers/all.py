@@ -36,6 +36,8 @@ class Graph(NamedTuple):
     layers: tuple[Layer, ...]
     unused: tuple[str, ...]
     remarks: tuple[str, ...]
+    found: tuple[Found, ...] = ()
+    """What each layer stands for, in their order."""
 
 
 def read_graph(root: Scope) -> Graph:
@@ -50,7 +52,7 @@ def read_graph(root: Scope) -> Graph:
     rest = leftovers(root, found)
     ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
     named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
-    return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+    return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks, tuple(ordered))
 
 
 def _has_own_names(found: Found) -> bool:
@@ -131,7 +133,8 @@ def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> 
     part = Part(recovered.layout, recovered.arrays, recovered.options)
     layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
     proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
-    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven))
+    nodes = tuple(dict.fromkeys((*loop, *recovered.nodes)))
+    return Found(layer, nodes, name, frozenset(proven), recovered)
 
 
 def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:

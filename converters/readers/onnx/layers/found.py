@@ -10,6 +10,7 @@ from typing import Any
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.settings import Wiring
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.graph.origins import originals
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.constants import is_plain
@@ -33,6 +34,13 @@ class Found:
     """What the layer is called, where that is told by more than its first node."""
     proven: frozenset[Node] = frozenset()
     """The nodes that were run and compute the layer, so that every constant that they read is accounted for."""
+
+    recovered: Recovered | None = None
+    """What is known of a layer that stood in the graph as arithmetic."""
+    again: tuple[Found, ...] = ()
+    """The other calls of the layer."""
+    depths: tuple[Found, ...] = ()
+    """The layers that were put together to one, from the first on."""
 
     def read_by(self, node: Node) -> tuple[str, ...]:
         """The constants that a node of the layer reads as its weights, or as numbers of proven arithmetic."""
