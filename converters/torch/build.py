@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -111,12 +113,15 @@ def realize(found: Draft) -> nn.Module:
 
 
 def _run(text: str) -> dict[str, Any]:
-    """Execute a text of ours as a module of its own, whose lines tracebacks and torch.jit.script find."""
-    name = f"<gateport model {next(_NUMBERS)}>"
-    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    namespace: dict[str, Any] = {"__name__": name.strip("<>").replace(" ", "_")}
-    exec(compile(text, name, "exec"), namespace)
-    return namespace
+    """Execute a text of ours as a module of its own, whose lines tracebacks, inspect and torch.jit.script find."""
+    name = f"gateport_model_{next(_NUMBERS)}"
+    file = f"<{name}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    module = ModuleType(name)
+    module.__file__ = file
+    sys.modules[name] = module
+    exec(compile(text, file, "exec"), module.__dict__)
+    return module.__dict__
 
 
 def _load(module: nn.Module, found: Draft) -> None:

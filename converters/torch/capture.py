@@ -32,7 +32,7 @@ RAISED = (
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One call of one module: what it got and what it gave."""
+    """One call of one module: what it got and what it gave, nothing where it raised an error."""
 
     given: Given
     outputs: tuple[Array, ...]
@@ -95,13 +95,12 @@ def numbers(tensor: torch.Tensor) -> Array:
 
 
 def _watch(first: nn.Module, last: nn.Module, calls: list[Seen]) -> Callable[[], None]:
-    waiting: list[Given] = []
-
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        waiting.append(_given(module, args, kwargs))
+        calls.append(Seen(_given(module, args, kwargs), ()))
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        calls.append(Seen(waiting.pop() if waiting else Given(()), tuple(_gave(module, output))))
+        if calls:
+            calls[-1] = Seen(calls[-1].given, tuple(_gave(module, output)))
 
     handles = [
         first.register_forward_pre_hook(before, with_kwargs=True),

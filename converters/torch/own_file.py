@@ -15,6 +15,7 @@ from torch import nn
 from layouts.errors import ConversionError, MissingDependency, UnreadableCheckpoint, printable
 
 _NUMBERS = count(1)
+_PRIVATE = "_gateport_own_"
 _USUAL = "Model"
 _WEIGHTS = (".safetensors", ".pt", ".pth")
 
@@ -56,18 +57,27 @@ def _file_and_name(place: str) -> tuple[Path, str]:
 
 def _run(file: Path) -> ModuleType:
     """Import a file under a private name, with its folder first on the path while it runs."""
-    name = f"_gateport_own_{next(_NUMBERS)}"
+    name = f"{_PRIVATE}{next(_NUMBERS)}"
     spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UnreadableCheckpoint(f"{printable(str(file))}: this is no Python file", path=str(file))
-    module = module_from_spec(spec)
+    module, folder, before = module_from_spec(spec), file.resolve().parent, set(sys.modules)
     sys.modules[name] = module
-    sys.path.insert(0, str(file.resolve().parent))
+    sys.path.insert(0, str(folder))
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(file.resolve().parent))
+        sys.path.remove(str(folder))
+        _forget(folder, before)
     return module
+
+
+def _forget(folder: Path, before: set[str]) -> None:
+    """What the file imported from beside it is its own: another folder has other modules of the same names."""
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).resolve().parent == folder and not name.startswith(_PRIVATE):
+            del sys.modules[name]
 
 
 def _object(module: ModuleType, name: str, file: Path) -> Any:

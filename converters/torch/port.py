@@ -121,7 +121,7 @@ def _write_weights(path: Path, found: Draft, source: str) -> None:
 
 
 def _write_check(path: Path, proof: Proof) -> None:
-    arrays = {f"in/{k}": array for k, array in enumerate(proof.inputs)}
+    arrays: dict[str, Any] = {f"in/{k}": array for k, array in enumerate(proof.inputs)}
     arrays |= {f"out/{k}": array for k, array in enumerate(proof.outputs)}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, tolerance=np.float64(proof.tolerance), **arrays)

@@ -8,6 +8,7 @@ from converters.model.checkpoint import Checkpoint
 from converters.targets.pytorch.source.words import comment
 from converters.torch.build import Draft
 
+_ESCAPED = {ord(character): f"\\{character}" for character in "|<>*_[]#`"}
 _USE = """```python
 from model import load
 
@@ -70,7 +71,7 @@ def _assumptions(checkpoint: Checkpoint, found: Draft) -> Iterator[str]:
 
 def plain(text: str) -> str:
     """What a file says, as words of a page: no markup, no line of its own."""
-    return comment(text, longest=400).translate(str.maketrans({c: f"\\{c}" for c in "|<>*_[]#`"}))
+    return comment(text, longest=400).translate(_ESCAPED)
 
 
 def code(text: str) -> str:

@@ -59,16 +59,19 @@ def verify(
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
     runner = sources.choose(source, checkpoint, by)
     subject = Subject.of(module, checkpoint, rename)
-    tried = making.given(inputs) if inputs is not None else _made(checkpoint)
+    tried = inputs_for(checkpoint, inputs)
     results = []
     for case in tried:
         results.append(compared(case, subject, runner))
         if progress:
             progress(1, len(tried))
-    return _verification(subject, runner, tried, results)
+    return verification(subject, runner, tried, results)
 
 
-def _made(checkpoint: Checkpoint) -> list[Case]:
+def inputs_for(checkpoint: Checkpoint, inputs: Sequence[Any] | None) -> list[Case]:
+    """The inputs that a caller states, or those that are made of the source's graph."""
+    if inputs is not None:
+        return making.given(inputs)
     if checkpoint.graph is None:
         raise ConversionError(
             f"{printable(checkpoint.path)} does not tell its inputs: state them, inputs=[array, …]",
@@ -169,9 +172,10 @@ class _Found:
     own: list[Difference] = field(default_factory=list)
 
 
-def _verification(
+def verification(
     subject: Subject, runner: Runner, tried: Sequence[Case], results: Sequence[CaseResult]
 ) -> Verification:
+    """What all cases together found."""
     return Verification(
         subject.checkpoint.path,
         runner.name,

@@ -82,8 +82,7 @@ def arrangements(part: Part, shape: Sequence[int], reversed_: bool = False) -> l
     """The ways in which a value of this shape may arrive at the module of a part, the usual one first."""
     bases = list(_bases(part, len(shape)))
     if part.cell.recurrent:
-        bases = [base.then(REVERSED) for base in bases] if reversed_ else bases
-        return [*bases, *(base.then(TIME_FIRST) for base in bases)]
+        return [base.then(REVERSED) for base in bases] if reversed_ else bases
     found = list(bases)
     if len(shape) > 2:
         inner = [merged(shape).then(base) for base in _bases(part, len(shape) - 1)]

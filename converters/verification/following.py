@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import numpy as np
 
 from converters.model.graph import Graph, Node
 from converters.model.layers import Layer, Part
+from converters.verification import windows
 from converters.verification.arrangement import Arrangement, flattened
 from converters.verification.arrival import Arrival, arrived
 from converters.verification.comparison import Difference, compare, worst
@@ -117,24 +117,30 @@ def _arrival(truth: Truth, place: Place, node: Node, call: Call) -> Arrival | No
 
 def _states(truth: Truth, place: Place, node: Node, call: Call) -> Difference | None:
     """The initial states that reached a recurrent module, against those of the source; None where neither has any."""
-    wanted, given = node.inputs[1:], call.given.states
-    kinds = 2 if place.parts[0].cell.name == "lstm" else 1
-    if not place.parts[0].cell.recurrent or place.parts[0].only is not None or not (wanted or given):
+    given = call.given.states
+    if not place.parts[0].cell.recurrent or place.parts[0].only is not None or not (node.inputs[1:] or given):
         return None
     if len(place.layers) > 1 or place.layers[0].call.stateful:
         return None
-    expected = [np.stack([np.asarray(truth.values[name]) for name in wanted[k::kinds]]) for k in range(kinds) if wanted]
-    limit = max((truth.tolerances[name] for name in wanted), default=0.0)
-    expected = expected or [np.zeros_like(state) for state in given]
+    limit = max((truth.tolerances[name] for name in node.inputs[1:]), default=0.0)
+    expected = initial_states(truth, place, node) or [np.zeros_like(state) for state in given]
     found = list(given) or [np.zeros_like(state) for state in expected]
     return worst([compare(a, b, limit, False) for a, b in zip(found, expected, strict=False)])
 
 
+def initial_states(truth: Truth, place: Place, node: Node) -> list[Array]:
+    """The states from which a recurrent node starts, as its module takes them; none where they are zero."""
+    kinds, wanted = 2 if place.parts[0].cell.name == "lstm" else 1, node.inputs[1:]
+    return [np.stack([np.asarray(truth.values[name]) for name in wanted[k::kinds]]) for k in range(kinds) if wanted]
+
+
 def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Difference | None:
-    """What the module made of what it got, against the reference for it."""
+    """What the module made of what it got, against the reference for it; None where it made nothing."""
+    if not call.outputs:
+        return None
     given = source_side(place, arrival, call.given)
     differences = []
-    for options in _variants(place.parts[0]):
+    for options in _variants(place.parts[0], call):
 
         def run(parts: Sequence[Part], options: Options = options) -> list[Array]:
             return run_own(replace(own_of(parts), options=options), given)
@@ -146,12 +152,22 @@ def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Dif
     return min(differences, key=lambda each: each.largest)
 
 
-def _variants(part: Part) -> Iterator[Options]:
+def _variants(part: Part, call: Call) -> Iterator[Options]:
     """The options of the layer; a transposed convolution may leave to the code behind it what is cut off its output."""
     yield part.options
-    if "transpose" in part.cell.name:
-        nothing = (0, 0) * len({"depth", "height", "width"} & part.solved().keys())
-        yield replace(part.convolution, padding="explicit", pads=nothing, output_padding=(), output_shape=())
+    sizes, outputs = part.solved(), call.outputs[0].shape[2:] if call.outputs else ()
+    kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+    if "transpose" not in part.cell.name or len(outputs) != len(kernel):
+        return
+    options, count = part.convolution, len(kernel)
+    strides, dilation = (windows.per_axis(getattr(options, name), count) for name in ("strides", "dilation"))
+    full = [
+        (n - 1) * s + (k - 1) * d + 1
+        for n, s, k, d in zip(call.given.inputs[0].shape[2:], strides, kernel, dilation, strict=True)
+    ]
+    more = tuple(found - size for found, size in zip(outputs, full, strict=True))
+    if min(more) >= 0:
+        yield replace(options, padding="explicit", pads=(0, 0) * count, output_padding=more, output_shape=())
 
 
 def source_side(place: Place, arrival: Arrival | None, given: Given) -> Given:
@@ -185,11 +201,14 @@ def between(graph: Graph, names: Sequence[str], right: Sequence[Node]) -> tuple[
     makers = {name: node for node in graph.nodes for name in node.outputs}
     known, found, waiting = {id(node) for node in right}, dict[str, None](), list(names)
     while waiting:
-        node = makers.get(waiting.pop())
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is None:
+            found[name] = None
         if node is None or node.name in found:
             continue
         found[node.name] = None
         if id(node) not in known:
             waiting += [*node.inputs, *([node.mask] if node.mask else [])]
     order = {node.name: number for number, node in enumerate(graph.nodes)}
-    return tuple(sorted(found, key=lambda name: order.get(name, math.inf)))
+    return tuple(sorted(found, key=lambda name: order.get(name, -1)))

@@ -33,6 +33,8 @@ UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat1
 """Unit roundoff by dtype."""
 _LIKELY = 4.0
 _DRAWS = 2
+_LEAST = 1e-30
+"""What is left of the smallest numbers of float32, which some kernels take for zero."""
 _SUMMED = {"in", "input", "state", "width", "height", "depth", "key_in", "value_in", "head", "key", "value"}
 """Words of axes over which a layer sums."""
 
@@ -73,7 +75,7 @@ def jittered(x: Array, unit: float, generator: np.random.Generator) -> Array:
 def tolerance(exact: Array, draws: Sequence[Array], unit: float) -> float:
     """2 d + λ u max|value|; infinite numbers count for nothing."""
     apart = max((_finite(distances(np.asarray(drawn), exact)) for drawn in draws), default=0.0)
-    return 2.0 * apart + _LIKELY * unit * _finite(np.abs(np.asarray(exact, np.float64)))
+    return 2.0 * apart + _LIKELY * unit * _finite(np.abs(np.asarray(exact, np.float64))) + _LEAST
 
 
 def _finite(x: Array) -> float:

@@ -12,7 +12,9 @@ from converters.model.operations import Operation
 from converters.model.shapes import after
 from layouts.errors import UnreadableCheckpoint
 
-_MOST_NODES = 20_000
+_MOST_NODES = 10_000
+_MOST_READ = 100_000
+"""Calls, of nested models too, and the values that they read: nested models can double them at every level."""
 BOOLEAN = "bool"
 
 
@@ -32,6 +34,8 @@ class Draft:
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}
         self._calls: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._left = _MOST_READ
         self._masks: dict[tuple[Operation, tuple[str, ...]], str] = {}
         self._makers: dict[str, Node] = {}
         self._notes: dict[str, tuple[Any, ...]] = {}
@@ -41,12 +45,18 @@ class Draft:
         self._calls[path] = self._calls.get(path, 0) + 1
         return path if self._calls[path] == 1 else f"{path} ({self._calls[path]})"
 
+    def spend(self, count: int) -> None:
+        """Take so many calls and values from what one graph may have."""
+        self._left -= count
+        if self._left < 0:
+            raise UnreadableCheckpoint(f"its graph has more than {_MOST_READ} calls and values")
+
     def value(self, name: str, shape: Shape | None, dtype: str = "float32") -> str:
         """A new value under this name, or one like it where the name is taken."""
-        unique, number = name, 1
+        unique = name
         while unique in self.values:
-            number += 1
-            unique = f"{name} [{number}]"
+            self._taken[name] = self._taken.get(name, 1) + 1
+            unique = f"{name} [{self._taken[name]}]"
         self.values[unique] = Value(unique, shape, dtype)
         return unique
 

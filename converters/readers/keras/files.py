@@ -157,7 +157,6 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     if is_model(config):
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
-        layers = list(with_padding(layers)) if theano else layers
         return _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
     statements = Statements(assume)
     found = list(unconfigured.from_groups(stored, version, theano, statements))

@@ -15,7 +15,7 @@ from converters.readers.keras.calls import Caller
 from converters.readers.keras.config import Config, Container, Leaf
 from converters.readers.keras.draft import Draft, Flow
 from converters.readers.keras.references import CallSite, Reference, call_sites, listed
-from converters.readers.keras.schedule import Calls, Key, in_order
+from converters.readers.keras.schedule import Calls, Key
 from converters.readers.keras.semantics import Version
 from converters.readers.keras.site import Given
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
@@ -40,6 +40,7 @@ def network(model: Container, layers: Iterable[Layer], version: Version) -> Grap
 class _Builder:
     def __init__(self, draft: Draft, caller: Caller, version: Version) -> None:
         self._draft, self._caller, self._version = draft, caller, version
+        self._read: dict[int, Calls] = {}
 
     def run(self, model: Container, given: Sequence[Flow] | None) -> list[Flow]:
         """The values that leave a model called with these; into the outermost one they come from outside."""
@@ -78,15 +79,21 @@ class _Builder:
 
     def _functional(self, model: Container, given: Sequence[Flow] | None) -> list[Flow]:
         members = {member.path.rpartition("/")[2]: (item, member) for item, member in model.members}
-        inputs = [each.name for each in listed(model.config.get("input_layers"))]
-        outputs = listed(model.config.get("output_layers"))
-        calls = Calls(self._sites(members), self._models(members), outputs)
-        tensors = self._inputs(model, members, inputs, given)
-        for key in in_order(calls):
+        calls = self._calls(model, members)
+        tensors = self._inputs(model, members, [each.name for each in calls.inputs], given)
+        for key in calls.order:
             if key not in tensors:
                 site, (item, member) = calls.sites[key[0]][key[1]], members[key[0]]
                 tensors[key] = self._call(item, member, _filled(site, key[0], calls, tensors))
-        return [_tensor(each, None, "the output", calls, tensors) for each in outputs]
+        self._draft.spend(len(calls.outputs))
+        return [_tensor(each, None, "the output", calls, tensors) for each in calls.outputs]
+
+    def _calls(self, model: Container, members: Mapping[str, Member]) -> Calls:
+        """The calls of a model, read once however often it is called itself."""
+        if id(model) not in self._read:
+            inputs, outputs = (listed(model.config.get(f"{way}_layers")) for way in ("input", "output"))
+            self._read[id(model)] = Calls(self._sites(members), self._models(members), inputs, outputs)
+        return self._read[id(model)]
 
     @staticmethod
     def _sites(members: Mapping[str, Member]) -> dict[str, list[CallSite]]:
@@ -121,6 +128,7 @@ class _Builder:
         return {(name, 0): [flow] for name, flow in zip(names, given, strict=True)}
 
     def _call(self, item: Config, member: Leaf | Container, given: Given) -> list[Flow]:
+        self._draft.spend(1 + len(given.flows))
         if isinstance(member, Leaf):
             return self._caller.leaf(member, item, given)
         flows = self._caller.masked(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from converters.readers.keras.references import CallSite, Reference
 from layouts.errors import UnreadableCheckpoint, printable
@@ -23,6 +24,7 @@ class Calls:
 
     sites: Mapping[str, Sequence[CallSite]]
     models: Mapping[str, bool]
+    inputs: Sequence[Reference]
     outputs: Sequence[Reference]
 
     def key(self, reference: Reference, site: CallSite | None, reader: str) -> Key:
@@ -39,23 +41,29 @@ class Calls:
         return name, number
 
     def _first(self, name: str, site: CallSite | None) -> int:
-        modern = site is not None and site.counted_alone
-        numbers = {each.call for each in self._alike(name, site)}
+        alone = None if site is None else site.counted_alone
+        numbers = self._numbers[name, alone]
         if 0 in numbers:
             return 0
         if max(numbers) >= len(self.sites[name]):
             return 1
-        return int(self.models[name] and not modern)
+        return int(self.models[name] and not alone)
 
-    def _alike(self, name: str, site: CallSite | None) -> Iterator[Reference]:
-        """All references to a layer that are counted in the same way."""
-        if site is None:
-            yield from (each for each in self.outputs if each.name == name)
-            return
-        for sites in self.sites.values():
-            for other in sites:
-                if other.counted_alone == site.counted_alone:
-                    yield from (each for each in other.references() if each.name == name)
+    @cached_property
+    def _numbers(self) -> dict[tuple[str, bool | None], set[int]]:
+        """The calls of every layer that are read, by how they are counted: by outputs, or by each kind of call."""
+        found: dict[tuple[str, bool | None], set[int]] = {}
+        for each in self.outputs:
+            found.setdefault((each.name, None), set()).add(each.call)
+        for site in (site for sites in self.sites.values() for site in sites):
+            for each in site.references():
+                found.setdefault((each.name, site.counted_alone), set()).add(each.call)
+        return found
+
+    @cached_property
+    def order(self) -> list[Key]:
+        """Every call after those that it reads."""
+        return in_order(self)
 
 
 def in_order(calls: Calls) -> list[Key]:

@@ -208,19 +208,27 @@ def reverse(w: Writing, node: Node, op: Reverse, values: list[Held]) -> Held:
 
 def merge_time(w: Writing, node: Node, op: MergeTime, values: list[Held]) -> Held:
     """Put off until somebody needs it: many layers take batch and time as they are."""
-    x = values[0].joined()
-    x = x if x.channel != 1 else x.as_source()
-    return replace(x, shape=w.shape(node.outputs[0]), channel=max(x.channel - 1, 0), apart=True)
+    x, shape = values[0], w.shape(node.outputs[0])
+    if x.channel == 1:
+        x = x.channels_at(2) if x.rank and x.rank > 3 else x.as_source()
+    channel = max(x.channel - 1, 0)
+    if x.steps:
+        return replace(x, shape=shape, channel=channel, steps="")
+    return replace(x.joined(), shape=shape, channel=channel, apart=True)
 
 
 def split_time(w: Writing, node: Node, op: SplitTime, values: list[Held]) -> Held:
+    """Put off where the steps are known: the next layer may run on every one of them too."""
     x, like, shape = values[0], values[1], w.shape(node.outputs[0])
     channel = x.channel + 1 if x.channel else 0
     if x.apart:
         return replace(x, shape=shape, channel=channel, apart=False)
     steps = like.shape[1] if like.shape else None
-    sizes = f"(-1, {steps})" if steps else f"({like.text}.size(0), {like.text}.size(1))"
-    return replace(x, text=f"{x.text}.unflatten(0, {sizes})", shape=shape, channel=channel)
+    if steps:
+        return replace(x.joined(), shape=shape, channel=channel, steps=f"(-1, {steps})")
+    like = like.joined()
+    sizes = f"[{like.text}.size(0), {like.text}.size(1)]"
+    return replace(x.joined(), text=f"{x.joined().text}.unflatten(0, {sizes})", shape=shape, channel=channel)
 
 
 LOWER: Mapping[type, Callable[..., Held]] = {

@@ -30,8 +30,10 @@ def check() -> int:
     for y, wanted in zip({found}, expected, strict=True):
         difference = (y.double() - wanted.double()).abs().max() / wanted.abs().max().clamp(min=1.0)
         worst = max(worst, float(difference.nan_to_num(nan=float("inf"))))
-    print(f"largest difference {{worst:.2e}}, tolerance {{tolerance:.0e}}: {{'ok' if worst <= tolerance else 'TOO LARGE'}}")
-    return 0 if worst <= tolerance else 1
+    print(f"largest difference {{worst:.2e}}, tolerance {{tolerance:.0e}}")
+    if worst > tolerance:
+        print("TOO LARGE: these are not the outputs of the model that was ported")
+    return int(worst > tolerance)
 
 
 if __name__ == "__main__":

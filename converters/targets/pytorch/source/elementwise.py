@@ -81,7 +81,7 @@ def product(w: Writing, node: Node, op: MatrixProduct, values: list[Held]) -> He
 
 
 def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
-    """Letters for the axes: the batch is b, the summed axis s; the rest of the first stands before that of the second."""
+    """Letters for the axes: the batch is b, the summed axis s; the rest of both follows in order."""
     one, other = (value.as_source() for value in values)
     if one.rank is None or other.rank is None:
         w.refuse(node, "the number of axes of what it multiplies is not known")

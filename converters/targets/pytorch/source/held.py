@@ -21,6 +21,8 @@ class Held:
     channel: the axis on which the source's last one is held; 0 where all axes are the source's.
     flat: the sizes (…, channel) of a map that was flattened with its channels in front into the last axis.
     apart: batch and time, which the source has made one axis, are still two.
+    steps: batch and time, which the source has made two axes, are still one; how it is cut: "(-1, 7)".
+    wish: what a variable for it may be called.
     """
 
     text: str
@@ -28,20 +30,29 @@ class Held:
     channel: int = 0
     flat: tuple[int, ...] = ()
     apart: bool = False
+    steps: str = ""
+    wish: str = ""
 
     @property
     def rank(self) -> int | None:
         return None if self.shape is None else len(self.shape)
 
     def joined(self) -> Held:
-        """With batch and time as one axis."""
+        """With batch and time as the source has them."""
+        if self.steps:
+            return replace(self, text=f"{self.text}.unflatten(0, {self.steps})", steps="")
         return replace(self, text=f"{self.text}.flatten(0, 1)", apart=False) if self.apart else self
+
+    @property
+    def _own_channel(self) -> int:
+        """The axis on which the expression as it stands has the source's last one."""
+        return self.channel + self.apart - bool(self.steps)
 
     def as_source(self) -> Held:
         """With all axes in the order of the source."""
         text = self.text
         if self.channel:
-            text = f"{text}.movedim({self.channel + self.apart}, -1)"
+            text = f"{text}.movedim({self._own_channel}, -1)"
         if self.flat:
             *space, channels = self.flat
             text = f"{text}.unflatten(-1, {(channels, *space)}).movedim(-{len(self.flat)}, -1)"
@@ -52,8 +63,8 @@ class Held:
         """With the source's last axis held at this one."""
         if self.channel == axis and not self.flat:
             return self.joined()
-        found = self.as_source()
-        return replace(found, text=f"{found.text}.movedim(-1, {axis})", channel=axis)
+        found = self.as_source() if self.flat else self.joined()
+        return replace(found, text=f"{found.text}.movedim({found.channel or -1}, {axis})", channel=axis)
 
     def flattened(self, sizes: tuple[int, ...]) -> Held:
         """With the last axis as a map of these sizes (…, channel) whose channels stand in front."""

@@ -1,4 +1,4 @@
-"""Statements as lines of a file, none longer than 120 characters unless one name is."""
+"""Statements as lines of a file, none longer than 120 characters."""
 
 from __future__ import annotations
 
@@ -22,40 +22,56 @@ def wrapped(text: str, remark: str, indent: int) -> Iterator[str]:
         yield from _broken(text, indent)
 
 
-def _broken(text: str, indent: int) -> Iterator[str]:
-    """A call with each argument on its line."""
-    space, inner = " " * indent, " " * (indent + 4)
-    start = _call(text)
-    if start is None:
-        yield _marked(f"{space}{text}")
+def _broken(text: str, indent: int, behind: str = "") -> Iterator[str]:
+    """The longest bracket of a statement with each argument on its line, a long string as several."""
+    space, group = " " * indent, _longest_group(text)
+    if group is None:
+        *rows, last = _literals(text)
+        yield from (f"{space}{row}" for row in rows)
+        yield f"{space}{last}{behind}"
         return
-    end = _closing(text, start)
-    yield _marked(f"{space}{text[: start + 1]}")
-    for argument in _arguments(text[start + 1 : end]):
-        if len(inner) + len(argument) + 1 > LONGEST and _call(argument) is not None:
-            *lines, last = _broken(argument, indent + 4)
-            yield from lines
-            yield f"{last},"
+    start, end = group
+    yield f"{space}{text[: start + 1]}"
+    arguments = _arguments(text[start + 1 : end])
+    for argument in arguments:
+        comma = "" if not _takes_comma(text, start) and argument is arguments[-1] else ","
+        if indent + 4 + len(argument) + len(comma) > LONGEST:
+            yield from _broken(argument, indent + 4, comma)
         else:
-            yield _marked(f"{inner}{argument},")
-    yield _marked(f"{space}{text[end:]}")
+            yield f"{' ' * (indent + 4)}{argument}{comma}"
+    rest = text[end + 1 :]
+    if indent + 1 + len(rest) + len(behind) > LONGEST:
+        first, *rows = _broken(rest, indent, behind)
+        yield from (f"{space}{text[end]}{first.lstrip()}", *rows)
+    else:
+        yield f"{space}{text[end]}{rest}{behind}"
 
 
-def _marked(line: str) -> str:
-    return line if len(line) <= LONGEST else f"{line}  # noqa: E501"
+def _takes_comma(text: str, start: int) -> bool:
+    """Whether a comma at the end changes nothing: not where a bracket picks an item, or puts terms together."""
+    behind_a_name = start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_)]")
+    return (text[start] == "(") == behind_a_name
 
 
-def _call(text: str) -> int | None:
-    """Where the longest bracket opens that holds something; None where there is none."""
-    best, found = 0, None
+def _literals(text: str) -> list[str]:
+    """String literals that stand side by side, one by one."""
+    found, begin = [], 0
     for k, character in _outside_strings(text):
-        if character in "([":
-            length = _closing(text, k) - k
-            if length > best + 1:
-                best, found = length, k
-            if found is not None:
-                break
-    return found
+        if character == " " and k and text[k - 1] in "'\"" and text[k + 1 : k + 2] in ("'", '"'):
+            found.append(text[begin:k])
+            begin = k + 1
+    return [*found, text[begin:]]
+
+
+def _longest_group(text: str) -> tuple[int, int] | None:
+    """Where the longest of the outermost brackets opens and closes; None where none holds anything."""
+    found, behind = [], -1
+    for k, character in _outside_strings(text):
+        if character in "([" and k > behind:
+            behind = _closing(text, k)
+            found.append((k, behind))
+    longest = max(found, key=lambda group: group[1] - group[0], default=(0, 0))
+    return longest if longest[1] - longest[0] > 1 else None
 
 
 def _closing(text: str, start: int) -> int:

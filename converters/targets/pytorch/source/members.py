@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from converters.targets.pytorch.constructors import DROP_INS, calls
-from converters.targets.pytorch.source.words import is_plain, quoted
+from converters.targets.pytorch.source.words import is_plain, is_taken, quoted
 from converters.targets.pytorch.source.writing import Planned
 
 
@@ -65,12 +65,14 @@ def _attribute(reached: str, word: str, in_list: bool) -> str:
         return f"{reached}[{word}]"
     if is_plain(word):
         return f"{reached}.{word}"
-    return f"{reached}._modules[{quoted(word)}]" if _clashes(word) else f"getattr({reached}, {quoted(word)})"
+    if _clashes(word) or word.isidentifier():
+        return f"{reached}._modules[{quoted(word)}]"
+    return f"getattr({reached}, {quoted(word)})"
 
 
 def _clashes(word: str) -> bool:
-    """Whether an attribute of this name is something else, or none can have it."""
-    return word.isidentifier() or not word or "." in word
+    """Whether `add_module` refuses a name, because a module has such an attribute or because it is empty."""
+    return is_taken(word) or not word
 
 
 def statements(root: Place, reached: str = "self") -> Iterator[str]:

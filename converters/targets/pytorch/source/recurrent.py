@@ -5,7 +5,9 @@ Masked steps are taken out before a module runs and filled in behind it, so that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from converters.model.graph import Node
@@ -31,7 +33,7 @@ class Run(NamedTuple):
     states: int
 
     @property
-    def count(self) -> int:
+    def places(self) -> int:
         return self.ways * self.depth
 
 
@@ -80,8 +82,14 @@ def _results(s: Setting, ways: Sequence[Way]) -> list[Held]:
         texts = [_MERGED[s.call.merge].format(*texts)]
     elif len(ways) == 2 and s.call.merge != "pair":
         s.w.refuse(s.node, f"merging its directions by {printable(s.call.merge)!r} is not known here")
-    states = [state for way in ways for state in way.states] if s.call.states else []
-    return [Held(text, s.w.shape(value)) for text, value in zip([*texts, *states], s.node.outputs, strict=False)]
+    outputs = [Held(text) for text in texts]
+    if s.call.states:
+        outputs += [Held(text, wish=_called_state(text)) for way in ways for text in way.states]
+    return [replace(held, shape=s.w.shape(value)) for held, value in zip(outputs, s.node.outputs, strict=False)]
+
+
+def _called_state(text: str) -> str:
+    return "c" if re.match(r"(torch\.where\([^,]*, )?(\w*_)?c\d*\[", text) else "h"
 
 
 def _run_of(w: Writing, planned: Planned) -> Run:
@@ -109,10 +117,9 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
     if run.ways == 1:
         outputs = f"{_unpacked(s, y, mask)}.flip(1)" if s.call.direction == "reverse" else _unpacked(s, y, mask)
         return [Way(outputs, _last(s, finals, -1, mask, "-1:"), states[0])]
-    if s.last == "all":
-        halves = _halves(s, y, mask)
-    else:
-        halves = ("", "")
+    if s.last == "all" and s.call.merge == "concat" and (not mask or s.call.zeros_where_masked):
+        return [Way(_unpacked(s, y, mask), "", states[0] + states[1])]
+    halves = _halves(s, y, mask) if s.last == "all" else ("", "")
     return [
         Way(halves[0], _last(s, finals, -2, mask, "-1:"), states[0]),
         Way(halves[1], _last(s, finals, -1, mask, ":1"), states[1]),
@@ -155,7 +162,8 @@ def _called(s: Setting, run: Run, x: str, hx: str) -> tuple[str, tuple[str, ...]
     if not wanted:
         s.w.put(f"{y}, _ = {call}")
         return y, finals
-    held = f"({', '.join(finals)})" if run.states == 2 else "h"
+    cell = "c" if s.call.states or s.call.stateful else "_"
+    held = f"(h, {cell})" if run.states == 2 else "h"
     s.w.put(f"{y if s.last == 'all' else '_'}, {held} = {call}")
     return y, finals
 
@@ -185,7 +193,7 @@ def _kept(s: Setting, run: Run, planned: Planned) -> str:
     widths = [sizes["state"], sizes["unit"]][: run.states]
     found = []
     for letter, width in zip("hc", widths, strict=False):
-        name = s.w.buffer(f"{planned.name}_{letter}", (run.count, batch or 1, width))
+        name = s.w.buffer(f"{planned.name}_{letter}", (run.places, batch or 1, width))
         found.append(name)
     s.w.kept[planned.name] = tuple(found)
     given = found if batch else [f"{name}.expand(-1, {_batch(s)}, -1).contiguous()" for name in found]
@@ -255,11 +263,12 @@ def _one_direction(
     if mask:
         y = f"{s.w.help('pack_valid')}({y}, {mask})"
     states: list[str] = []
-    for number, (run, planned) in enumerate(runs):
+    for number, (run, _) in enumerate(runs):
         own = list(initial[number * run.states :][: run.states])
         hx = _argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]
-        s.w.put(f"{prefix}, {f'({names[0]}, {names[1]})' if run.states == 2 else names[0]} = {run.module}({y}{hx})")
+        wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
+        s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({y}{hx})")
         y = prefix
         states += [_held(f"{name}[0]", mask, own[k : k + 1]) for k, name in enumerate(names)]
     last = _last(s, [names[0]], 0, mask, "-1:")

@@ -106,9 +106,9 @@ def _padded(w: Writing, x: Held, options: Convolution, kernel: Sequence[int], fo
 
 
 def _transposed(x: Held, module: str, options: Convolution, reach: Sequence[int], strides: Sequence[int]) -> str:
-    """What a transposed convolution gives, cropped or lengthened to the size that the source makes of n: n × stride + more.
+    """What a transposed convolution gives, cropped or lengthened to the size that the source makes of n.
 
-    PyTorch makes (n - 1) × stride + reach + output_padding of it.
+    That is n × stride + more; PyTorch makes (n - 1) × stride + reach + output_padding.
     """
     added = padding.per_axis(options.output_padding, len(reach), 0)
     if options.padding == "explicit":

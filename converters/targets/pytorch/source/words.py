@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 _LONGEST = 40
 _MODULE_NAMES = frozenset(
-    [
+    {
         "T_destination",
         "add_module",
         "apply",
@@ -71,16 +71,48 @@ _MODULE_NAMES = frozenset(
         "type",
         "xpu",
         "zero_grad",
-    ]
+    }
 )
 """What every nn.Module has already: a child of this name is reached through `_modules`."""
 
-RESERVED = frozenset({"cells", "functional", "nn", "np", "path", "self", "torch", "Tensor", "Model", "Path"})
+RESERVED = frozenset(
+    {
+        "cells",
+        "check",
+        "functional",
+        "load",
+        "nn",
+        "np",
+        "pack_padded_sequence",
+        "pack_valid",
+        "packedsequence",
+        "pad_packed_sequence",
+        "pad_same",
+        "pad_same_lower",
+        "path",
+        "model",
+        "same_amounts",
+        "self",
+        "tensor",
+        "torch",
+        "unpack_repeated",
+        "unpack_zeros",
+    }
+)
 """Names that the text uses for itself."""
 
 
+_PIECE = 80
+"""The longest string literal; a longer text is several, side by side."""
+
+
 def quoted(text: str) -> str:
-    """A string literal, in double quotes where that takes no escape."""
+    """A string literal, in double quotes where that takes no escape; several in a row where it is long."""
+    pieces = [text[k : k + _PIECE] for k in range(0, len(text), _PIECE)] or [""]
+    return " ".join(map(_literal, pieces))
+
+
+def _literal(text: str) -> str:
     literal = repr(text)
     return f'"{literal[1:-1]}"' if literal[0] == "'" and '"' not in literal and "\\'" not in literal else literal
 
@@ -98,8 +130,13 @@ def numbers(values: Collection[int]) -> str:
 
 def is_plain(name: str) -> bool:
     """Whether a module of this name can be written as an attribute: `self.name`."""
-    words = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+    words = name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and len(name) <= _PIECE
     return words and not name.startswith("_") and name not in _MODULE_NAMES
+
+
+def is_taken(name: str) -> bool:
+    """Whether every module has an attribute of this name, or may have."""
+    return name in _MODULE_NAMES or name.startswith("_")
 
 
 def identifier(text: str, taken: Collection[str], otherwise: str = "value") -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.model.graph import Graph, Node
 from converters.model.names import module_name
 from converters.targets.pytorch.source import check, helpers, members
 from converters.targets.pytorch.source.held import Held, described
-from converters.targets.pytorch.source.layout import wrapped
+from converters.targets.pytorch.source.layout import LONGEST, wrapped
 from converters.targets.pytorch.source.lowering import lower
 from converters.targets.pytorch.source.words import class_name, comment, identifier, quoted
 from converters.targets.pytorch.source.writing import Planned, Writing
+from layouts.errors import NotRepresentable, printable
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def write(
     open_nodes = {id(node): attributes[module_name(node.name)] for node in holes}
     w = Writing(graph, _by_layer(modules), attributes, open_nodes)
     arguments = _arguments(w, dtype)
+    w.problems += _impossible(calls)
     for node in graph.nodes:
         lower(w, node)
     w.check()
@@ -67,6 +69,14 @@ def write(
     heads = [*_imports(w, body), *(["", BESIDE] if used else [])]
     text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
     return Source(text, used, classes)
+
+
+def _impossible(names: Iterable[str]) -> Iterator[NotRepresentable]:
+    """Modules whose name PyTorch itself sets to something else."""
+    for name in names:
+        if "training" in name.split("."):
+            text = f"{printable(name)}: no module of PyTorch can hold one that is called training"
+            yield NotRepresentable(text, layer=name)
 
 
 def _classes(holes: Sequence[Node]) -> dict[str, Node]:
@@ -118,7 +128,8 @@ def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str
     yield from ("", *_forward(w, arguments))
     if w.buffers:
         yield from ("", "    def reset_states(self) -> None:", '        """Start from zeros again."""')
-        yield from (f"        self.{name} = torch.zeros_like(self.{name})" for name in w.buffers)
+        for name in w.buffers:
+            yield from wrapped(f"self.{name} = torch.zeros_like(self.{name})", "", 8)
 
 
 def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:
@@ -131,11 +142,8 @@ def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:
             yield from wrapped(f"# {name}: {described(value.shape)}", "", 8)
     for line in w.lines:
         yield from wrapped(line.text, line.remark, 8)
-    yield from wrapped(f"return {held[0] if len(held) == 1 else _listed(held)}", "", 8)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return f"({', '.join(texts)})"
+    last = f"return {', '.join(held)}"
+    yield from wrapped(last if len(last) + 8 <= LONGEST else f"return ({', '.join(held)})", "", 8)
 
 
 def _imports(w: Writing, body: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from converters.model.graph import Graph, Node
 from converters.model.layers import Layer, Part
-from converters.model.operations import BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths
+from converters.model.operations import BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths, SplitTime
 from converters.targets.pytorch.source.held import Held, Shape, described
 from converters.targets.pytorch.source.words import identifier
 from layouts.errors import ConversionError, NotRepresentable, printable
@@ -43,6 +43,7 @@ OUTPUTS = "y"
 """What the outputs of a recurrent layer are called until they have a name of their own."""
 _OWN = frozenset(
     {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "scores", "hidden", "later", "x"}
+    | {f"{way}_{state}{number}" for way in ("ahead", "back") for state in "hc" for number in ("", *range(100))}
 )
 """Variables that are made on the way to a value, and those that are handed out by rule."""
 
@@ -71,7 +72,13 @@ class Writing:
     def __post_init__(self) -> None:
         self.uses.update(self.graph.outputs)
         for node in self.graph.nodes:
-            self.uses.update([*node.inputs, node.mask] if node.mask else node.inputs)
+            self.uses.update(self._read(node))
+
+    def _read(self, node: Node) -> list[str]:
+        """The values whose variables a node reads; of what a time is cut like it is often the number of steps alone."""
+        if isinstance(node.operation, SplitTime) and (self.shape(node.inputs[1]) or (None, None))[1]:
+            return [*node.inputs[:1]]
+        return [*node.inputs, node.mask] if node.mask else [*node.inputs]
 
     def shape(self, value: str) -> Shape | None:
         found = self.graph.values.get(value)
@@ -102,15 +109,15 @@ class Writing:
 
     def consumed(self, node: Node) -> None:
         """The inputs of a node are read."""
-        self.uses.subtract([*node.inputs, node.mask] if node.mask else node.inputs)
+        self.uses.subtract(self._read(node))
 
-    def fresh(self, node: Node, wish: str, *, mask: bool = False) -> str:
-        """A variable for what a node makes: that of its first input where nobody reads it any more, or one by name."""
+    def fresh(self, node: Node, held: Held, *, mask: bool = False) -> str:
+        """A variable for what a node makes: `x` where nobody reads the last one any more, or one by its layer."""
         usual = "mask" if mask else "x"
         alive = {held.text for value, held in self.held.items() if self.uses[value] > 0}
-        if usual not in alive:
+        if usual not in alive and not held.wish:
             return usual
-        wish = wish.rpartition("/")[2].removeprefix("ahead").removeprefix("back") + ("_mask" if mask else "")
+        wish = "_".join(filter(None, (node.name.rpartition("/")[2], held.wish, "mask" if mask else "")))
         name = identifier(wish, {*alive, *_OWN, *self.used})
         self.used.add(name)
         return name
@@ -119,17 +126,14 @@ class Writing:
         """Assign what a node makes to variables."""
         self.consumed(node)
         variables = {held.text for held in self.held.values()}
-        for place, (value, held) in enumerate(zip(node.outputs, made, strict=False)):
+        for value, held in zip(node.outputs, made, strict=False):
             if held.text in variables and held.text.isidentifier():
                 self.held[value] = held
-                continue
-            if not self.uses[value]:
-                continue
-            mask = isinstance(node.operation, _MASKS)
-            wish = node.name if place == 0 else f"{node.name}_state"
-            name = self.fresh(node, wish, mask=mask)
-            self._assign(name, held.text, described(held.sizes) if not mask else "")
-            self.held[value] = replace(held, text=name)
+            elif self.uses[value]:
+                mask = isinstance(node.operation, _MASKS)
+                name = self.fresh(node, held, mask=mask)
+                self._assign(name, held.text, "" if mask or held.apart or held.steps else described(held.sizes))
+                self.held[value] = replace(held, text=name, wish="")
 
     def _assign(self, name: str, text: str, remark: str) -> None:
         """A variable for an expression; outputs that the last call of a module gave get it right there."""
