@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from converters.model import operations as op
 from converters.readers.onnx.graph.scope import Node
-from converters.readers.onnx.network.drawing import Drawing, dtype_of
+from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of
 from converters.readers.onnx.network.indices import unwrapped
 from converters.readers.onnx.network.recurrent import call_recurrent
 from converters.readers.onnx.network.sites import Site
 from converters.readers.onnx.network.sizes import Sizes, Typed, inferred
+from converters.readers.onnx.network.views import reshape
 
 _FLOAT = 1
 
@@ -28,23 +29,46 @@ def _surrounding(d: Drawing, site: Site) -> None:
     made = site.found.layer.wiring.gives[0]
     if layer.parts[0].cell.name == "embedding":
         reads = unwrapped(d, reads, layer.parts[0].solved()["index"])
-    kind, sizes = _measured(d, site, made)
-    d.put(layer.path, layer.class_name, op.Apply(), (d.own(reads),), {made: sizes}, layer=layer, dtype=dtype_of(kind))
-    d.note(made, kind, sizes)
-
-
-def _measured(d: Drawing, site: Site, made: str) -> tuple[int, Sizes | None]:
-    """The kind and the shape of what a layer of several nodes gives."""
     if site.found.proven:
-        return d.kinds.get(site.reads, _FLOAT), d.sizes(site.reads)
+        kind, before, after = d.kinds.get(site.reads, _FLOAT), d.sizes(site.reads), d.sizes(site.reads)
+    else:
+        kind, before, after = _measured(d, site, made)
+    base = made if before == after else d.fresh(f"{made}_before")
+    x, dtype = d.own(reads), dtype_of(kind)
+    d.put(layer.path, layer.class_name, op.Apply(), (x,), {base: before}, layer=layer, dtype=dtype)
+    d.note(base, kind, before)
+    if base != made:
+        _reshaped(d, site, base, made, after)
+
+
+def _reshaped(d: Drawing, site: Site, base: str, made: str, after: Sizes | None) -> None:
+    """What a layer gives behind a reshape that stands between its product and its bias."""
+    view = d.views.get(base)
+    found = view.grouped(after) if view is not None and after is not None else None
+    d.kinds[made] = d.kinds[base]
+    if found is not None:
+        d.views[made] = found
+        return
+    if view is None or after is None:
+        raise Unfit("the reshape between its product and its bias is not known")
+    try:
+        operation = reshape(view.sizes, after)
+    except ValueError as error:
+        raise Unfit(str(error)) from None
+    d.result(site.found.nodes[1], operation, (base,), made, d.kinds[base], after)
+
+
+def _measured(d: Drawing, site: Site, made: str) -> tuple[int, Sizes | None, Sizes | None]:
+    """The kind of what a layer of several nodes gives, and the shapes of what the first node gives and of the end."""
     known: dict[str, Typed] = {}
     for node in site.found.nodes:
         known |= {name: Typed(kind, sizes) for name, (kind, sizes) in _of_node(d, node, known).items()}
         if made in known:
             break
-    found = known.get(made)
-    sizes = found.sizes if found is not None else None
-    return (found.kind if found is not None else _FLOAT), d.declared(made) if sizes is None else sizes
+    found, first = known.get(made), known.get(site.found.nodes[0].output(0))
+    after = found.sizes if found is not None and found.sizes is not None else d.declared(made)
+    before = first.sizes if first is not None and first.sizes is not None else after
+    return (found.kind if found is not None else _FLOAT), before, after
 
 
 def _of_node(d: Drawing, node: Node, known: dict[str, Typed]) -> dict[str, tuple[int, Sizes | None]]:

@@ -38,11 +38,15 @@ class Unfit(Exception):
 
 @dataclass
 class Test:
-    """A value of truths: where numbers of another value differ from one; `any`: of each vector, in any element."""
+    """A value of truths: where numbers of another value differ from one; `any`: of each vector, in any element.
+
+    `inverse`: everywhere else.
+    """
 
     value: str
     number: float
     any: bool = False
+    inverse: bool = False
 
 
 @dataclass
@@ -61,6 +65,8 @@ class Drawing:
     kinds: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, Numbers] = field(default_factory=dict)
     tests: dict[str, Test] = field(default_factory=dict)
+    zeros: set[str] = field(default_factory=set)
+    """Values that are zero everywhere, of which no more has to be known."""
     made: dict[View, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     steps_of: dict[str, tuple[View, int, int]] = field(default_factory=dict)
@@ -69,7 +75,8 @@ class Drawing:
     # what is known
 
     def is_known(self, name: str) -> bool:
-        return not name or name in self.views or name in self.unsized or name in self.numbers or name in self.tests
+        drawn = (self.views, self.unsized, self.numbers, self.tests, self.zeros)
+        return not name or any(name in one for one in drawn)
 
     def sizes(self, name: str) -> Sizes | None:
         """The shape of a value of the file."""
@@ -283,6 +290,8 @@ class Drawing:
             if array is None and constant is None:
                 return False
             known[name] = array if array is not None else (constant, constant)  # type: ignore[assignment]
+        if node.op == "Expand" and known[node.input(0)][0].dtype.kind == "f":
+            return False
         made = computed(node, known)
         for name, both in made.items():
             self.numbers[name] = both

@@ -6,10 +6,10 @@ import numpy as np
 
 from converters.readers.onnx.graph.folding import FAILURES, run
 from converters.readers.onnx.graph.scope import Node
-from converters.readers.onnx.network.drawing import Drawing
+from converters.readers.onnx.network.drawing import Drawing, dtype_of
 
 _OPERATORS = {"Add", "Cast", "Identity", "Less", "Mul", "Not", "Sub", "Where"}
-_MOST = 16
+_MOST, _WHOLE = 16, 7
 
 
 def unwrapped(d: Drawing, name: str, count: int) -> str:
@@ -18,7 +18,7 @@ def unwrapped(d: Drawing, name: str, count: int) -> str:
     if len(sources) != 1 or not nodes:
         return name
     (source,) = sources
-    expected = np.arange(min(count, 4096), dtype=np.int64)
+    expected = np.arange(min(count, 4096)).astype(dtype_of(d.kinds.get(source, _WHOLE)))
     values = {source: expected}
     try:
         for node in nodes:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from converters.model import operations as op
 from converters.readers.onnx.network.drawing import Drawing, Test, Unfit
 from converters.readers.onnx.network.elementwise import DRAW as ELEMENTWISE
@@ -20,7 +22,11 @@ _BOOL, _WHOLE = 9, (2, 3, 4, 5, 6, 7, 12, 13)
 
 
 def _not(d: Drawing, node: Node) -> None:
-    """Not equal to a number."""
+    """Not equal to a number; or the other steps than those of a mask."""
+    test = d.tests.get(node.input(0))
+    if test is not None:
+        d.tests[node.output(0)] = replace(test, inverse=True)
+        return
     equal = d.scope.producer(node.input(0))
     if equal is None or equal.op != "Equal" or equal.domain:
         raise Unfit("only what differs from a number is known here")
@@ -75,7 +81,12 @@ def _greater(d: Drawing, node: Node) -> None:
 
 
 def _multiply(d: Drawing, node: Node) -> None:
-    """A value times a mask."""
+    """A value times a mask; zero times one."""
+    for name, other in (node.inputs, node.inputs[::-1]):
+        number, test = d.constant(other) if d.scope.is_constant(other) else None, d.tests.get(name)
+        if test is not None and test.inverse and number is not None and not np.any(number):
+            d.zeros.add(node.output(0))
+            return
     for x, mask in (node.inputs, node.inputs[::-1]):
         view = d.views.get(mask)
         if view is not None and d.values[view.base].dtype == "bool" and view.axes[-1:] == ((),):
@@ -85,8 +96,18 @@ def _multiply(d: Drawing, node: Node) -> None:
     ELEMENTWISE[node.op](d, node)
 
 
+def _add(d: Drawing, node: Node) -> None:
+    """A value and zeros."""
+    for x, other in (node.inputs, node.inputs[::-1]):
+        if other in d.zeros:
+            d.alias(node, d.view(x))
+            return
+    ELEMENTWISE[node.op](d, node)
+
+
 DRAW: Mapping[str, Draw] = {
     **dict.fromkeys(("ReduceMax", "ReduceSum"), _any),
+    "Add": _add,
     "Greater": _greater,
     "Mul": _multiply,
     "Not": _not,

@@ -67,10 +67,11 @@ def call_recurrent(d: Drawing, site: Site) -> None:
     kind = d.kinds.get(site.reads, _FLOAT)
     whole = next(filter(None, (site.depths[-1].output(0) if site.depths else layer_gives(site)[0], "")), "")
     view = run.outputs(whole)
-    base = whole if whole and view.is_base else d.fresh(layer.path)
+    called = layer.path or layer.class_name
+    base = whole if whole and view.is_base else d.fresh(called)
     view = replace(view, base=base)
     sizes = plain_sizes(view)
-    names = [d.fresh(f"{layer.path}_{letter}") for letter in _letters(run)]
+    names = [d.fresh(f"{called}_{letter}") for letter in _letters(run)]
     outputs: dict[str, Sizes | None] = {base: sizes}
     outputs |= {name: (run.sizes["B"], run.sizes["U"]) for name in names}
     mask = _mask(d, site, x)
@@ -161,7 +162,7 @@ def _mask(d: Drawing, site: Site, x: View) -> str:
     """The value that masks the steps, batch first."""
     by_batch = x if site.layer.call.time_axis == 1 else x.permuted((1, 0, 2))
     if site.lengths:
-        name = d.fresh(f"{site.layer.path}_mask")
+        name = d.fresh(f"{site.layer.path or site.layer.class_name}_mask")
         inputs = (d.real(by_batch, f"{site.reads}_steps"), d.own(site.lengths))
         d.put(name, "mask", op.MaskOfLengths(), inputs, {name: by_batch.sizes[:2]}, dtype="bool")
         return name
@@ -220,7 +221,7 @@ def _between(d: Drawing, run: Run, base: str, sizes: Sizes, kind: int) -> None:
         place = len(between) - 1 - number if call.direction == "reverse" else number
         if name in d.views and len(between) > 1 and number < len(between) - 1:
             continue
-        made = d.fresh(f"{run.site.layer.path}_step_{number}")
+        made = d.fresh(f"{base}_step_{number}")
         operation = op.Take(axis, index=place)
         left = (run.sizes["B"], run.sizes["U"])
         d.put(made, "Gather", operation, (base,), {made: left}, dtype=dtype_of(kind))
