@@ -49,6 +49,7 @@ def imported(folder: Path) -> Any:
     )
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules.pop("ported.cells", None)
     sys.modules["ported"] = module
     spec.loader.exec_module(module)
     return module
