@@ -203,6 +203,10 @@ def test_each_activation_is_that_of_the_reference(name: str) -> None:
     assert error.max() <= 1e-12
 
 
+def test_the_activations_are_those_of_the_reference() -> None:
+    assert sorted(drop_in.ACTIVATIONS) == sorted(reference.ACTIVATIONS)
+
+
 def test_there_are_no_two_activations_alike() -> None:
     x = torch.linspace(-4.0, 4.0, 801, dtype=torch.float64)
     values = [activate(x, name) for name in drop_in.ACTIVATIONS]

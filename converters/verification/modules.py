@@ -72,7 +72,7 @@ def run_own(own: Own, given: Given) -> list[Array]:
 
 def _recurrent(own: Own, given: Given) -> list[Array]:
     x, options = np.asarray(given.inputs[0], np.float64), own.options
-    settings = vars(options) if isinstance(options, Recurrence) else {}
+    settings = options if isinstance(options, Recurrence) else Recurrence()
     valid = None if given.lengths is None else np.arange(x.shape[1]) < np.asarray(given.lengths)[:, None]
     finals: list[tuple[Array, ...]] = []
     for level in range(own.levels):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from converters.model.graph import Graph
 from converters.model.layers import Layer
@@ -26,6 +27,23 @@ def graph_of(
         return network(model, layers, version), ()
     except CheckpointError as error:
         return None, (f"the graph of the model could not be read: {error}",)
+
+
+def as_called(layers: Sequence[Layer], graph: Graph | None) -> tuple[tuple[Layer, ...], Graph | None]:
+    """The layers, and the graph of them, with what their nodes tell: whether a recurrent one reads a mask."""
+    if graph is None:
+        return tuple(layers), None
+    masked = {node.layer.path for node in graph.nodes if node.layer is not None and node.mask}
+    called = {node.layer.path for node in graph.nodes if node.layer is not None}
+    found = {
+        layer.path: replace(layer, call=replace(layer.call, masked=layer.path in masked))
+        for layer in layers
+        if layer.recurrent and layer.path in called
+    }
+    nodes = (
+        replace(node, layer=found.get(node.layer.path, node.layer)) if node.layer else node for node in graph.nodes
+    )
+    return tuple(found.get(layer.path, layer) for layer in layers), replace(graph, nodes=tuple(nodes))
 
 
 def code(model: Container | None, layers: Iterable[Layer], graph: Graph | None) -> tuple[str, ...]:

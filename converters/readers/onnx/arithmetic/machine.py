@@ -191,5 +191,5 @@ def _double(proto: NodeProto) -> NodeProto:
 
 def doubled(array: Array) -> Array:
     """A constant as the machine computes with it: floating-point numbers as double, anything else as it is."""
-    kind: Any = array.dtype
-    return array if kind.kind in "biu" else np.asarray(array, np.float64)
+    dtype: Any = array.dtype
+    return array if dtype.kind in "biu" else np.asarray(array, np.float64)

@@ -33,6 +33,15 @@ class Found:
     """What the layer is called, where that is told by more than its first node."""
     proven: frozenset[Node] = frozenset()
     """The nodes that were run and compute the layer, so that every constant that they read is accounted for."""
+    stored: frozenset[str] = frozenset()
+    """The stored arrays that are the weights of proven nodes."""
+
+    def accounts_for(self, value: str, leaf: str) -> bool:
+        """Whether an array behind a constant is a weight, or a number of the arithmetic, and not without effect.
+
+        What a graph folds into a constant may be lost there: a product with zeros, or a sum that is multiplied by them.
+        """
+        return not self.proven or value == leaf or leaf in self.stored
 
     def read_by(self, node: Node) -> tuple[str, ...]:
         """The constants that a node of the layer reads as its weights, or as numbers of proven arithmetic."""
