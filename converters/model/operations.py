@@ -83,6 +83,36 @@ class Reshape:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """The size of this axis of the input."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Regroup:
+    """Other axes in the place of all, the batch among them: each a size, that of an axis, or -1 for what is left."""
+
+    sizes: tuple[int | Axis, ...]
+
+
+@dataclass(frozen=True)
+class Expand:
+    """(x) or (x, like): repeated along axes of one, or new ones in front, to sizes: numbers, or those of axes of like."""
+
+    sizes: tuple[int | Axis, ...]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Numbers of the program, no weights of a layer: in row-major order, and their shape."""
+
+    numbers: tuple[float, ...]
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
 class Permute:
     """The axes in another order: the whole order, the batch at 0 among it."""
 
@@ -278,6 +308,9 @@ Operation = (
     | MatrixProduct
     | Flatten
     | Reshape
+    | Regroup
+    | Expand
+    | Constant
     | Permute
     | Repeat
     | Pool

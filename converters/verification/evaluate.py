@@ -150,6 +150,16 @@ def _reduce(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
     return np.asarray(functions[settings.how](inputs[0], axis=axes, keepdims=settings.keep_axes))  # type: ignore[operator]
 
 
+def _regroup(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    x = inputs[0]
+    return np.asarray(x.reshape([x.shape[n.number] if isinstance(n, op.Axis) else n for n in settings.sizes]))
+
+
+def _expand(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    sizes = [inputs[1].shape[n.number] if isinstance(n, op.Axis) else n for n in settings.sizes]
+    return np.broadcast_to(inputs[0], sizes)
+
+
 def _mask_of(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
     differs = np.asarray(inputs[0]) != settings.value
     return np.asarray(differs if settings.indices else differs.any(axis=-1))
@@ -193,6 +203,9 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.MatrixProduct: lambda s, x, m: x[0] @ x[1],
     op.Flatten: lambda s, x, m: x[0].reshape(len(x[0]), -1),
     op.Reshape: lambda s, x, m: x[0].reshape(len(x[0]), *s.shape),
+    op.Regroup: _regroup,
+    op.Expand: _expand,
+    op.Constant: lambda s, x, m: np.asarray(s.numbers, s.dtype).reshape(s.shape),
     op.Permute: lambda s, x, m: x[0].transpose(s.order),
     op.Repeat: lambda s, x, m: np.repeat(x[0][:, None], s.count, axis=1),
     op.Pool: _pool,

@@ -60,7 +60,8 @@ def _run(
         x, final = reference.forward(part.cell, pieces, x, options=part.recurrence, mask=mask, initial=start)
         if mask is not None:
             begun = np.cumsum(mask, axis=1) > 0
-            x = np.where((mask if call.zeros_where_masked else begun)[..., None], x, 0.0)
+            zeros = call.zeros_where_masked or call.lengths
+            x = np.where((mask if zeros else begun)[..., None], x, 0.0)
         finals.append(final)
     return x, finals
 

@@ -15,12 +15,14 @@ import numpy as np
 
 from converters.model.arrays import in_memory
 from converters.model.checkpoint import Checkpoint
+from converters.model.graph import Graph as Network
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
 from converters.readers.onnx.file.wire import BYTES, fields
 from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scope import Scope
-from converters.readers.onnx.layers.all import read_graph
+from converters.readers.onnx.layers.all import Graph, read_graph
+from converters.readers.onnx.network.whole import network
 from converters.readers.source import Source
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
@@ -67,6 +69,22 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoi
         raise UnreadableCheckpoint("the graph has no layer with weights")
     producer = " ".join(filter(None, (model.proto.producer_name.strip(), model.proto.producer_version.strip())))
     container = f"a graph written by {printable(producer)}" if producer else "a graph"
+    whole, problems = _network(root, graph)
     return Checkpoint(
-        path, "onnx", f"opset {root.opset}", container, graph.layers, unused=graph.unused, remarks=graph.remarks
+        path,
+        "onnx",
+        f"opset {root.opset}",
+        container,
+        graph.layers,
+        unused=graph.unused,
+        remarks=(*graph.remarks, *problems),
+        graph=whole,
     )
+
+
+def _network(root: Scope, graph: Graph) -> tuple[Network | None, tuple[str, ...]]:
+    """The whole network, or why there is none: weights are read without it."""
+    try:
+        return network(root, graph.found, graph.layers), ()
+    except ConversionError as error:
+        return None, (f"the graph of the model could not be read: {error}",)

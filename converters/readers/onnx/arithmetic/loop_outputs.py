@@ -83,6 +83,13 @@ def called(loop: Loop, steps: int, backwards: bool, bench: Bench) -> tuple[Call,
     return call, Wiring(reads=before or x.sequence, gives=(output, *map(loop.body.final, loop.states)))
 
 
+def masked_by(loop: Loop, bench: Bench) -> str:
+    """The value that masks its steps, in the order of the sequence; '' where none does."""
+    if loop.mask is None:
+        return ""
+    return _before_reversal(loop.node, loop.mask, bench) or loop.mask.sequence
+
+
 def _declared_length(node: Node, taker: Taker) -> int | None:
     name, axis = taker.sequence, taker.axis
     for _ in range(_MOST_NODES):

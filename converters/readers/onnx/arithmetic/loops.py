@@ -14,7 +14,7 @@ import numpy as np
 from converters.readers.onnx.arithmetic.assignments import Assignment, assignments
 from converters.readers.onnx.arithmetic.constants import Bench, is_half, small
 from converters.readers.onnx.arithmetic.loop_body import MOST_STEPS, Body, Taker, needed, read_body
-from converters.readers.onnx.arithmetic.loop_outputs import Loop, called, measuring
+from converters.readers.onnx.arithmetic.loop_outputs import Loop, called, masked_by, measuring
 from converters.readers.onnx.arithmetic.machine import GIVEN_UP, Machine, Unfit, Values
 from converters.readers.onnx.arithmetic.prover import Candidate, Proof, States, prove
 from converters.readers.onnx.arithmetic.recovered import Recovered
@@ -59,7 +59,10 @@ def _recognised(node: Node) -> Recovered:
     call, wiring = called(Loop(body, x, mask, proof), runs.steps, runs.backwards, bench)
     one, stored = proof.claim.assignment, tuple(body.weights)
     nodes = (node, *measuring(node, stored))
-    return Recovered(one.layout, one.arrays(body.weights), proof.claim.options, call, wiring, nodes, stored)
+    starts = tuple(map(body.initial, proof.claim.states.before))
+    masked = masked_by(Loop(body, x, mask, proof), bench)
+    arrays = one.arrays(body.weights)
+    return Recovered(one.layout, arrays, proof.claim.options, call, wiring, nodes, stored, starts, masked)
 
 
 class _Course(NamedTuple):

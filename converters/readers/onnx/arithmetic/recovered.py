@@ -16,7 +16,11 @@ from layouts.options import Recurrence
 @dataclass(frozen=True, eq=False)
 class Recovered:
     """A recurrent layer that a file has as arithmetic: its arrays, how the graph calls it, the values that go in and
-    out. `nodes` are those that it stands for; `stored` are the names of the arrays that it holds."""
+    out. `nodes` are those that it stands for; `stored` are the names of the arrays that it holds.
+
+    `starts` are the values of its initial states, '' for zeros; `mask` is that of its steps; `between` are the values
+    of h after each step that is written out.
+    """
 
     layout: Layout
     arrays: Mapping[str, LazyArray]
@@ -25,6 +29,9 @@ class Recovered:
     wiring: Wiring
     nodes: tuple[Node, ...]
     stored: tuple[str, ...]
+    starts: tuple[str, ...] = ()
+    mask: str = ""
+    between: tuple[str, ...] = ()
 
 
 def initial_states(node: Node, starts: Iterable[str]) -> list[str]:

@@ -105,7 +105,8 @@ def _recovered(graph: Products, steps: Sequence[Step]) -> Recovered:
         Wiring(reads=reads, gives=("", *ordered[-1].after)),
     )
     one = first.assignment
-    return Recovered(one.layout, one.arrays(arrays), first.options, call, wiring, tuple(nodes), tuple(arrays))
+    found = Recovered(one.layout, one.arrays(arrays), first.options, call, wiring, tuple(nodes), tuple(arrays))
+    return replace(found, starts=first.before, between=tuple(step.after[0] for step in ordered))
 
 
 def _chain(steps: Sequence[Step]) -> Iterator[Step]:

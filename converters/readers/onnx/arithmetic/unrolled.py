@@ -55,7 +55,9 @@ def _recovered(graph: Products, chain: Chain) -> Recovered:
     call, wiring = _called(graph, chain, proof)
     layout, nodes = keras.RNN if as_keras else pytorch.RNN_CELL, computing(graph, chain, wiring.gives[-1])
     stored = tuple(array.name for array in arrays.values())
-    return Recovered(layout, arrays, proof.claim.options, call, wiring, nodes, stored)
+    between = (*chain.between, proof.after[0][0])
+    starts = (chain.initial,)
+    return Recovered(layout, arrays, proof.claim.options, call, wiring, nodes, stored, starts, "", between)
 
 
 def _candidates(graph: Products, chain: Chain, roles: Roles) -> list[Candidate]:

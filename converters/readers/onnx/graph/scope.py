@@ -18,7 +18,7 @@ from converters.readers.onnx.graph.folding import FOLDABLE, fold
 from layouts.errors import UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto, TensorProto
+    from onnx import GraphProto, NodeProto, TensorProto, TypeProto
 
     from converters.readers.onnx.file.model import Model
 
@@ -260,14 +260,21 @@ class Scope:
         noted = ((value.name, {entry.key: entry.value for entry in value.metadata_props}) for value in values)
         return {name: entries for name, entries in noted if entries}
 
+    def type_of(self, name: str) -> TypeProto.Tensor | None:
+        """The type that the file declares for a value: the kind of its numbers, and its sizes with their names."""
+        return self.home(name)._types.get(name)
+
+    @cached_property
+    def _types(self) -> dict[str, TypeProto.Tensor]:
+        values = (*self._graph.input, *self._graph.output, *self._graph.value_info)
+        return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
+
     @cached_property
     def _declared(self) -> dict[str, Shape]:
-        found = {}
-        for value in (*self._graph.input, *self._graph.output, *self._graph.value_info):
-            if value.type.tensor_type.HasField("shape"):
-                dims = value.type.tensor_type.shape.dim
-                found[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
-        return found
+        types = {name: one.shape.dim for name, one in self._types.items() if one.HasField("shape")}
+        return {
+            name: tuple(d.dim_value if d.HasField("dim_value") else None for d in dims) for name, dims in types.items()
+        }
 
 
 _PLAIN = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}

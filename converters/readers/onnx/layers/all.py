@@ -36,6 +36,8 @@ class Graph(NamedTuple):
     layers: tuple[Layer, ...]
     unused: tuple[str, ...]
     remarks: tuple[str, ...]
+    found: tuple[Found, ...] = ()
+    """What each layer stands for, in their order."""
 
 
 def read_graph(root: Scope) -> Graph:
@@ -50,7 +52,7 @@ def read_graph(root: Scope) -> Graph:
     rest = leftovers(root, found)
     ordered = sorted([*found, *rest.found], key=lambda one: place[_gives(one)])
     named = [replace(one.layer, path=path) for one, path in zip(ordered, _paths(ordered), strict=True)]
-    return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks)
+    return Graph(tuple(_fed(ordered, named)), rest.unused, rest.remarks, tuple(ordered))
 
 
 def _has_own_names(found: Found) -> bool:
@@ -133,7 +135,7 @@ def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> 
     proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
     scope = proven[0].scope
     stored = frozenset(leaf for array in recovered.stored for leaf in scope.leaves(array, measured=False))
-    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven), stored)
+    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven), stored, recovered)
 
 
 def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:

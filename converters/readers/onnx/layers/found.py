@@ -10,6 +10,7 @@ from typing import Any
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.settings import Wiring
+from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.graph.origins import originals
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.constants import is_plain
@@ -35,6 +36,13 @@ class Found:
     """The nodes that were run and compute the layer, so that every constant that they read is accounted for."""
     stored: frozenset[str] = frozenset()
     """The stored arrays that are the weights of proven nodes."""
+
+    recovered: Recovered | None = None
+    """What is known of a layer that stood in the graph as arithmetic."""
+    again: tuple[Found, ...] = ()
+    """The other calls of the layer."""
+    depths: tuple[Found, ...] = ()
+    """The layers that were put together to one, from the first on."""
 
     def accounts_for(self, value: str, leaf: str) -> bool:
         """Whether an array behind a constant is a weight, or a number of the arithmetic, and not without effect.

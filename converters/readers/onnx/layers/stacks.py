@@ -48,7 +48,7 @@ def _merged(members: Sequence[Found]) -> Found:
     call = replace(layers[0].call, **states)
     wiring = replace(layers[0].wiring, gives=layers[-1].wiring.gives)
     layer = replace(layers[0], parts=tuple(placed(layers)), call=call, wiring=wiring)
-    return Found(layer, tuple(node for one in members for node in one.nodes))
+    return Found(layer, tuple(node for one in members for node in one.nodes), depths=tuple(members))
 
 
 def _worst(states: Sequence[str]) -> str:

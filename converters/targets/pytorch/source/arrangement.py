@@ -10,14 +10,18 @@ from converters.model.operations import (
     Activation,
     AddAxis,
     Apply,
+    Axis,
     Concatenate,
+    Constant,
     Crop,
     DropAxis,
+    Expand,
     Flatten,
     Identity,
     MergeTime,
     Pad,
     Permute,
+    Regroup,
     Repeat,
     Reshape,
     Reverse,
@@ -85,6 +89,28 @@ def reshape(w: Writing, node: Node, op: Reshape, values: list[Held]) -> Held:
     sizes = ", ".join([batch, *map(str, op.shape)])
     text = f"{x.text}.reshape({sizes})" if op.shape else f"{x.text}.reshape(-1)"
     return Held(text, w.shape(node.outputs[0]))
+
+
+def regroup(w: Writing, node: Node, op: Regroup, values: list[Held]) -> Held:
+    x = values[0].as_source()
+    sizes = [f"{x.text}.size({size.number})" if isinstance(size, Axis) else str(size) for size in op.sizes]
+    return Held(f"{x.text}.reshape({', '.join(sizes)})", w.shape(node.outputs[0]))
+
+
+def expand(w: Writing, node: Node, op: Expand, values: list[Held]) -> Held:
+    x, like = values[0].as_source(), values[-1].as_source().text
+    sizes = [f"{like}.size({size.number})" if isinstance(size, Axis) else str(size) for size in op.sizes]
+    return Held(f"{x.text}.expand({', '.join(sizes)})", w.shape(node.outputs[0]))
+
+
+def constant(w: Writing, node: Node, op: Constant, values: list[Held]) -> Held:
+    """Numbers of the program, where the model is."""
+    first = w.held[w.graph.inputs[0].name].text
+    listed = ", ".join(number(n) if "float" in op.dtype else repr(n) for n in op.numbers)
+    kind = f"dtype=torch.{op.dtype}, device={first}.device"
+    text = f"torch.tensor({listed}, {kind})" if not op.shape else f"torch.tensor([{listed}], {kind})"
+    text = f"{text}.reshape({', '.join(map(str, op.shape))})" if len(op.shape) > 1 else text
+    return Held(text, op.shape)
 
 
 def permute(w: Writing, node: Node, op: Permute, values: list[Held]) -> Held:
@@ -208,13 +234,16 @@ def split_time(w: Writing, node: Node, op: SplitTime, values: list[Held]) -> Hel
 LOWER: Mapping[type, Callable[..., Held]] = {
     AddAxis: add_axis,
     Concatenate: concatenate,
+    Constant: constant,
     Crop: crop,
     DropAxis: drop_axis,
+    Expand: expand,
     Flatten: flatten,
     Identity: identity,
     MergeTime: merge_time,
     Pad: pad,
     Permute: permute,
+    Regroup: regroup,
     Repeat: repeat,
     Reshape: reshape,
     Reverse: reverse,

@@ -55,11 +55,13 @@ def _convolution(w: Writing, node: Node, part: Part, modules: Sequence[str], val
     return windows.convolution(w, node, values[0], modules, part.convolution, kernel, transposed)
 
 
-def _along_channels(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+def _along_channels(
+    w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held], usual: int = 1
+) -> Held:
     """A norm or a slope for each channel, which PyTorch has on axis 1."""
     x = values[0].joined()
     rank = x.rank or 2
-    axis = (part.normalization.axes or (-1 if part.cell.name == "prelu" else 1,))[0] % rank
+    axis = (part.normalization.axes or (usual,))[0] % rank
     if x.flat and axis == rank - 1 == 1:
         x = x.as_source()
     if axis == 1 and (rank == 2 or not x.channel):
@@ -74,7 +76,9 @@ def _along_channels(w: Writing, node: Node, part: Part, modules: Sequence[str], 
 def _slopes(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
     if part.solved().get("channel") == 1:
         return replace(values[0], text=f"{modules[0]}({values[0].text})")
-    return _along_channels(w, node, part, modules, values)
+    (stored,) = part.shapes.values()
+    axis = next((k for k, size in enumerate(stored) if size > 1), len(stored) - 1) - len(stored)
+    return _along_channels(w, node, part, modules, values, axis)
 
 
 def _along_features(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from converters.model.graph import Node
+from converters.model.layers import Layer
 from converters.model.settings import Call
 from converters.targets.pytorch.source.held import Held
 from converters.targets.pytorch.source.writing import OUTPUTS, Planned, Writing
@@ -56,29 +57,50 @@ class Setting(NamedTuple):
     last: str
     """Which outputs are wanted: "all" or "last"."""
 
+    @property
+    def turned(self) -> bool:
+        """Whether the time is first in the source, and second where steps are masked."""
+        return bool(self.mask) and self.call.time_axis == 0
+
+    @property
+    def axis(self) -> int:
+        """The time of what the module reads."""
+        return 1 if self.mask else self.call.time_axis
+
 
 def recurrent(w: Writing, node: Node, planned: Sequence[Planned], values: list[Held]) -> list[Held]:
     """The outputs of a recurrent layer, and its states where it gives them."""
     assert node.layer is not None
-    call, part = node.layer.call, planned[0].parts[0]
-    if call.cell or call.single_step or call.time_axis == 0 or call.merge == "stacked":
-        w.refuse(node, "a layer that is called so is not written yet")
-        return values[:1]
+    call, part = _as_called(w, node, node.layer), planned[0].parts[0]
     mask = w.held[node.mask].as_source().text if node.mask else ""
     setting = Setting(w, node, call, mask, "last" if call.sequences is False else "all")
     x = values[0].flattened(part.flattened) if part.flattened else values[0].as_source()
     x = x.joined()
+    x = replace(x, text=f"{x.text}.transpose(0, 1)") if setting.turned else x
     initial = [value.as_source().text for value in values[1:]]
-    if len(planned) == 1:
+    if call.cell:
+        ways = [_step_by_step(setting, planned[0], x.text, initial)]
+    elif len(planned) == 1:
         ways = _whole(setting, planned[0], x.text, initial)
     else:
         ways = _cell_by_cell(setting, planned, x.text, initial)
     return _results(setting, ways)
 
 
+def _as_called(w: Writing, node: Node, layer: Layer) -> Call:
+    """How a layer is called; a node of a graph of values gives its states where somebody reads them."""
+    call, many = layer.call, 2 if layer.call.merge == "pair" else 1
+    states = call.states or (layer.wiring.is_node and any(w.uses[value] > 0 for value in node.outputs[many:]))
+    return replace(call, states=states, zeros_where_masked=call.zeros_where_masked or call.lengths)
+
+
 def _results(s: Setting, ways: Sequence[Way]) -> list[Held]:
     texts = [way.last if s.last == "last" else way.outputs for way in ways]
-    if len(ways) == 2 and s.call.merge in _MERGED:
+    if s.turned and s.last == "all":
+        texts = [f"{text}.transpose(0, 1)" for text in texts]
+    if len(ways) == 2 and s.call.merge == "stacked":
+        texts = [f"torch.stack([{', '.join(texts)}], dim={1 + s.call.time_axis})"]
+    elif len(ways) == 2 and s.call.merge in _MERGED:
         texts = [_MERGED[s.call.merge].format(*texts)]
     elif len(ways) == 2 and s.call.merge != "pair":
         s.w.refuse(s.node, f"merging its directions by {printable(s.call.merge)!r} is not known here")
@@ -105,7 +127,7 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
     run = _run_of(s.w, planned)
     turned = run.ways == 1 and s.call.direction in ("backward", "reverse")
     mask = s.mask and (f"{s.mask}.flip(1)" if turned else s.mask)
-    x = f"{x}.flip(1)" if turned else x
+    x = f"{x}.flip({s.axis})" if turned else x
     if s.mask:
         if turned:
             s.w.put(f"read = {mask}")
@@ -115,7 +137,8 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
     _keep(s, planned, finals, mask)
     states = _states(s, run, finals, initial, mask)
     if run.ways == 1:
-        outputs = f"{_unpacked(s, y, mask)}.flip(1)" if s.call.direction == "reverse" else _unpacked(s, y, mask)
+        outputs = _unpacked(s, y, mask)
+        outputs = f"{outputs}.flip({s.axis})" if s.call.direction == "reverse" else outputs
         return [Way(outputs, _last(s, finals, -1, mask, "-1:"), states[0])]
     if s.last == "all" and s.call.merge == "concat" and (not mask or s.call.zeros_where_masked):
         return [Way(_unpacked(s, y, mask), "", states[0] + states[1])]
@@ -174,7 +197,14 @@ def _initial(s: Setting, run: Run, planned: Planned, initial: Sequence[str]) -> 
         return _kept(s, run, planned)
     if not initial:
         return ""
-    return _argument([_joined(initial[k :: run.states]) for k in range(run.states)])
+    ordered = [initial[place] for place in _in_order(run)]
+    return _argument([_joined(ordered[k :: run.states]) for k in range(run.states)])
+
+
+def _in_order(run: Run) -> list[int]:
+    """The places of states given direction by direction in the order of PyTorch, layer by layer."""
+    cells = [way * run.depth + layer for layer in range(run.depth) for way in range(run.ways)]
+    return [cell * run.states + k for cell in cells for k in range(run.states)]
 
 
 def _argument(states: Sequence[str]) -> str:
@@ -220,7 +250,8 @@ def _states(s: Setting, run: Run, finals: Sequence[str], initial: Sequence[str],
         for layer in range(run.depth):
             for k, name in enumerate(finals):
                 number = layer * run.ways + way
-                own.append(_held(f"{name}[{number}]", mask, initial[number * run.states + k :][:1]))
+                given = initial[(way * run.depth + layer) * run.states + k :][:1]
+                own.append(_held(f"{name}[{number}]", mask, given))
         found.append(tuple(own))
     return found
 
@@ -231,6 +262,25 @@ def _held(state: str, mask: str, initial: Sequence[str]) -> str:
     if not initial:
         return f"{state}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)"
     return f"torch.where({mask}.any(1, keepdim=True), {state}, {initial[0]})"
+
+
+def _step_by_step(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> Way:
+    """A layer whose weights are those of a cell, called once for every step."""
+    run, axis = _run_of(s.w, planned), s.axis
+    names, put = ("h", "c")[: run.states], s.w.put
+    x = f"{x}.flip({axis})" if s.call.direction != "forward" else x
+    units = planned.parts[0].solved()["unit"]
+    for k, name in enumerate(names):
+        zeros = f"{x}.new_zeros({x}.size({1 - axis}), {units})"
+        put(f"{name} = {initial[k] if initial else zeros}")
+    put("steps: list[Tensor] = []")
+    put(f"for step in {x}.unbind({axis}):")
+    states = ", ".join(names)
+    put(f"    {states} = {run.module}(step, {f'({states})' if run.states == 2 else states})")
+    put("    steps.append(h)")
+    outputs = f"torch.stack(steps, dim={axis})"
+    outputs = f"{outputs}.flip({axis})" if s.call.direction == "reverse" else outputs
+    return Way(outputs, "h", names)
 
 
 def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Sequence[str]) -> list[Way]:
@@ -255,7 +305,7 @@ def _one_direction(
     s: Setting, runs: Sequence[tuple[Run, Planned]], x: str, initial: Sequence[str], turned: bool, back: bool
 ) -> Way:
     """The cells of one direction, which reads the steps from the end where it is turned."""
-    mask, flip = s.mask, ".flip(1)" if turned else ""
+    mask, flip = s.mask, f".flip({s.axis})" if turned else ""
     y, prefix = f"{x}{flip}", "back" if back else "ahead"
     if mask and turned:
         s.w.put(f"read = {mask}.flip(1)")
@@ -273,4 +323,5 @@ def _one_direction(
         states += [_held(f"{name}[0]", mask, own[k : k + 1]) for k, name in enumerate(names)]
     last = _last(s, [names[0]], 0, mask, "-1:")
     outputs = _unpacked(s, y, mask)
-    return Way(f"{outputs}.flip(1)" if back or s.call.direction == "reverse" else outputs, last, tuple(states))
+    outputs = f"{outputs}.flip({s.axis})" if back or s.call.direction == "reverse" else outputs
+    return Way(outputs, last, tuple(states))
