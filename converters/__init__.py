@@ -32,12 +32,12 @@ from layouts.errors import (
 if TYPE_CHECKING:
     from converters import nn
     from converters.torch.build import build
+    from converters.torch.diagnosing import Diagnosis, diagnose
     from converters.torch.export import export_arrays
     from converters.torch.gate_views import Gates, gates
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
     from converters.torch.port import Ported, port
-    from converters.torch.diagnosing import Diagnosis, diagnose
     from converters.torch.verifying import Verification, verify
 
 __version__ = "0.2.0"

@@ -22,7 +22,6 @@ from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
 from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
-from converters.readers.keras.theano import with_padding
 from converters.readers.keras.whole import code, empty_folders, graph_of, without_weights
 from converters.readers.source import Source, open_beside
 from layouts.errors import (

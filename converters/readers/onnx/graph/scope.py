@@ -272,7 +272,9 @@ class Scope:
     @cached_property
     def _declared(self) -> dict[str, Shape]:
         types = {name: one.shape.dim for name, one in self._types.items() if one.HasField("shape")}
-        return {name: tuple(d.dim_value if d.HasField("dim_value") else None for d in dims) for name, dims in types.items()}
+        return {
+            name: tuple(d.dim_value if d.HasField("dim_value") else None for d in dims) for name, dims in types.items()
+        }
 
 
 _PLAIN = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}

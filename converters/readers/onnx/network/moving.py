@@ -319,4 +319,3 @@ DRAW: Mapping[str, Draw] = {
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
 }
-

@@ -73,7 +73,7 @@ def call_recurrent(d: Drawing, site: Site) -> None:
     sizes = plain_sizes(view)
     names = [d.fresh(f"{called}_{letter}") for letter in _letters(run)]
     outputs: dict[str, Sizes | None] = {base: sizes}
-    outputs |= {name: (run.sizes["B"], run.sizes["U"]) for name in names}
+    outputs |= dict.fromkeys(names, (run.sizes["B"], run.sizes["U"]))
     mask = _mask(d, site, x)
     apply = op.Apply()
     d.put(layer.path, layer.class_name, apply, inputs, outputs, mask=mask, layer=layer, dtype=dtype_of(kind))
@@ -152,8 +152,18 @@ def _one_state(d: Drawing, run: Run, name: str, way: int) -> str:
 
 def _zeros(d: Drawing, like: str) -> str:
     name = d.fresh(f"{like}_zeros")
-    d.nodes.append(replace(d.nodes[-1], name=name, class_name="zeros", operation=op.Scale(0.0), inputs=(like,),
-                           outputs=(name,), mask="", layer=None))
+    d.nodes.append(
+        replace(
+            d.nodes[-1],
+            name=name,
+            class_name="zeros",
+            operation=op.Scale(0.0),
+            inputs=(like,),
+            outputs=(name,),
+            mask="",
+            layer=None,
+        )
+    )
     d.values[name] = replace(d.values[like], name=name)
     return name
 

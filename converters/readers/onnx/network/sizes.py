@@ -77,9 +77,7 @@ def inferred(node: Node, inputs: Mapping[str, Typed]) -> dict[str, tuple[int, Si
     """The kind and the sizes of what a node makes, by ONNX's shape inference; nothing where that cannot tell."""
     found = [_inferred(node, inputs, time) for time in (0, 1)]
     return {
-        name: (kind, paired([shape, found[1][name][1]]))
-        for name, (kind, shape) in found[0].items()
-        if name in found[1]
+        name: (kind, paired([shape, found[1][name][1]])) for name, (kind, shape) in found[0].items() if name in found[1]
     }
 
 

@@ -1,4 +1,4 @@
-"""The neutral graph of an ONNX graph: from its outputs back to its inputs, each value when all that it needs is there."""
+"""The neutral graph of an ONNX graph: from its outputs back to its inputs, each value when what it needs is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from converters.readers.onnx.network import elementwise, masks, moving, windows
 from converters.readers.onnx.network.calls import call
 from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of, title
 from converters.readers.onnx.network.sites import Site, sites
-
 from layouts.errors import UnreadableCheckpoint, printable
 
 _DRAW = {**elementwise.DRAW, **moving.DRAW, **windows.DRAW, **masks.DRAW}
@@ -161,6 +160,3 @@ def _needed(nodes: Sequence[neutral.Node], outputs: Sequence[str]) -> list[neutr
             wanted.update([*node.inputs, node.mask] if node.mask else node.inputs)
             found.append(node)
     return found[::-1]
-
-
-
