@@ -48,9 +48,9 @@ def both_states(x: Any) -> Any:
 
 
 def cells(x: Any, zeros: bool = False) -> Any:
-    return L.RNN(
-        [L.LSTMCell(4), L.GRUCell(5), L.SimpleRNNCell(3)], return_sequences=True, zero_output_for_mask=zeros
-    )(x)
+    return L.RNN([L.LSTMCell(4), L.GRUCell(5), L.SimpleRNNCell(3)], return_sequences=True, zero_output_for_mask=zeros)(
+        x
+    )
 
 
 def two(make: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -144,7 +144,13 @@ ON_LINES = {
         f"Conv1D {padding} {strides} {dilation}": lambda x, p=padding, s=strides, d=dilation: L.Conv1D(
             5, 3, padding=p, strides=s, dilation_rate=d, activation="relu"
         )(x)
-        for padding, strides, dilation in (("same", 1, 1), ("same", 2, 1), ("valid", 3, 1), ("causal", 1, 2), ("same", 1, 3))
+        for padding, strides, dilation in (
+            ("same", 1, 1),
+            ("same", 2, 1),
+            ("valid", 3, 1),
+            ("causal", 1, 2),
+            ("same", 1, 3),
+        )
     },
     "Conv1D groups": lambda x: L.Conv1D(6, 2, groups=2)(x),
     "Conv1DTranspose": lambda x: L.Conv1DTranspose(5, 4, strides=3, padding="same")(x),
