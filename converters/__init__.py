@@ -32,13 +32,15 @@ from layouts.errors import (
 if TYPE_CHECKING:
     from converters import nn
     from converters.torch.build import build
-    from converters.torch.diagnosing import Diagnosis, diagnose
+    from converters.torch.diagnosing import diagnose
     from converters.torch.export import export_arrays
     from converters.torch.gate_views import Gates, gates
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
     from converters.torch.port import Ported, port
-    from converters.torch.verifying import Verification, verify
+    from converters.torch.verifying import verify
+    from converters.verification.diagnosis import Diagnosis
+    from converters.verification.report import Verification
 
 __version__ = "0.2.0"
 

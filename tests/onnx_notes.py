@@ -27,7 +27,7 @@ _KNOWN = {
     "pack": r"sequence_lens: pass pack_padded_sequence\(x, sequence_lens, (batch_first=True, )?enforce_sorted=False\)",
     "initial_h": r"initial_h is .*: pass it as h_0, (\(batch, directions, units\): transpose it to )?\(layers",
     "initial_c": r"initial_c is .*: pass it as c_0, (\(batch, directions, units\): transpose it to )?\(layers",
-    "time_major": r"time_major: reads \(time, batch, input\), as the module does with batch_first=False",
+    "time_major": r"reads \(time, batch, input\), as the module does with batch_first=False",
     "apart": r"one module for each cell: ",
     "backward": r"the backward modules read x\.flip\((\d)\), and their outputs are flipped back",
     "backward_each": r"the backward modules read each sequence reversed within its own length, and their outputs are ",

@@ -16,6 +16,7 @@ from layouts import Layout, catalogue, unpack
 from layouts.axes import Array
 from layouts.frameworks import chainer, equinox, flax, haiku, lasagne, onnx
 from layouts.frameworks import tensorflow as tf1
+from layouts.options import Recurrence
 from layouts.reference import forward
 
 Arrays = Mapping[str, Array]
@@ -368,7 +369,7 @@ def run(step: Step, arrays: Arrays, x: Array, state: State) -> Array:
 def test_the_framework_computes_what_its_layout_says(layout: Layout, step: Step) -> None:
     arrays, x = normal(shapes_of(layout)), sequence()
     pieces = unpack(layout, arrays, options=OPTIONS)
-    found, states = forward(layout.cell, pieces, x, options=layout.options)
+    found, states = forward(layout.cell, pieces, x, options=Recurrence(**layout.implies))
     expect_close(found, run(step, arrays, x, tuple(np.zeros_like(state) for state in states)))
 
 

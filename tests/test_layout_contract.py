@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -212,3 +213,11 @@ def test_a_framework_tells_its_differences_by_number(framework: str) -> None:
 def test_a_framework_holds_only_its_own_layouts(framework: str) -> None:
     found = {layout.framework for candidates in catalogue.layers(framework).values() for layout in candidates}
     assert found == {framework}
+
+
+@pytest.mark.parametrize("layout", numbered(EVERY))
+def test_a_layout_is_called_by_a_class_of_its_framework(layout: Layout) -> None:
+    """What tells it from others of that class stands behind in brackets; a class of three ranks may go without."""
+    found = re.fullmatch(r"([\w.]+)(?: \([^()]+\))?", layout.class_name)
+    names = catalogue.layers(layout.framework)
+    assert found is not None and found[1] in {*names, *(re.sub(r"\dd$", "", name) for name in names)}

@@ -22,9 +22,7 @@ def many_heads(site: Site) -> list[Flow]:
     query, value, key = told["query"], told["value"], told["key"]
     why = _not_known(named)
     if not isinstance(query, Flow) or not isinstance(value, Flow) or why:
-        return site.unknown(
-            why or "attention without a value", 2 if named.get("return_attention_scores") is True else 1
-        )
+        return site.unknown(why or "attention without a value")
     given = {word: _mask(named.get(f"{word}_mask"), flow) for word, flow in told.items() if isinstance(flow, Flow)}
     read = [mask for word, mask in given.items() if mask and word != "query"]
     inputs = [flow.value for flow in (query, value, key) if isinstance(flow, Flow)]
@@ -53,9 +51,7 @@ def dot(site: Site) -> list[Flow]:
     if site.layer is not None and site.layer.unknown is not None:
         why = " ".join(str(site.layer.unknown).split())
     if len(flows) not in (2, 3) or why or not isinstance(found, op.DotAttention):
-        return site.unknown(
-            why or "attention of other than two or three values", 1 + bool(named.get("return_attention_scores"))
-        )
+        return site.unknown(why or "attention of other than two or three values")
     causal = found.causal or named.get("use_causal_mask") is True
     told = named.get("mask")
     pair = told if isinstance(told, list) and len(told) >= 2 else [None, None]

@@ -45,7 +45,7 @@ class Caller:
         outer = site.flows
         merged = [self.merge_time(site.path, site.name, flow) for flow in outer]
         inner = self._timed(
-            replace(site, given=Given((merged,), site.given.named), name=f"{site.name}:step"), times - 1
+            replace(site, given=replace(site.given, arguments=(merged,)), name=f"{site.name}:step"), times - 1
         )
         return [self.split_time(site.path, site.name, flow, outer[0]) for flow in inner]
 
@@ -118,6 +118,19 @@ def _with_weights(site: Site) -> list[Flow]:
     return [Flow(value, flow.mask if name in masks.PASSES else "")]
 
 
+def _flatten(site: Site) -> list[Flow]:
+    """Channels first, the channels go last before anything is flattened."""
+    flow = site.flows[0]
+    shape, value = site.draft.shape(flow.value), flow.value
+    first = site.leaf.config.get("data_format") == "channels_first"
+    if first and shape is None:
+        return site.unknown("a Flatten of channels first, of a value whose axes are not known")
+    if first and shape is not None and len(shape) > 2:
+        order = (0, *range(2, len(shape)), 1)
+        value = site.compute(op.Permute(order), [value], name=f"{site.name}:last")
+    return [Flow(site.compute(op.Flatten(), [value]))]
+
+
 def _masking(site: Site) -> list[Flow]:
     """Steps of which all features are one value are masked, and become zeros."""
     value = site.leaf.config.get("mask_value", 0.0)
@@ -130,6 +143,7 @@ def _masking(site: Site) -> list[Flow]:
 
 _SPECIAL: dict[str, Callable[[Site], list[Flow]]] = {
     "Masking": _masking,
+    "Flatten": _flatten,
     "MultiHeadAttention": attention.many_heads,
     "Attention": attention.dot,
     "AdditiveAttention": attention.dot,

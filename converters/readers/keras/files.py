@@ -22,7 +22,8 @@ from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
 from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
-from converters.readers.keras.whole import code, empty_folders, graph_of, without_weights
+from converters.readers.keras.theano import with_padding
+from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
 from converters.readers.source import Source, open_beside
 from layouts.errors import (
     CoverageError,
@@ -156,6 +157,7 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     if is_model(config):
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
+        layers = list(with_padding(layers)) if theano else layers
         return _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
     statements = Statements(assume)
     found = list(unconfigured.from_groups(stored, version, theano, statements))
@@ -195,6 +197,7 @@ def _checkpoint(
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
     graph, remarks = graph_of(model, known, version)
+    known, graph = as_called(known, graph)
     custom = code(model, known, graph)
     return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)
 

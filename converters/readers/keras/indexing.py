@@ -31,6 +31,8 @@ def _word(value: Any) -> Any:
     """One place of an index: a whole number, a slice, "new" for a new axis, `...`, or "?"."""
     if value is None:
         return "new"
+    if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
+        return Ellipsis
     if value is Ellipsis or isinstance(value, slice):
         return value
     if isinstance(value, dict) and set(value) <= {"start", "stop", "step"}:

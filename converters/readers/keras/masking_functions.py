@@ -32,7 +32,7 @@ def called(site: Site, name: str, arguments: Sequence[Any], options: Mapping[str
 
 
 def _unequal(site: Site, flows: list[Flow], arguments: Sequence[Any], options: Mapping[str, Any]) -> str | None:
-    number = arguments[1] if len(arguments) > 1 else None
+    number = arguments[1] if len(arguments) > 1 else options.get("y")
     if len(flows) != 1 or not isinstance(number, int | float):
         return None
     return site.draft.mask(site.path, op.MaskOf(float(number), indices=True), [flows[0].value])

@@ -6,6 +6,7 @@ Nested models are taken apart, once for each of their calls. What one call compu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from converters.model.graph import Graph
@@ -84,7 +85,8 @@ class _Builder:
         for key in calls.order:
             if key not in tensors:
                 site, (item, member) = calls.sites[key[0]][key[1]], members[key[0]]
-                tensors[key] = self._call(item, member, _filled(site, key[0], calls, tensors))
+                call = replace(_filled(site, key[0], calls, tensors), wanted=calls.wanted.get(key, 1))
+                tensors[key] = self._call(item, member, call)
         self._draft.spend(len(calls.outputs))
         return [_tensor(each, None, "the output", calls, tensors) for each in calls.outputs]
 

@@ -35,6 +35,8 @@ def _why(class_name: str) -> str:
         return f"{class_name} holds code, which is never executed here: write it by hand"
     if ">" in class_name:
         return f"{printable(class_name)} is somebody's own class: write it by hand"
+    if class_name.endswith("Normalization"):
+        return f"a {printable(class_name)} without scale and offset has no module here"
     return f"what {printable(class_name)} computes is not known here"
 
 
@@ -119,9 +121,6 @@ def _thresholded(config: Config, version: Version, shape: Shape | None) -> op.Op
 
 
 def _flatten(config: Config, version: Version, shape: Shape | None) -> op.Operation:
-    """Channels first, Keras 2 and 3 move the channels behind before they flatten; Keras 1 knows no such setting."""
-    if config.get("data_format") == "channels_first" and (shape is None or len(shape) > 2):
-        return op.Unknown("a Flatten of channels_first moves the channels last before it flattens")
     return op.Flatten()
 
 

@@ -27,7 +27,7 @@ def called(site: Site) -> list[Flow]:
     states = [*more, *flows_in(site.given.named.get("initial_state"))]
     why = _not_known(site, len(states))
     if why or layer is None:
-        return site.unknown(why, _most_outputs(site))
+        return site.unknown(why)
     mask = _mask(site, first, bool(states))
     outputs, finals = _shapes(layer, site.draft.shape(first.value), site)
     inputs = [first.value, *(flow.value for flow in states)]
@@ -48,13 +48,6 @@ def _not_known(site: Site, states: int) -> str:
         return "a stack of cells that counts its states from the last"
     expected = sum(len(_states(part)) for part in layer.parts)
     return f"it is called with {states} initial states and has {expected}" if states not in (0, expected) else ""
-
-
-def _most_outputs(site: Site) -> int:
-    """How many values a layer that is not known may give: outputs of both directions, and two states a cell."""
-    config = {**site.leaf.config, **site.leaf.cells[0].config}
-    states = 2 * len(site.leaf.cells) if config.get("return_state") else 0
-    return (2 if site.leaf.config.get("merge_mode", "") is None else 1) + states
 
 
 def _stops(site: Site) -> bool:

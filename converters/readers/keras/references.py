@@ -89,7 +89,7 @@ def _classic(node: Any, item: Config) -> CallSite:
     """One call of Keras 1 and 2: what is called is the first argument, and the others stand beside its tensors."""
     named: dict[str, Any] = {}
     first = _tensors(node, named) if isinstance(node, list | dict) else None
-    if not any(references(first)):
+    if first is None:
         raise _malformed(item, node)
     return CallSite(tuple(first) if isinstance(first, list) else (first,), named)
 

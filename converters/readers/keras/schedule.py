@@ -9,6 +9,7 @@ from functools import cached_property
 from converters.readers.keras.references import CallSite, Reference
 from layouts.errors import UnreadableCheckpoint, printable
 
+_MOST_VALUES = 1000
 Key = tuple[str, int]
 """A layer, by its name in its model, and which of its calls."""
 
@@ -58,6 +59,17 @@ class Calls:
         for site in (site for sites in self.sites.values() for site in sites):
             for each in site.references():
                 found.setdefault((each.name, site.counted_alone), set()).add(each.call)
+        return found
+
+    @cached_property
+    def wanted(self) -> dict[Key, int]:
+        """How many of the values of every call are read: as many as the highest number tells, within reason."""
+        found: dict[Key, int] = {}
+        sites = ((name, site) for name, sites in self.sites.items() for site in sites)
+        read = [(self.key(each, site, printable(name)), each) for name, site in sites for each in site.references()]
+        read += [(self.key(each, None, "the output"), each) for each in self.outputs]
+        for key, each in read:
+            found[key] = max(found.get(key, 1), min(each.tensor + 1, _MOST_VALUES))
         return found
 
     @cached_property

@@ -21,6 +21,8 @@ class Given:
 
     arguments: tuple[Any, ...]
     named: Mapping[str, Any] = field(default_factory=dict)
+    wanted: int = 1
+    """How many of the values that the call gives are read."""
 
     @property
     def flows(self) -> list[Flow]:
@@ -85,8 +87,8 @@ class Site:
         self.draft.add(node)
         return outputs
 
-    def unknown(self, why: str, count: int = 1) -> list[Flow]:
-        """A node that says why nobody here can compute it."""
+    def unknown(self, why: str) -> list[Flow]:
+        """A node that says why nobody here can compute it; it gives as many values as are read."""
         inputs = list(flows_in([*self.given.arguments, *self.given.named.values()]))
-        made = self.give(op.Unknown(why), [flow.value for flow in inputs], [None] * count)
+        made = self.give(op.Unknown(why), [flow.value for flow in inputs], [None] * self.given.wanted)
         return [Flow(value) for value in made]

@@ -1,8 +1,7 @@
 """ONNX: recurrent nodes and the layers around them, out of any exporter's graph.
 
-`model_file` bounds and parses, `graph` knows who makes and reads each value and what is constant, `folding` computes
-constants that exporters left to be computed, `recurrent`, `surroundings` and `arithmetic` read layers, `chains` tells
-which feeds which, `layers` puts all together, and `leftovers` accounts for the rest.
+`file` bounds and parses; `graph` knows who makes and reads each value and what is constant, computes constants that
+exporters left to be computed, and finds names; `layers` and `arithmetic` read layers and account for every array.
 """
 
 from __future__ import annotations

@@ -183,5 +183,5 @@ def _whole(keys: dict[str, str], key: str, otherwise: int) -> int:
     if text is None:
         return otherwise
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise UnsafeCheckpoint(f"the {key} of its external data is {printable(repr(text))}, no number of bytes")
+        raise UnsafeCheckpoint(f"the {key} of its external data is {printable(repr(text))}: not a number of bytes")
     return int(text)

@@ -1,6 +1,6 @@
 """A ModelProto without its bulk: walked and bounded before the onnx package parses it, the data left where it is.
 
-What is not in `_FIELDS` is left out: documentation, training, devices, types that are no tensors, unknown fields. Where
+What is not in `_FIELDS` is left out: documentation, training, devices, types other than tensors, unknown fields. Where
 a tensor's data was taken out, its `doc_string` says the field, the first byte and the length: `place_of` reads that.
 Why a walk of our own comes first: protobuf makes 290 MB of 4 MB of empty nodes, and copies all that is stored.
 Numbers and names of fields: onnx.proto of IR version 14.
@@ -107,7 +107,7 @@ class _Walk:
             try:
                 str(self._view[content:end], "utf-8")
             except ValueError:
-                raise damaged(at, "a name that is no UTF-8") from None
+                raise damaged(at, "a name that is not UTF-8") from None
 
     def _count(self, kind: str, depth: int) -> None:
         self._take(_PER_MESSAGE)

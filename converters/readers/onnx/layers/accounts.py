@@ -34,7 +34,8 @@ class Accounts:
             for scope, name in one.weights:
                 array = scope.constant(name)
                 if array is not None and _may_hold_weights(array):
-                    for leaf in scope.leaves(name, measured=False):
+                    kept = (leaf for leaf in scope.leaves(name, measured=False) if one.accounts_for(name, leaf))
+                    for leaf in kept:
                         self._held.setdefault((scope.home(leaf), leaf), {})[name] = array.size
 
     def holds(self, scope: Scope, leaf: str) -> bool:
@@ -46,6 +47,10 @@ class Accounts:
         """Whether a constant is a weight of the layer that reads it, or a number of its proven arithmetic."""
         one = self._found.get(slot.node)
         return one is not None and slot.name in one.read_by(slot.node)
+
+    def counts(self, slot: Slot, leaf: str) -> bool:
+        """Whether the layer that reads a constant has use for a stored array behind it."""
+        return self._found[slot.node].accounts_for(slot.name, leaf)
 
     def of_state(self, slot: Slot) -> bool:
         """Whether a constant is an initial state alone, moved or repeated on the way: zeros, or refused by the plan."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from layouts.errors import NotRepresentable, UnreadableCheckpoint, printable
 
-_NOT_TOLD = math.nan
+_NOT_STATED = math.nan
 
 _DEFAULTS: Mapping[str, tuple[float | None, float | None]] = {
     "Sigmoid": (None, None),
@@ -21,12 +21,12 @@ _DEFAULTS: Mapping[str, tuple[float | None, float | None]] = {
     "HardSigmoid": (0.2, 0.5),
     "Elu": (1.0, None),
     "LeakyRelu": (0.01, None),
-    "ThresholdedRelu": (_NOT_TOLD, None),
-    "ScaledTanh": (_NOT_TOLD, _NOT_TOLD),
-    "Affine": (_NOT_TOLD, _NOT_TOLD),
+    "ThresholdedRelu": (_NOT_STATED, None),
+    "ScaledTanh": (_NOT_STATED, _NOT_STATED),
+    "Affine": (_NOT_STATED, _NOT_STATED),
 }
 """Every function that ONNX names for recurrent nodes, with the alpha and beta it takes and their defaults, those of the
-operator of the same name. Two are no operators, and for the third onnxruntime takes 0 where the operator has 1."""
+operator of the same name. Two are not operators, and for the third onnxruntime takes 0 where the operator has 1."""
 
 _NEUTRAL = {
     ("Sigmoid", None, None): "sigmoid",
@@ -97,7 +97,7 @@ def _taken(names: Sequence[str], given: Sequence[float], which: int) -> list[flo
     if takers and len(given) > len(takers):
         raise NotRepresentable(
             f"{len(given)} numbers for activation_{_KEYS[which]}, and {len(takers)} of "
-            f"{', '.join(names)} take one: which belongs to which is not told"
+            f"{', '.join(names)} take one: ambiguous"
         )
     for place, value in zip(takers, given, strict=False):
         values[place] = value

@@ -17,7 +17,7 @@ from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
 from converters.readers.onnx.layers.norms import recognise_norms
-from converters.readers.onnx.layers.other import read_surrounding
+from converters.readers.onnx.layers.other import read_other
 from converters.readers.onnx.layers.recurrent import OPERATORS, read_recurrent
 from converters.readers.onnx.layers.repeated import once, without_echoes
 from converters.readers.onnx.layers.stacks import put_together
@@ -106,9 +106,9 @@ def _single(node: Node) -> Iterator[Found]:
         if node.op in OPERATORS and not node.domain:
             yield Found(read_recurrent(node), (node,))
         else:
-            surrounding = read_surrounding(node)
-            if surrounding is not None:
-                yield surrounding
+            other = read_other(node)
+            if other is not None:
+                yield other
     except _OWN_PROBLEMS as problem:
         yield Found(Layer("", node.op, unknown=problem, arrays=shortened(weights(node))), (node,))
     except ConversionError as problem:
@@ -133,8 +133,9 @@ def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> 
     part = Part(recovered.layout, recovered.arrays, recovered.options)
     layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
     proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
-    nodes = tuple(dict.fromkeys((*loop, *recovered.nodes)))
-    return Found(layer, nodes, name, frozenset(proven), recovered)
+    scope = proven[0].scope
+    stored = frozenset(leaf for array in recovered.stored for leaf in scope.leaves(array, measured=False))
+    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven), stored, recovered)
 
 
 def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:

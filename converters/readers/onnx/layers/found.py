@@ -34,6 +34,8 @@ class Found:
     """What the layer is called, where that is told by more than its first node."""
     proven: frozenset[Node] = frozenset()
     """The nodes that were run and compute the layer, so that every constant that they read is accounted for."""
+    stored: frozenset[str] = frozenset()
+    """The stored arrays that are the weights of proven nodes."""
 
     recovered: Recovered | None = None
     """What is known of a layer that stood in the graph as arithmetic."""
@@ -41,6 +43,13 @@ class Found:
     """The other calls of the layer."""
     depths: tuple[Found, ...] = ()
     """The layers that were put together to one, from the first on."""
+
+    def accounts_for(self, value: str, leaf: str) -> bool:
+        """Whether an array behind a constant is a weight, or a number of the arithmetic, and not without effect.
+
+        What a graph folds into a constant may be lost there: a product with zeros, or a sum that is multiplied by them.
+        """
+        return not self.proven or value == leaf or leaf in self.stored
 
     def read_by(self, node: Node) -> tuple[str, ...]:
         """The constants that a node of the layer reads as its weights, or as numbers of proven arithmetic."""

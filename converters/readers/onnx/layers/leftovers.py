@@ -38,6 +38,8 @@ class _Sorted:
     numbers: dict[str, str] = field(default_factory=dict)
     """Name of a number that looks like a constant, or rounds activations -> its value and its reader."""
     done: set[Leaf] = field(default_factory=set)
+    """Arrays that something computes with; those of which a layer has a part alone are sorted too."""
+    told: set[Leaf] = field(default_factory=set)
 
 
 def leftovers(root: Scope, found: Sequence[Found]) -> Rest:
@@ -45,7 +47,9 @@ def leftovers(root: Scope, found: Sequence[Found]) -> Rest:
     accounts, result = Accounts(found), _Sorted()
     for slot in slots(root):
         leaves = [(slot.node.scope.home(leaf), leaf) for leaf in slot.node.scope.leaves(slot.name, measured=False)]
-        if accounts.of_layer(slot) or constants.size_of_output(slot.node, slot.number):
+        if accounts.of_layer(slot):
+            result.done.update(leaf for leaf in leaves if accounts.counts(slot, leaf[1]))
+        elif constants.size_of_output(slot.node, slot.number):
             result.done.update(leaves)
         elif accounts.of_state(slot):
             result.done.update(leaf for leaf in leaves if _counts(slot) or not _any(*leaf))
@@ -70,7 +74,7 @@ def _sort(result: _Sorted, accounts: Accounts, slot: Slot, leaves: Sequence[Leaf
     for leaf in leaves:
         scope, name = leaf
         array = scope.constant(name)
-        if array is None or leaf in result.done or accounts.holds(scope, name):
+        if array is None or leaf in result.told or accounts.holds(scope, name):
             continue
         parameter = origins.is_parameter(scope, name)
         if not parameter and (constants.calibration(slot.node, slot.number) or origins.is_constant(scope, name)):
@@ -84,6 +88,7 @@ def _sort(result: _Sorted, accounts: Accounts, slot: Slot, leaves: Sequence[Leaf
             _note(result, slot, name, array)
         else:
             continue
+        result.told.add(leaf)
         result.done.add(leaf)
 
 

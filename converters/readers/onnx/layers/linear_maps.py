@@ -22,7 +22,7 @@ def linear(node: Node) -> Found | None:
     attributes = node.attributes
     scaled = attributes.get("alpha", 1.0) != 1.0 or (node.input(2) and attributes.get("beta", 1.0) != 1.0)
     if attributes.get("transA", 0) or scaled:
-        raise NotRepresentable("with transA, alpha or beta it computes no linear layer")
+        raise NotRepresentable("transA, alpha or beta make it something other than a linear layer")
     conditions = {"transB": int(attributes.get("transB", 0) != 0)}
     return found_layer(node, dict(given(node, {"B": 1, "C": 2})), conditions=conditions)
 

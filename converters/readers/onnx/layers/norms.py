@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -132,9 +133,11 @@ def _layer(region: Region, norm: _Norm) -> Found:
     part = Part(layout, arrays, Normalization(epsilon=float(f"{norm.epsilon:.7g}")))
     wiring = Wiring(reads=region.reads, gives=(norm.value,))
     nodes = tuple(_leading_to(region.nodes, norm.value))
-    found = Found(Layer("", "LayerNormalization", (part,), wiring=wiring), nodes, "", frozenset(nodes))
+    vectors = filter(None, (norm.scale, norm.bias))
+    stored = frozenset(leaf for name in vectors for leaf in region.scope.leaves(name, measured=False))
+    found = Found(Layer("", "LayerNormalization", (part,), wiring=wiring), nodes, "", frozenset(nodes), stored)
     known = [*origins.plain_modules(found.originals, root=origins.by_pytorch(region.scope))]
-    return found if known else Found(found.layer, nodes, names.common(nodes), found.proven)
+    return found if known else replace(found, name=names.common(nodes))
 
 
 def _leading_to(nodes: Sequence[Node], value: str) -> list[Node]:

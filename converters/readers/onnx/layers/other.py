@@ -1,4 +1,4 @@
-"""The layers around recurrent ones: linear maps, convolutions, norms, embeddings, slopes."""
+"""The other layers, around recurrent ones: linear maps, convolutions, norms, embeddings, slopes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from layouts.errors import NotRepresentable
 from layouts.options import Normalization
 
 
-def read_surrounding(node: Node) -> Found | None:
-    """The layer of a node whose weights are constant; None for a node that has none, or is no layer of this kind.
+def read_other(node: Node) -> Found | None:
+    """The layer of a node whose weights are constant; None for a node that has none, or is not such a layer.
 
     Raises a `ConversionError` for arrays that do not fit the operator, and `NotRepresentable` for a node that computes
     what no layer does.

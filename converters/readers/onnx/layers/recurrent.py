@@ -75,7 +75,7 @@ def weight(node: Node, name: str, value: str) -> LazyArray:
     found = node.scope.constant(value)
     if found is None:
         made_by = node.scope.producer(value)
-        stored = "is text, not numbers" if node.scope.is_constant(value) else "is nowhere defined"
+        stored = "is text, not numbers" if node.scope.is_constant(value) else "is not defined anywhere"
         how = f"is computed by {made_by.called}, which cannot be folded" if made_by else stored
         raise CoverageError(f"{name} ({printable(value)}) {how}", array=value)
     return found

@@ -24,7 +24,8 @@ def once(found: Iterable[Found]) -> list[Found]:
             kept.append(one)
         else:
             nodes, proven = (*kept[same].nodes, *one.nodes), kept[same].proven | one.proven
-            kept[same] = replace(kept[same], nodes=nodes, proven=proven, again=(*kept[same].again, one))
+            stored, again = kept[same].stored | one.stored, (*kept[same].again, one)
+            kept[same] = replace(kept[same], nodes=nodes, proven=proven, stored=stored, again=again)
     return kept
 
 

@@ -53,9 +53,8 @@ def write(
     classes = _classes(holes)
     calls = members.all_calls(modules)
     calls |= {module_name(node.name): f"{name}()" for name, node in classes.items()}
-    own = calls.pop("", "")
     root = members.tree(calls)
-    attributes = dict(members.attributes(root)) | ({"": "super().forward"} if own else {})
+    attributes = dict(members.attributes(root))
     open_nodes = {id(node): attributes[module_name(node.name)] for node in holes}
     w = Writing(graph, _by_layer(modules), attributes, open_nodes)
     arguments = _arguments(w, dtype)
@@ -63,10 +62,10 @@ def write(
     for node in graph.nodes:
         lower(w, node)
     w.check()
-    model = "\n".join(_class(w, root, arguments, title, dtype, own))
+    model = "\n".join(_class(w, root, arguments, title, dtype))
     blocks = [*helpers.texts(w.helpers), *_stubs(classes), model, check.text(len(arguments), len(graph.outputs))]
     body = "\n\n\n".join(blocks)
-    used = frozenset(re.findall(r"\bcells\.(\w+)\(", "\n".join([own, *calls.values()])))
+    used = frozenset(re.findall(r"\bcells\.(\w+)\(", "\n".join(calls.values())))
     heads = [*_imports(w, body), *(["", BESIDE] if used else [])]
     text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
     return Source(text, used, classes)
@@ -116,14 +115,11 @@ def _is_index(w: Writing, value: str) -> bool:
     return any(part.cell.name == "embedding" for layer in readers for part in layer.parts)
 
 
-def _class(
-    w: Writing, root: members.Place, arguments: Sequence[str], title: str, dtype: str, own: str
-) -> Iterator[str]:
-    """The class; `own`: the call of the one layer that the whole model is, whose weights have no prefix."""
-    base, _, given = (own or "nn.Module()").partition("(")
+def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str, dtype: str) -> Iterator[str]:
+    base, given = members.base(root)
     yield from (f"class Model({base}):", f'    """{comment(title)}"""', "")
     yield "    def __init__(self) -> None:"
-    yield from wrapped(f"super().__init__({given}", "", 8)
+    yield from wrapped(f"super().__init__({given})", "", 8)
     for statement in members.statements(root):
         yield from wrapped(statement, "", 8)
     for name, shape in w.buffers.items():
