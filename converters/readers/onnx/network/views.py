@@ -25,7 +25,7 @@ class Atom:
 
 @dataclass(frozen=True)
 class View:
-    """A value as an arrangement of another: for each of its axes the atoms that stand on it, none for an axis of one."""
+    """A value as an arrangement of another: for each of its axes the atoms on it, none for an axis of one."""
 
     base: str
     atoms: tuple[Atom, ...]
