@@ -1,4 +1,4 @@
-"""The evaluator against Keras 3 itself: every operation and layer, in float32 and float64, on the inputs of `verify`."""
+"""The evaluator against Keras 3: every operation and layer, in float32 and float64, on the inputs of `verify`."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ ON_SEQUENCES = {
 ACTIVATIONS = {
     f"activation {name}": lambda x, name=name: L.Activation(name)(x)
     for name in (
-        "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "elu", "selu", "gelu", "silu", "softplus", "softsign",
-        "hard_sigmoid", "hard_silu", "hard_tanh", "hard_shrink", "soft_shrink", "tanh_shrink", "mish", "celu", "exponential",
-        "leaky_relu", "log_sigmoid", "linear",
+        "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "elu", "selu", "gelu", "silu", "softplus",
+        "softsign", "hard_sigmoid", "hard_silu", "hard_tanh", "hard_shrink", "soft_shrink", "tanh_shrink", "mish",
+        "celu", "exponential", "leaky_relu", "log_sigmoid", "linear",
     )
 } | {
     "LeakyReLU": lambda x: L.LeakyReLU(0.2)(x),
