@@ -18,6 +18,8 @@ from layouts.errors import UnreadableCheckpoint, printable
 
 _DRAW = {**elementwise.DRAW, **moving.DRAW, **windows.DRAW, **masks.DRAW}
 _FLOAT = 1
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a node raises that lacks an input or an attribute, or has one of another kind: a stranger wrote it."""
 Unit = Node | Site
 
 
@@ -85,15 +87,17 @@ def _draw(d: Drawing, unit: Unit) -> None:
             for node in dict.fromkeys(d.scope.producer(name) for name in unit.gives()):
                 _unknown(d, node, str(problem), unit.layer)
         return
-    if d.measure(unit):
-        return
     draw = None if unit.domain else _DRAW.get(unit.op)
     try:
+        if d.measure(unit):
+            return
         if draw is None:
             raise Unfit("no operation here stands for it")
         draw(d, unit)
     except Unfit as problem:
         _unknown(d, unit, str(problem))
+    except _MALFORMED:
+        _unknown(d, unit, "its inputs or attributes are not what this operator takes")
 
 
 def _unknown(d: Drawing, node: Node | None, why: str, layer: Layer | None = None) -> None:
