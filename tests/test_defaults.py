@@ -1,0 +1,110 @@
+"""What a layer computes where its source is silent: the defaults of layouts, against the frameworks themselves.
+
+PyTorch, Keras and ONNX are asked; of those that need not be installed, the table says what their documentation says.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from onnx import defs
+
+from layouts import Layout, catalogue
+
+TOLD: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("equinox", "LayerNorm"): {"epsilon": 1e-5},
+    ("equinox", "GroupNorm"): {"epsilon": 1e-5},
+    ("equinox", "RMSNorm"): {"epsilon": 1e-5},
+    ("flax", "Conv (1d)"): {"padding": "same", "channels_last": True},
+    ("flax", "Conv (2d)"): {"padding": "same", "channels_last": True},
+    ("flax", "LayerNorm"): {"epsilon": 1e-6},
+    ("flax", "RMSNorm"): {"epsilon": 1e-6},
+    ("flax", "GroupNorm"): {"epsilon": 1e-6, "groups": 32, "axes": (-1,)},
+    ("flax", "BatchNorm"): {"epsilon": 1e-5, "momentum": 0.99, "axes": (-1,)},
+    ("haiku", "Conv1D"): {"padding": "same", "channels_last": True},
+    ("haiku", "Conv2D"): {"padding": "same", "channels_last": True},
+    ("haiku", "LayerNorm"): {"epsilon": 1e-5},
+    ("haiku", "RMSNorm"): {"epsilon": 1e-5},
+    ("haiku", "GroupNorm"): {"epsilon": 1e-5, "axes": (-1,)},
+    ("haiku", "BatchNorm (images)"): {"epsilon": 1e-5, "axes": (-1,)},
+    ("haiku", "BatchNorm (sequences)"): {"epsilon": 1e-5, "axes": (-1,)},
+    ("lasagne", "RecurrentLayer"): {"activation": "relu"},
+    ("keras", "LSTM (Keras 1)"): {"recurrent_activation": "hard_sigmoid_0.2"},
+    ("keras", "LSTM (Keras 1, gpu)"): {"recurrent_activation": "hard_sigmoid_0.2"},
+    ("keras", "GRU (Keras 1)"): {"recurrent_activation": "hard_sigmoid_0.2"},
+    ("keras", "GRU (Keras 1, gpu)"): {"recurrent_activation": "hard_sigmoid_0.2"},
+}
+ASKED = ("keras", "onnx", "pytorch")
+
+
+def with_defaults(framework: str) -> list[Layout]:
+    return [layout for layout in catalogue.every_layout() if layout.framework == framework and layout.defaults]
+
+
+def of(layout: Layout) -> str:
+    """The class, without what stands in brackets."""
+    return layout.class_name.partition(" (")[0]
+
+
+def signature(owner: Any) -> dict[str, Any]:
+    return {name: one.default for name, one in inspect.signature(owner).parameters.items()}
+
+
+@pytest.mark.parametrize("key", TOLD, ids=" ".join)
+def test_the_defaults_are_as_documented(key: tuple[str, str]) -> None:
+    found = [layout for layout in with_defaults(key[0]) if layout.class_name == key[1]]
+    assert found and all(layout.defaults == TOLD[key] for layout in found)
+
+
+def test_every_framework_is_asked_or_in_the_table() -> None:
+    left = [(one.framework, one.class_name) for one in catalogue.every_layout() if one.defaults]
+    assert {key for key in left if key[0] not in ASKED} <= TOLD.keys()
+
+
+@pytest.mark.parametrize("layout", with_defaults("pytorch"), ids=of)
+def test_the_defaults_are_those_of_torch_nn(layout: Layout) -> None:
+    """PyTorch's momentum is the part of the new statistics, that of all others of the old."""
+    owner = getattr(torch.nn, {"BatchNorm": "BatchNorm1d"}.get(of(layout), of(layout)))
+    known = signature(owner)
+    expected = {"epsilon": known["eps"]} | ({"momentum": 1 - known["momentum"]} if "momentum" in known else {})
+    assert dict(layout.defaults) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("layout", with_defaults("onnx"), ids=of)
+def test_the_defaults_are_those_of_the_schema(layout: Layout) -> None:
+    attributes = defs.get_schema(of(layout)).attributes
+    for option, value in layout.defaults.items():
+        attribute = attributes.get(option)
+        if value is None:
+            assert attribute is None or attribute.default_value.type == 0, f"{option} has a default"
+        elif isinstance(value, bool):
+            assert attribute is not None and bool(attribute.default_value.i) == value
+        else:
+            assert attribute is not None and attribute.default_value.f == pytest.approx(value)
+
+
+AXES = {"axes": lambda known: known["axis"] if isinstance(known["axis"], tuple) else (known["axis"],)}
+
+
+@pytest.mark.parametrize("layout", [one for one in with_defaults("keras") if "Keras 1" not in one.class_name], ids=of)
+def test_the_defaults_are_those_of_keras(layout: Layout) -> None:
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+    owner = getattr(keras.layers, of(layout).replace("Convolution", "Conv").replace("Deconv", "Conv"), None)
+    if "channels_last" in layout.defaults:
+        assert layout.defaults == {"channels_last": keras.config.image_data_format() == "channels_last"}
+        return
+    known = signature(owner)
+    assert layout.defaults
+    for option, value in layout.defaults.items():
+        assert AXES.get(option, lambda known, option=option: known[option])(known) == value, option
+
+
+@pytest.mark.parametrize(
+    "layout", [one for one in catalogue.every_layout() if one.framework == "keras" and one.beside], ids=of
+)
+def test_the_function_behind_a_layer_of_keras_is_none(layout: Layout) -> None:
+    assert layout.beside == {"activation": "linear"}
