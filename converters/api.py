@@ -75,6 +75,7 @@ def convert(
     dtype: str | np.dtype[Any] | torch.dtype | None = None,
     dropins: bool = False,
     strict: bool = True,
+    verify: bool = False,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
@@ -93,13 +94,16 @@ def convert(
     dropins: True accepts layers that a drop-in of `converters.nn` computes exactly, and torch.nn does not.
     strict: False gives the weights of layers that no module computes exactly, and passes unknown layers through under
         their own names, each with a `ConversionWarning`.
+    verify: True builds the module, gives it these tensors, and compares it with the source (see `verify`).
     framework, assume, weights: see `read`.
 
     Raises `NotRepresentable` for a layer that the PyTorch module cannot compute, `UnknownLayer`, `CoverageError`,
-    `ShapeError`, `UnreadableCheckpoint`, `UnsafeCheckpoint`; all are `ConversionError`.
+    `ShapeError`, `UnreadableCheckpoint`, `UnsafeCheckpoint`, `VerificationFailed`; all are `ConversionError`.
     """
     from converters.writers.pytorch import StateDict
 
+    if verify:
+        _check_whole(layer, stack, rename)
     found = plan(
         source,
         layer=layer,
@@ -114,7 +118,10 @@ def convert(
     )
     sink = StateDict()
     announce(_carry_out(found, sink, None))
-    return sink.tensors()
+    tensors = sink.tensors()
+    if verify:
+        _prove(source, tensors, framework, assume, weights)
+    return tensors
 
 
 def convert_file(
@@ -128,6 +135,7 @@ def convert_file(
     dtype: str | np.dtype[Any] | torch.dtype | None = None,
     dropins: bool = False,
     strict: bool = True,
+    verify: bool = False,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
@@ -136,7 +144,8 @@ def convert_file(
 
     A `.safetensors` file is written in place: neither torch nor TensorFlow is imported, and memory stays within some
     megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
-    `progress(bytes, total)` is called as modules are done.
+    `progress(bytes, total)` is called as modules are done. `verify` reads the file back and proves it before it
+    appears; that needs torch.
     """
     from pathlib import Path
 
@@ -145,6 +154,8 @@ def convert_file(
 
     target = Path(output)
     check_output(target, PYTORCH.suffixes)
+    if verify:
+        _check_whole(layer, stack, rename)
     found = plan(
         source,
         layer=layer,
@@ -162,7 +173,33 @@ def convert_file(
         writer = open_writer(target, temporary, found)
         warnings = _carry_out(found, writer, progress)
         writer.close()
-    return Report(found, os.fspath(output), warnings)
+        proof = ""
+        if verify:
+            from converters.torch.proving import stored
+
+            proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
+    return Report(found, os.fspath(output), warnings, proof)
+
+
+def _check_whole(*choices: object) -> None:
+    """Raise where only a part of the source, or the whole under other names, is converted."""
+    if any(choices):
+        raise ConversionError(
+            "verify=True proves a whole model under its own names: layer=, stack= and rename= do not go with it"
+        )
+
+
+def _prove(
+    source: Any,
+    tensors: Mapping[str, torch.Tensor],
+    framework: str | None,
+    assume: Mapping[str, str] | None,
+    weights: Mapping[str, np.ndarray[Any, Any]] | None,
+) -> str:
+    """Compare the module that has these tensors with the source; what was found, as a sentence."""
+    from converters.torch.proving import prove
+
+    return prove(source, tensors, framework=framework, assume=assume, weights=weights).sentence
 
 
 def _carry_out(found: Plan, sink: Sink, progress: Progress | None) -> tuple[str, ...]:

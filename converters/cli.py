@@ -26,6 +26,7 @@ _FLAGS = (
     (re.compile(r"\bdropins=True"), lambda _: "--dropins"),
     (re.compile(r"\bstrict=False"), lambda _: "--no-strict"),
     (re.compile(r"\bdtype="), lambda _: "--dtype"),
+    (re.compile(r"\bverify=True"), lambda _: "--verify"),
     (re.compile(r"\bframework="), lambda _: "--framework"),
     (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
     (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
@@ -192,6 +193,7 @@ def _in_flags(table: text.Table) -> text.Table:
 @_SOURCE
 @click.argument("output", type=click.Path())
 @_choices
+@click.option("--verify", is_flag=True, help="Prove the file before it appears: build the model and compare it.")
 @_FRAMEWORK
 @_ASSUME
 @_JSON

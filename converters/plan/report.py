@@ -22,6 +22,8 @@ class Report:
     plan: Plan
     output: str
     warnings: tuple[str, ...]
+    proof: str = ""
+    """What a comparison with the source found, where one was made."""
 
     @property
     def nbytes(self) -> int:
@@ -30,7 +32,11 @@ class Report:
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for JSON."""
-        return self.plan.data() | {"output": self.output, "warnings": list(self.warnings)}
+        return self.plan.data() | {
+            "output": self.output,
+            "warnings": list(self.warnings),
+            "proof": self.proof or None,
+        }
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -45,6 +51,8 @@ class Report:
             call = module.constructor or "(no module computes this: weights only)"
             yield f"  {printable(module.name or module.path)} = {call}"
             yield from (f"      {note}" for note in module.notes)
+        if self.proof:
+            yield self.proof
 
 
 def _amount(count: float) -> str:

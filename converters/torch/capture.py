@@ -119,6 +119,8 @@ def _given(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
         return _recurrent(module, *args, **kwargs)
     if isinstance(module, nn.MultiheadAttention):
         return _attention(module, *args, **kwargs)
+    if isinstance(module, nn.RNNCellBase):
+        return _step(*args, **kwargs)
     tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)]
     return Given(tuple(numbers(x) for x in tensors))
 
@@ -133,6 +135,11 @@ def _recurrent(module: nn.RNNBase, input: Any, hx: Any = None, **_: Any) -> Give
         x = x if module.batch_first else x.swapaxes(0, 1)
     states = tuple(numbers(s if s.dim() > 2 else s.unsqueeze(1)) for s in flat(hx))
     return Given((x,), states, None if lengths is None else numbers(lengths))
+
+
+def _step(input: Any, hx: Any = None) -> Given:
+    """A cell called for one step, as a sequence of one."""
+    return Given((numbers(input)[:, None],), tuple(numbers(state)[None] for state in flat(hx)))
 
 
 def _attention(
@@ -154,6 +161,10 @@ def _attention(
 
 def _gave(module: nn.Module, output: Any) -> Iterator[Array]:
     tensors = list(flat(output))
+    if isinstance(module, nn.RNNCellBase):
+        yield numbers(tensors[0])[:, None]
+        yield from (numbers(tensor)[None] for tensor in tensors)
+        return
     if isinstance(module, nn.MultiheadAttention):
         tensors = tensors[:1]
     for number, tensor in enumerate(tensors):

@@ -45,9 +45,9 @@ def diagnose(
     Arguments are those of `verify`. Raises `NotRepresentable` where the source holds layers that are not known here.
     """
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    runner = sources.choose(source, checkpoint, sources.NUMPY)
-    subject = Subject.of(module, checkpoint, rename)
     tried = inputs_for(checkpoint, inputs)
+    runner = sources.choose(source, checkpoint, tried[0].inputs, sources.NUMPY)
+    subject = Subject.of(module, checkpoint, rename)
     results = []
     for case in tried:
         results.append(compared(case, subject, runner))

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
-from layouts.errors import ConversionError, MissingDependency, UnreadableCheckpoint, printable
+from converters.torch.proving import stored
+from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
 _NUMBERS = count(1)
 _PRIVATE = "_gateport_own_"
 _USUAL = "Model"
-_WEIGHTS = (".safetensors", ".pt", ".pth")
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz")
 
 
 def module_from(place: str, weights: str | None = None) -> nn.Module:
@@ -33,9 +33,9 @@ def module_from(place: str, weights: str | None = None) -> nn.Module:
     module = found() if not isinstance(found, nn.Module) else found
     if not isinstance(module, nn.Module):
         raise ConversionError(f"{printable(place)}: {type(module).__name__} is no nn.Module")
-    stored = Path(weights) if weights else _beside(file) if isinstance(found, type) else None
-    if stored is not None:
-        module.load_state_dict(_tensors(stored), strict=True)
+    file_of_weights = Path(weights) if weights else _beside(file) if isinstance(found, type) else None
+    if file_of_weights is not None:
+        module.load_state_dict(stored(file_of_weights, file_of_weights.suffix), strict=True)
     return module.eval()
 
 
@@ -100,14 +100,3 @@ def _object(module: ModuleType, name: str, file: Path) -> Any:
 
 def _beside(file: Path) -> Path | None:
     return next((each for end in _WEIGHTS if (each := file.with_suffix(end)).is_file()), None)
-
-
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix != ".safetensors":
-        found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return found
-    try:
-        from safetensors.torch import load_file
-    except ModuleNotFoundError:
-        raise MissingDependency("reading model.safetensors needs safetensors: pip install safetensors") from None
-    return load_file(path)

@@ -57,9 +57,9 @@ def verify(
     Raises `NotRepresentable` where nothing can run the source.
     """
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    runner = sources.choose(source, checkpoint, by)
-    subject = Subject.of(module, checkpoint, rename)
     tried = inputs_for(checkpoint, inputs)
+    runner = sources.choose(source, checkpoint, tried[0].inputs, by)
+    subject = Subject.of(module, checkpoint, rename)
     results = []
     for case in tried:
         results.append(compared(case, subject, runner))

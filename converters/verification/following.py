@@ -101,7 +101,9 @@ def turned(place: Place) -> bool:
 
 
 def _arrival(truth: Truth, place: Place, node: Node, call: Call) -> Arrival | None:
-    """What reached the module; None of a cell that stands on another of its layer."""
+    """What reached the module; None of a cell that stands on another of its layer, or is called step by step."""
+    if place.layers[0].call.cell or place.layers[0].call.single_step:
+        return None
     part = place.parts[0]
     if part.only is not None and part.only[1] > min(each.layer for each in place.layers[0].parts):
         return None

@@ -120,6 +120,16 @@ class Verification:
         """The largest difference of any output."""
         return max((result.difference.largest for result in self.outputs), default=0.0)
 
+    @property
+    def sentence(self) -> str:
+        """What was found, in one."""
+        if self.first is not None:
+            return str(self.first)
+        return (
+            f"verified against {printable(self.against)}: {len(self.cases)} cases, {len(self.layers)} layers, "
+            f"largest difference of an output {self.largest:.1e}"
+        )
+
     def check(self) -> Verification:
         """Itself, or `VerificationFailed`, which carries it."""
         if self.first is not None:

@@ -34,18 +34,29 @@ KINDS = ("keras", "tf_keras", "onnxruntime", "onnx", NUMPY)
 """What `by` may name."""
 
 
-def choose(source: Any, checkpoint: Checkpoint, by: str | None = None) -> Runner:
-    """The first that is able, or the one that is named. Raises `NotRepresentable` where nothing can run the source."""
+def choose(source: Any, checkpoint: Checkpoint, inputs: Sequence[Array], by: str | None = None) -> Runner:
+    """The first that opens the source and runs these inputs, or the one that is named.
+
+    Raises `NotRepresentable` where nothing can run the source.
+    """
     if by is not None and by not in KINDS:
         raise ConversionError(f"by={printable(by)!r}: expected one of {', '.join(KINDS)}")
     for kind, open_ in _candidates(source, checkpoint):
         runner = open_() if by in (None, kind) else None
-        if runner is not None:
+        if runner is not None and (runner.exact or _runs(runner, inputs)):
             return runner
     raise NotRepresentable(
         f"nothing here can run {printable(checkpoint.path)}" + (f" by {by}" if by else "") + f": {_why(checkpoint)}",
         path=checkpoint.path,
     )
+
+
+def _runs(runner: Runner, inputs: Sequence[Array]) -> bool:
+    try:
+        runner.run(inputs)
+    except Exception:  # some kernels are missing, and are found to be when they are run
+        return False
+    return True
 
 
 def _why(checkpoint: Checkpoint) -> str:
@@ -138,9 +149,10 @@ def _onnxruntime(source: Any) -> Runner | None:
     try:
         import onnxruntime
 
-        onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _SILENT
         content = os.fspath(source) if isinstance(source, str | os.PathLike) else source.SerializeToString()
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception:  # as above: what is not installed or does not open the file is not able
         return None
     names = {entry.name: _ONNX_TYPES.get(entry.type) for entry in session.get_inputs()}
@@ -150,6 +162,7 @@ def _onnxruntime(source: Any) -> Runner | None:
     )
 
 
+_SILENT = 4
 _ONNX_TYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
