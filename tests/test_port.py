@@ -71,8 +71,8 @@ def test_the_folder_runs_without_this_library(case: str, tmp_path: Path) -> None
     converters.port(FIXTURES / case, tmp_path / "ported")
     ran = run("ported/model.py", folder=tmp_path)
     assert ran.returncode == 0 and ran.stdout.startswith("largest difference"), ran.stderr
-    names = "[name for name in sys.modules if name[:7] in ('convert', 'layouts')]"
-    code = f"import sys, ported.model; ported.model.load(); print({names})"
+    ours = "[name for name in sys.modules if name.split('.')[0] in ('converters', 'layouts')]"
+    code = f"import sys, ported.model; ported.model.load(); print({ours})"
     ran = run("-c", code, folder=tmp_path)
     assert ran.stdout == "[]\n", ran.stderr
 
