@@ -14,7 +14,7 @@ test: $(VENV)/.test
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check layouts converters tests benchmarks examples
+	$(BIN)/ruff format --check layouts converters gateport tests benchmarks examples
 	$(BIN)/mypy
 
 bench: $(VENV)/.test

@@ -234,7 +234,7 @@ def _differing(one: Tensors, two: Tensors) -> list[str]:
 
 def _assert_same_weights(plan: Plan, tensors: Tensors, other: Plan, its: Tensors, form: str) -> None:
     """Without a configuration: recurrent layers all recognised, and their tensors the same whatever they are called."""
-    strange = [m.path for m in other.modules if m.target is None and any("recurrent" in t.key for t in m.tensors)]
+    strange = [m.path for m in other.modules if m.layout is None and any("recurrent" in t.key for t in m.tensors)]
     if strange:
         raise AssertionError(f"{form}: recurrent layers not recognised: {strange}")
     one, two = _recurrent_bits(plan, tensors), _recurrent_bits(other, its)

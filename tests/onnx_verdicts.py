@@ -24,7 +24,7 @@ from onnx_variations import OPSET, Node, Variation, variations, varied
 import converters
 from converters.plan.plan import Plan
 from layouts.axes import Array
-from layouts.errors import ConversionError, NotRepresentable
+from layouts.errors import NotRepresentable
 
 MARKS = ("equal", "strict=False", "converters.nn", "refused")
 """From the best to the worst: a pair is as good as the worse of its two variations."""
@@ -80,14 +80,14 @@ def verdict(node: Node) -> Verdict:
     if not plan.problems:
         check(node, plan, converters.convert(checkpoint), model, values)
         return Verdict("equal")
-    with pytest.raises(NotRepresentable) as refusal:
+    with pytest.raises(NotRepresentable):
         plan.check()
     assert all(isinstance(one, NotRepresentable) for one in plan.problems), plan.problems
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         tensors = converters.convert(checkpoint, strict=False)
     assert len(caught) >= len(plan.problems), "weights that are not enough were given without a warning"
-    reason = shortened(refusal.value, plan)
+    reason = shortened(plan)
     calls = [module.constructor for module in plan.modules]
     if not all(calls):
         return Verdict("refused", reason)
@@ -104,9 +104,9 @@ def check(
     compare(outputs(plan.modules, tensors, values), expected(node, model, values), "silently wrong")
 
 
-def shortened(error: ConversionError, plan: Plan) -> str:
+def shortened(plan: Plan) -> str:
     """Why, without the layer's name and the way out."""
-    lines = str(error).removeprefix(f"{plan.checkpoint.path}: ").splitlines()
+    lines = [line for problem in plan.problems for line in str(problem).splitlines()]
     said = [line.strip().partition(": ")[2].partition(". ")[0].partition(": strict=False")[0] for line in lines]
     return "; ".join(dict.fromkeys(reason for line in said for reason in filter(None, line.split("; "))))
 

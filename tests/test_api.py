@@ -40,7 +40,8 @@ def test_a_file_is_named_in_several_ways(kind: Callable[[Path], Any], model: Pat
     assert equal(converters.convert(kind(model)), converters.convert(model))
 
 
-def test_reading_reads_no_data_and_prints_a_table(model: Path) -> None:
+def test_reading_reads_no_data_and_prints_a_table(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     found = converters.read(model)
     assert [(layer.path, layer.class_name) for layer in found.layers] == [("rnn", "LSTM"), ("head", "Dense")]
     assert (found.framework, found.version) == ("keras", "3.9.0")

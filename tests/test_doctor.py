@@ -48,7 +48,8 @@ HAND_MADE = {
               padding="same", activation="relu", batch_input_shape=[None, 12, 5]),
         other("MaxPooling1D", "pool", {}, pool_size=[2], strides=[2], padding="valid"),
         other("BatchNormalization", "norm", {
-            "gamma": numbers(5), "beta": numbers(5) + 1, "moving_mean": numbers(5) - 1, "moving_variance": abs(numbers(5)) + 0.05,
+            "gamma": numbers(5), "beta": numbers(5) + 1,
+            "moving_mean": numbers(5) - 1, "moving_variance": abs(numbers(5)) + 0.05,
         }, axis=-1, epsilon=1e-3, momentum=0.99),
         other("LeakyReLU", "leaky", {}, negative_slope=0.3),
         recurrent("LSTM", "lstm", 5, 7, return_sequences=False),
@@ -150,11 +151,17 @@ PLANTS = {
     "bias doubled": Plant("plain", set_to("lstm.bias_hh_l0", lambda t: t["lstm.bias_ih_l0"]), ("doubled",)),
     "bias halved": Plant("plain", set_to("lstm.bias_ih_l0", lambda t: t["lstm.bias_ih_l0"] / 2), ("halved",)),
     "no bias": Plant("plain", set_to("lstm.bias_ih_l0", lambda t: t["lstm.bias_ih_l0"] * 0), ("no bias",)),
-    "second bias missing": Plant("plain", set_to("gru.bias_hh_l0", lambda t: t["gru.bias_hh_l0"] * 0), ("second bias",)),
+    "second bias missing": Plant(
+        "plain", set_to("gru.bias_hh_l0", lambda t: t["gru.bias_hh_l0"] * 0), ("second bias",)
+    ),
     "first bias missing": Plant("plain", set_to("gru.bias_ih_l0", lambda t: t["gru.bias_ih_l0"] * 0), ("first bias",)),
     "biases exchanged": Plant(
         "plain",
-        weights(lambda t: t.update({"gru.bias_ih_l0": t["gru.bias_hh_l0"].clone(), "gru.bias_hh_l0": t["gru.bias_ih_l0"].clone()})),
+        weights(
+            lambda t: t.update(
+                {"gru.bias_ih_l0": t["gru.bias_hh_l0"].clone(), "gru.bias_hh_l0": t["gru.bias_ih_l0"].clone()}
+            )
+        ),
         ("two biases are exchanged",),
     ),
     "biases of a GRU added up": Plant(
@@ -246,8 +253,14 @@ PLANTS = {
         "keras3/embedding_mask", ("mask = words != 0", "mask = words != -1"), ("mask of both is ignored",)
     ),
     "read forwards": Plant("keras3/go_backwards", ("self.lstm(x.flip(1))", "self.lstm(x)"), ("lstm runs",)),
-    "first step for the last": Plant("convolved", ("_, (h, _) = self.lstm(x.movedim(1, -1))\n        x = h[-1]", "x = self.lstm(x.movedim(1, -1))[0][:, 0]"),
-        ("first step of lstm",),),
+    "first step for the last": Plant(
+        "convolved",
+        (
+            "_, (h, _) = self.lstm(x.movedim(1, -1))\n        x = h[-1]",
+            "x = self.lstm(x.movedim(1, -1))[0][:, 0]",
+        ),
+        ("first step of lstm",),
+    ),
     "c for h": Plant("convolved", ("_, (h, _)", "_, (_, h)"), ("cell state c_n",)),
     "kernel flipped": Plant("convolved", set_to("conv.weight", lambda t: t["conv.weight"].flip(2)), ("flipped",)),
     "in and out exchanged": Plant(

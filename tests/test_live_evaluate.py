@@ -1,4 +1,4 @@
-"""The evaluator against Keras 3 itself: every operation and layer, in float32 and float64, on the inputs of `verify`."""
+"""The evaluator against Keras 3: every operation and layer, in float32 and float64, on the inputs of `verify`."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def both_states(x: Any) -> Any:
 
 
 def cells(x: Any, zeros: bool = False) -> Any:
-    return L.RNN(
-        [L.LSTMCell(4), L.GRUCell(5), L.SimpleRNNCell(3)], return_sequences=True, zero_output_for_mask=zeros
-    )(x)
+    return L.RNN([L.LSTMCell(4), L.GRUCell(5), L.SimpleRNNCell(3)], return_sequences=True, zero_output_for_mask=zeros)(
+        x
+    )
 
 
 def two(make: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -128,9 +128,9 @@ ON_SEQUENCES = {
 ACTIVATIONS = {
     f"activation {name}": lambda x, name=name: L.Activation(name)(x)
     for name in (
-        "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "elu", "selu", "gelu", "silu", "softplus", "softsign",
-        "hard_sigmoid", "hard_silu", "hard_tanh", "hard_shrink", "soft_shrink", "tanh_shrink", "mish", "celu", "exponential",
-        "leaky_relu", "log_sigmoid", "linear",
+        "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "elu", "selu", "gelu", "silu", "softplus",
+        "softsign", "hard_sigmoid", "hard_silu", "hard_tanh", "hard_shrink", "soft_shrink", "tanh_shrink", "mish",
+        "celu", "exponential", "leaky_relu", "log_sigmoid", "linear",
     )
 } | {
     "LeakyReLU": lambda x: L.LeakyReLU(0.2)(x),
@@ -144,7 +144,13 @@ ON_LINES = {
         f"Conv1D {padding} {strides} {dilation}": lambda x, p=padding, s=strides, d=dilation: L.Conv1D(
             5, 3, padding=p, strides=s, dilation_rate=d, activation="relu"
         )(x)
-        for padding, strides, dilation in (("same", 1, 1), ("same", 2, 1), ("valid", 3, 1), ("causal", 1, 2), ("same", 1, 3))
+        for padding, strides, dilation in (
+            ("same", 1, 1),
+            ("same", 2, 1),
+            ("valid", 3, 1),
+            ("causal", 1, 2),
+            ("same", 1, 3),
+        )
     },
     "Conv1D groups": lambda x: L.Conv1D(6, 2, groups=2)(x),
     "Conv1DTranspose": lambda x: L.Conv1DTranspose(5, 4, strides=3, padding="same")(x),

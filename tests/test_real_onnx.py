@@ -124,3 +124,11 @@ def test_silero_keeps_its_cell_inside_branches() -> None:
     cell = torch.nn.LSTMCell(128, 128)
     cell.load_state_dict(converters.convert(path, layer="model.decoder.rnn"), strict=True)
     assert all(np.array_equal(getattr(cell, name).detach().numpy(), expected[name]) for name in expected)
+
+
+def test_layers_stand_in_the_order_of_the_data() -> None:
+    """The file has the products of states first; the norm between them is one of TensorFlow's making."""
+    found = converters.plan(REAL / "dtln" / "model_2.onnx")
+    kinds = [module.constructor.partition("(")[0] for module in found.modules]
+    assert kinds == ["nn.Conv1d", "nn.LayerNorm", "nn.LSTM", "nn.LSTM", "nn.Linear", "nn.Conv1d"]
+    assert "eps=1e-07" in found.modules[1].constructor and not found.problems

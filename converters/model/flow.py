@@ -89,6 +89,15 @@ def operation_texts(operation: op.Operation) -> Iterator[str]:
             yield value if field.name == "why" else f"{field.name}={_value(value)}"
 
 
+def operation_line(node: Node) -> str:
+    """What a node does, in neutral words: 'Concatenate(axis=1) of lstm, dense'."""
+    if isinstance(node.operation, op.Unknown):
+        return printable(node.operation.why)
+    settings = ", ".join(operation_texts(node.operation))
+    read = ", ".join(map(printable, node.inputs))
+    return f"{type(node.operation).__name__}{f'({settings})' if settings else ''} of {read}"
+
+
 def _value(value: Any) -> str:
     return "×".join(map(str, value)) if _plain(value) else printable(value)
 

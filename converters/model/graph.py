@@ -30,10 +30,13 @@ class Node:
     """One call: what it computes, of which values, and which it makes.
 
     name: the path of its layer, as the source calls it; several nodes of a shared layer have one.
-    inputs: the values it reads; of a recurrent layer the sequence, and then its initial states where they are given
-        (h, or h and c; of both directions forward ones first).
+    inputs: the values it reads; of a recurrent layer the sequence, its time on the `time_axis` of the layer's call, and
+        then its initial states where they are given, (batch, units) each: direction by direction, forward first, and
+        within one layer by layer of a stack, h, or h and c.
     outputs: the values it makes; of a recurrent layer its outputs (two where directions are not merged), then its
-        states where it gives them, in the order of the inputs.
+        states where it gives them, in the order of the inputs. Directions that are "stacked" have an axis of their own
+        behind the time: (batch, time, directions, units), or (time, directions, batch, units). A layer that is called
+        for one step alone reads and gives a sequence of one.
     mask: the value that masks its steps, '' where none does.
     layer: where it has weights.
     """

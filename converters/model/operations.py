@@ -98,7 +98,7 @@ class Regroup:
 
 @dataclass(frozen=True)
 class Expand:
-    """(x) or (x, like): repeated along axes of one, or new ones in front, to sizes: numbers, or those of axes of like."""
+    """(x) or (x, like): repeated along axes of one, or new ones in front, to sizes: numbers, or axes of like."""
 
     sizes: tuple[int | Axis, ...]
 

@@ -29,12 +29,14 @@ class Choices:
 
     dtype: of what is written; None as stored. class_name: the target's class, where it keeps a cell in several.
     constants: what the target adds when it runs. dropins: layers that only a drop-in computes are welcome.
+    calls: the calls of the layers are written too, and pass stored initial states.
     """
 
     dtype: np.dtype[Any] | None = None
     class_name: str | None = None
     constants: Mapping[str, float] = field(default_factory=dict)
     dropins: bool = False
+    calls: bool = False
 
 
 def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) -> list[Module]:
@@ -136,7 +138,7 @@ def _module(
     constructor = target.constructor(first, parts, not why)
     refused = why and not (drop_in and choices.dropins)
     problems = [refusal(first, why, layout, constructor, drop_in)] if refused else []
-    problems += stored_states(layers, target)
+    problems += () if choices.calls else stored_states(layers, target)
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout

@@ -10,9 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from converters.model import flow
 from converters.model.checkpoint import Checkpoint
+from converters.model.graph import Node
 from converters.model.layers import Layer
 from converters.model.names import Rename
+from converters.model.operations import Unknown
 from converters.plan import coverage, pairing
 from converters.plan.modules import Module, Tensor
 from converters.plan.pairing import Choices
@@ -31,6 +34,8 @@ class Plan:
     choices: Choices = field(default_factory=Choices)
     strict: bool = True
     warnings: tuple[str, ...] = ()
+    whole: bool = True
+    """Whether it is for every layer of the source."""
 
     @property
     def problems(self) -> tuple[ConversionError, ...]:
@@ -80,7 +85,21 @@ class Plan:
         lines += [text.Line("·", f"{printable(m.name or m.path)}: {note}") for m in self.modules for note in m.notes]
         title = f"{printable(self.checkpoint.path)} → {self.target.title}"
         columns = ("module", "from", "constructor", "parameters")
-        return [text.Table(title, columns, tuple(map(_row, self.modules)), tuple(lines))]
+        return [text.Table(title, columns, tuple(self._rows()), tuple(lines))]
+
+    def _rows(self) -> Iterator[text.Row]:
+        """Every module; where the graph is known in its order, and between them the layers without weights."""
+        if self.checkpoint.graph is None or not self.whole:
+            yield from map(_row, self.modules)
+            return
+        left = list(self.modules)
+        for node in flow.shown(self.checkpoint.graph):
+            if node.layer is None:
+                yield _plain_row(node, self.target)
+            for module in [each for each in left if node.layer in each.layers]:
+                left.remove(module)
+                yield _row(module)
+        yield from map(_row, left)
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for JSON."""
@@ -92,10 +111,16 @@ class Plan:
             "strict": self.strict,
             "dropins": self.choices.dropins,
             "modules": [module.data() for module in self.modules],
+            "steps": [_step(node, self.target) for node in self._plain_nodes()],
             "warnings": list(self.warnings),
             "problems": [problem.data() for problem in self.problems],
             "bytes": sum(tensor.nbytes for tensor in self.tensors),
         }
+
+    def _plain_nodes(self) -> list[Node]:
+        """The nodes without weights, where the graph is known and the plan is for all of it."""
+        graph = self.checkpoint.graph if self.whole else None
+        return [node for node in flow.shown(graph) if node.layer is None] if graph else []
 
     def __str__(self) -> str:
         return text.render(*self.tables())
@@ -107,6 +132,15 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return text.html(*self.tables())
+
+
+def _plain_row(node: Node, target: Target) -> text.Row:
+    called = f"{printable(node.name)} ({printable(node.class_name)})"
+    return text.Row(("", called, target.line(node), ""), isinstance(node.operation, Unknown))
+
+
+def _step(node: Node, target: Target) -> dict[str, Any]:
+    return {"path": node.name, "class_name": node.class_name, "reads": list(node.inputs), "line": target.line(node)}
 
 
 def _row(module: Module) -> text.Row:
@@ -140,7 +174,8 @@ def make_plan(
         chosen = list(checkpoint.layers)
         found = list(_all_modules(checkpoint, _stacks(checkpoint, stack or {}), rename or {}, target, choices))
     coverage.check_names(found, checkpoint.path)
-    return Plan(checkpoint, target, tuple(found), choices, strict, tuple(coverage.warnings(checkpoint, chosen)))
+    warnings = tuple(coverage.warnings(checkpoint, chosen))
+    return Plan(checkpoint, target, tuple(found), choices, strict, warnings, layer is None)
 
 
 def _stacks(checkpoint: Checkpoint, stack: Mapping[str, Sequence[str]]) -> dict[str, list[Layer]]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from converters.model.flow import operation_line
+from converters.model.graph import Node
 from converters.model.layers import Layer, Part
 from layouts.layout import Layout
 
@@ -57,6 +59,8 @@ class Target:
     """Whether a drop-in computes these cells exactly."""
     notes: Callable[[Layer, str], Iterable[str]] = _nothing
     """What the code around the module has to do, a sentence each; given why a layer is several modules, or ''."""
+    line: Callable[[Node], str] = operation_line
+    """The code that does what a layer without weights does; the operation in neutral words where none is written."""
     suffixes: tuple[str, ...] = (".npz",)
     """The files that can be written for it."""
 

@@ -11,10 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from converters.model.checkpoint import Checkpoint
-from converters.model.graph import Graph
+from converters.model.graph import Graph, Node
+from converters.model.names import module_name
 from converters.plan.execution import execute
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
@@ -55,7 +57,8 @@ def build(
     its state_dict are those of `convert(source, dropins=True)`. `inspect.getsource(type(module))` shows its text.
 
     custom_layers: for layers that hold code or are of somebody's own class, by class name or by path, what makes a
-    module: ``{"Rotate": Rotate}``. It is called with the layer's inputs.
+    module: ``{"Rotate": Rotate}``. It is called with the layer's inputs; stored weights go to its parameters of the
+    same name and shape.
     framework, assume, weights: see `read`.
 
     Raises `NotRepresentable` with the names of all layers that cannot be built.
@@ -75,7 +78,7 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory]) -> Draft:
         )
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}
     _check_known(graph, factories)
-    plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True))
+    plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True, calls=True))
     modules = tuple(module for module in plan.modules if not {layer.path for layer in module.layers} & open_layers)
     plan = replace(plan, modules=modules)
     source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories))
@@ -125,14 +128,32 @@ def _run(text: str) -> dict[str, Any]:
 
 
 def _load(module: nn.Module, found: Draft) -> None:
-    """Load the plan's weights, strictly; modules that somebody else made keep their own."""
+    """Load the plan's weights, strictly, and those of modules that somebody else made by their names."""
     found.plan.check()
     sink = StateDict()
     remarks = [remark for done in execute(found.plan, sink) for remark in done.remarks]
-    announce((*found.plan.warnings, *remarks))
     tensors = sink.tensors()
+    for node in found.source.custom.values():
+        own, left = _of_custom(module, node)
+        tensors |= own
+        remarks += [f"{printable(node.name)}: {left} stay as its module has them, for none is called so"] * bool(left)
+    announce((*found.plan.warnings, *remarks))
     missing, unexpected = module.load_state_dict(tensors, strict=False)
-    own = tuple(f"{node.name.replace('/', '.')}." for node in found.source.custom.values())
-    left = [key for key in missing if not key.startswith(own)] if own else missing
-    if left or unexpected:
-        raise ConversionError(f"the text and the plan disagree about {', '.join([*left, *unexpected])}")
+    open_ones = tuple(f"{module_name(node.name)}." for node in found.source.custom.values())
+    missing = [key for key in missing if not (open_ones and key.startswith(open_ones))]
+    if missing or unexpected:
+        raise ConversionError(f"the text and the plan disagree about {', '.join([*missing, *unexpected])}")
+
+
+def _of_custom(module: nn.Module, node: Node) -> tuple[dict[str, torch.Tensor], str]:
+    """The stored arrays that a custom module has by the same last name and shape; and the names of the others."""
+    stored = list(node.layer.stored()) if node.layer else []
+    prefix, known = f"{module_name(node.name)}.", module.state_dict()
+    found = {f"{prefix}{array.name.removesuffix(':0').rpartition('/')[2]}": array for array in stored}
+    fitting = {
+        key: torch.tensor(array.read())
+        for key, array in found.items()
+        if key in known and tuple(known[key].shape) == array.shape and len(found) == len(stored)
+    }
+    left = [printable(array.name) for key, array in found.items() if key not in fitting]
+    return fitting, ", ".join(left)

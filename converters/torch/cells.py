@@ -19,7 +19,7 @@ _FILES = {
 _ORDER = ("activations", "loops", "recurrent", "lstm", "gru", "rnn", "conv_lstm")
 _HEAD = '''"""Recurrent layers that torch.nn does not have, out of gateport's converters.nn (Apache-2.0)."""
 
-# ruff: noqa: B905, UP006, UP007, UP035, UP045
+# ruff: noqa: B905, E731, RUF100, UP006, UP035, UP045
 # TorchScript reads annotations of the forms List, Optional, Tuple.
 '''
 

@@ -26,6 +26,10 @@ def recurrent(layer: Layer, inputs: Sequence[Array], mask: Array | None) -> list
     x = x.swapaxes(0, 1) if call.time_axis == 0 else x
     given = [np.asarray(state, np.float64) for state in inputs[1:]]
     ways = _ways(layer)
+    if _on_both(ways):
+        outputs, states = _layer_by_layer(ways, x, mask, given, call)
+        found = _merged(outputs, call)
+        return [*found, *states] if call.states or layer.wiring.is_node else found
     each = len(given) // max(1, sum(len(stack) for stack in ways.values()))
     outputs, states = [], []
     for way, stack in ways.items():
@@ -37,6 +41,33 @@ def recurrent(layer: Layer, inputs: Sequence[Array], mask: Array | None) -> list
         states += [state for own in final for state in own]
     found = _merged(outputs, call)
     return [*found, *states] if call.states or layer.wiring.is_node else found
+
+
+def _on_both(ways: dict[str, list[Part]]) -> bool:
+    """Whether the layers of a stack read both directions of the one below, side by side."""
+    stack = next(iter(ways.values()))
+    return len(ways) == 2 and len(stack) > 1 and stack[1].solved()["input"] == 2 * stack[0].solved()["unit"]
+
+
+def _layer_by_layer(
+    ways: dict[str, list[Part]], x: Array, mask: Array | None, given: list[Array], call: Call
+) -> tuple[list[Array], list[Array]]:
+    """The outputs of both directions of the last layer, and the final states direction by direction."""
+    depth = len(next(iter(ways.values())))
+    each = len(given) // (2 * depth)
+    finals: dict[tuple[int, int], States] = {}
+    outputs: list[Array] = []
+    for number in range(depth):
+        outputs = []
+        for k, (way, stack) in enumerate(ways.items()):
+            start = [given[(k * depth + number) * each :][:each]] if each else []
+            y, (final,) = _run(stack[number : number + 1], x, mask, start, way == "backward", call)
+            finals[k, number] = final
+            outputs.append(_shown(y, mask, way == "backward", way == "backward", replace(call, sequences=True)))
+        x = np.concatenate(outputs, axis=-1)
+        x = x.swapaxes(0, 1) if call.time_axis == 0 else x
+    states = [state for k in range(2) for number in range(depth) for state in finals[k, number]]
+    return outputs, states
 
 
 def _ways(layer: Layer) -> dict[str, list[Part]]:

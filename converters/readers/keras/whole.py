@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from converters.model.graph import Graph
 from converters.model.layers import Layer
+from converters.model.settings import Call
 from converters.readers.keras.config import Container
 from converters.readers.keras.legacy import Weights
 from converters.readers.keras.network import network
@@ -30,13 +31,14 @@ def graph_of(
 
 
 def as_called(layers: Sequence[Layer], graph: Graph | None) -> tuple[tuple[Layer, ...], Graph | None]:
-    """The layers, and the graph of them, with what their nodes tell: whether a recurrent one reads a mask."""
+    """The layers, and the graph of them, with what their nodes tell of recurrent ones: a mask, and initial states."""
     if graph is None:
         return tuple(layers), None
     masked = {node.layer.path for node in graph.nodes if node.layer is not None and node.mask}
     called = {node.layer.path for node in graph.nodes if node.layer is not None}
+    given = {node.layer.path for node in graph.nodes if node.layer is not None and len(node.inputs) > 1}
     found = {
-        layer.path: replace(layer, call=replace(layer.call, masked=layer.path in masked))
+        layer.path: replace(layer, call=_called(layer, layer.path in masked, layer.path in given))
         for layer in layers
         if layer.recurrent and layer.path in called
     }
@@ -44,6 +46,14 @@ def as_called(layers: Sequence[Layer], graph: Graph | None) -> tuple[tuple[Layer
         replace(node, layer=found.get(node.layer.path, node.layer)) if node.layer else node for node in graph.nodes
     )
     return tuple(found.get(layer.path, layer) for layer in layers), replace(graph, nodes=tuple(nodes))
+
+
+def _called(layer: Layer, masked: bool, given: bool) -> Call:
+    """How a recurrent layer is called, with what the graph tells."""
+    if not given:
+        return replace(layer.call, masked=masked)
+    two = any(part.cell.name.startswith("lstm") for part in layer.parts)
+    return replace(layer.call, masked=masked, initial_h="input", initial_c="input" if two else "")
 
 
 def code(model: Container | None, layers: Iterable[Layer], graph: Graph | None) -> tuple[str, ...]:

@@ -230,7 +230,8 @@ def _gemm(d: Drawing, node: Node) -> None:
     if node.input(2) or stated.get("alpha", 1.0) != 1.0:
         raise Unfit("a scaled or summed product of values is not known here")
     views = [d.view(name) for name in node.inputs[:2]]
-    turned = [view.permuted((1, 0)) if stated.get(key, 0) else view for view, key in zip(views, ("transA", "transB"))]
+    both = zip(views, ("transA", "transB"), strict=True)
+    turned = [view.permuted((1, 0)) if stated.get(key, 0) else view for view, key in both]
     d.emit(node, op.MatrixProduct(), *(d.real(view, node.output(0) + "_turned") for view in turned))
 
 

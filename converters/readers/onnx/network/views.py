@@ -25,7 +25,7 @@ class Atom:
 
 @dataclass(frozen=True)
 class View:
-    """A value as an arrangement of another: for each of its axes the atoms that stand on it, none for an axis of one."""
+    """A value as an arrangement of another: for each of its axes the atoms on it, none for an axis of one."""
 
     base: str
     atoms: tuple[Atom, ...]
@@ -100,7 +100,7 @@ def steps(view: View) -> Iterator[Step]:
             del units[place]
             yield op.DropAxis(place), _of(units, sizes)
     if any(unit and not _stays(unit, view) for unit in units):
-        apart = [(k,) for unit in units for k in unit]
+        apart: list[tuple[int, ...]] = [(k,) for unit in units for k in unit]
         yield regrouped(units, apart, sizes), _of(apart, sizes)
         units = apart
     wanted = [unit for group in view.axes for unit in units if unit and unit[0] in group]

@@ -1,4 +1,4 @@
-"""The neutral graph of an ONNX graph: from its outputs back to its inputs, each value when all that it needs is there."""
+"""The neutral graph of an ONNX graph: from its outputs back to its inputs, each value when what it needs is there."""
 
 from __future__ import annotations
 

@@ -122,7 +122,6 @@ def described(shape: Shape | None) -> str:
     """A shape as a comment tells it: (batch, time, 5)."""
     if not shape:
         return ""
-    words = [
-        str(size) if size is not None else "time" if k == 1 and len(shape) == 3 else "?" for k, size in enumerate(shape)
-    ]
-    return f"(batch, {', '.join(words[1:])})" if words[1:] else "(batch,)"
+    usual = {0: "batch", 1: "time" if len(shape) == 3 else "?"}
+    words = [str(size) if size is not None else usual.get(k, "?") for k, size in enumerate(shape)]
+    return f"({', '.join(words)})" if len(words) > 1 else f"({words[0]},)"

@@ -31,18 +31,20 @@ def _double_quoted(call: str) -> str:
 
 
 def tree(found: Mapping[str, str]) -> Place:
-    """Calls by full names as a tree."""
+    """Calls by full names as a tree; a layer without a name is the whole, which its class is made of."""
     root = Place()
     for name, call in found.items():
         place = root
-        for word in name.split("."):
+        for word in name.split(".") if name else ():
             place = place.inside.setdefault(word, Place())
         place.call = call
     return root
 
 
 def attributes(root: Place, reached: str = "self", prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every module by its full name, and how it is reached."""
+    """Every module by its full name, and how it is called."""
+    if root.call and not prefix:
+        yield "", "super().forward"
     for word, place in root.inside.items():
         name = f"{prefix}{word}"
         attribute = _attribute(reached, word, _is_list(root))
@@ -73,6 +75,12 @@ def _attribute(reached: str, word: str, in_list: bool) -> str:
 def _clashes(word: str) -> bool:
     """Whether `add_module` refuses a name, because a module has such an attribute or because it is empty."""
     return is_taken(word) or not word
+
+
+def base(root: Place) -> tuple[str, str]:
+    """The class that the whole is made of, and the arguments of its constructor."""
+    name, _, arguments = (root.call or "nn.Module()").partition("(")
+    return name, arguments.removesuffix(")")
 
 
 def statements(root: Place, reached: str = "self") -> Iterator[str]:

@@ -290,6 +290,9 @@ def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Seque
     assert s.node.layer is not None
     places = [(way, part.layer + k) for part in s.node.layer.parts for k in range(part.layers) for way in part.ways]
     directions = list(dict.fromkeys(way for way, _ in places))
+    sizes = [planned[k].parts[0].solved() for k, (_, layer) in enumerate(places) if layer == 1]
+    if len(directions) == 2 and sizes and sizes[0]["input"] == 2 * sizes[0]["unit"]:
+        s.w.refuse(s.node, "cells that read both directions of the layer below are not written yet")
     found, given = [], list(initial)
     for direction in directions:
         order = sorted((layer, k) for k, (way, layer) in enumerate(places) if way == direction)

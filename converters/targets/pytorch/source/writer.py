@@ -116,8 +116,10 @@ def _is_index(w: Writing, value: str) -> bool:
 
 
 def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str, dtype: str) -> Iterator[str]:
-    yield from ("class Model(nn.Module):", f'    """{comment(title)}"""', "")
-    yield from ("    def __init__(self) -> None:", "        super().__init__()")
+    base, given = members.base(root)
+    yield from (f"class Model({base}):", f'    """{comment(title)}"""', "")
+    yield "    def __init__(self) -> None:"
+    yield from wrapped(f"super().__init__({given})", "", 8)
     for statement in members.statements(root):
         yield from wrapped(statement, "", 8)
     for name, shape in w.buffers.items():
