@@ -48,7 +48,8 @@ def shaken_part(part: Part, unit: float, generator: np.random.Generator) -> Part
 def terms(part: Part) -> int:
     """The number of products in one sum of the layer, over all its slots, with its biases."""
     sizes, found = part.solved(), 1
-    for slot in part.cell.slots.values():
+    for name in {piece.slot for piece in part.pieces()} & part.cell.slots.keys():
+        slot = part.cell.slots[name]
         words = [word for word in slot.dims if word in _SUMMED and word in sizes]
         found += math.prod(sizes[word] for word in words) if len(slot.dims) > 1 else 1
     return found
