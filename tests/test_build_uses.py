@@ -1,4 +1,4 @@
-"""What a built module is good for: TorchScript, torch.export with any batch, torch.compile, training, another device."""
+"""What a built module is good for: TorchScript, torch.export of any batch, torch.compile, training, other devices."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _declared_length(node: Node, taker: Taker) -> int | None:
     name, axis = taker.sequence, taker.axis
     for _ in range(_MOST_NODES):
         shape = node.scope.shape(name)
-        if shape is not None and axis < len(shape) and shape[axis] is not None:
+        if shape is not None and -len(shape) <= axis < len(shape) and shape[axis] is not None:
             return shape[axis]
         made_by = node.scope.producer(name)
         if made_by is None or made_by.op not in ("Transpose", "ReverseSequence", "Identity"):
