@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PRELOADED = ("numpy", "torch", "torch.nn.utils.rnn", "onnx", "onnx.reference", "onnxruntime", "h5py", "hypothesis")
 TESTS = {
     "layouts": (
-        "test_defaults.py test_reference.py test_onnx_other.py test_equations.py test_sensitivity.py test_equivalence.py "
-        "test_layout_contract.py test_onnx_semantics.py test_repack.py test_export.py"
+        "test_defaults.py test_reference.py test_onnx_other.py test_equations.py test_sensitivity.py "
+        "test_equivalence.py test_layout_contract.py test_onnx_semantics.py test_repack.py test_export.py"
     ),
     "converters": (
         "test_equivalence.py test_planning.py test_advice.py test_api.py test_cli.py test_assume.py test_files.py "
