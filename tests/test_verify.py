@@ -55,7 +55,7 @@ SAMPLE = [
     "tf_keras/nested",
     "onnx_torch/gru",
     "onnx_torch/lstm_cell",
-    "onnx_keras/masking",
+    "onnx_keras/masked_lstm",
 ]
 
 
@@ -403,6 +403,9 @@ def test_modules_of_ones_own_are_found(tmp_path: Path, two_layers: Path) -> None
         module = module_from(f"{file}{name}", str(tmp_path / "weights.pt"))
         assert converters.verify(two_layers, module, by="numpy").ok
     assert "helper" not in sys.modules and "mine" not in sys.modules
+    torch.save({"other.weight": torch.zeros(2)}, tmp_path / "others.pt")
+    with pytest.raises(converters.ConversionError, match="others.pt do not fit the module.*other.weight"):
+        module_from(str(file), str(tmp_path / "others.pt"))
     for place, said in (
         (f"{file}:Absent", "defines no"),
         (f"{file}:torch", "no nn.Module"),

@@ -30,13 +30,23 @@ def module_from(place: str, weights: str | None = None) -> nn.Module:
     """
     file, name = _file_and_name(place)
     found = _object(_run(file), name, file)
-    module = found() if not isinstance(found, nn.Module) else found
+    module = found() if callable(found) and not isinstance(found, nn.Module) else found
     if not isinstance(module, nn.Module):
         raise ConversionError(f"{printable(place)}: {type(module).__name__} is no nn.Module")
     file_of_weights = Path(weights) if weights else _beside(file) if isinstance(found, type) else None
     if file_of_weights is not None:
-        module.load_state_dict(stored(file_of_weights, file_of_weights.suffix), strict=True)
+        _load(module, file_of_weights)
     return module.eval()
+
+
+def _load(module: nn.Module, file: Path) -> None:
+    try:
+        module.load_state_dict(stored(file, file.suffix), strict=True)
+    except RuntimeError as error:  # keys or shapes that are not the module's
+        told = "; ".join(line.strip() for line in str(error).splitlines())
+        raise ConversionError(
+            f"the weights in {printable(str(file))} do not fit the module, see `gateport plan`: {told}", path=str(file)
+        ) from error
 
 
 def _file_and_name(place: str) -> tuple[Path, str]:
