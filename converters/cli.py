@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -149,7 +148,6 @@ def _options(values: Mapping[str, Any]) -> dict[str, Any]:
 def main(debug: bool) -> None:
     """Trained recurrent models out of other frameworks and into PyTorch."""
     os.environ.setdefault(
-        "TF_CPP_MIN_LOG_LEVEL", "3"
     )  # where verify runs TensorFlow, its chatter is no message of ours
     gc.freeze()  # what is imported stays to the end: to walk it for garbage is a tenth of a small conversion
 

@@ -404,7 +404,7 @@ def test_modules_of_ones_own_are_found(tmp_path: Path, two_layers: Path) -> None
         assert converters.verify(two_layers, module, by="numpy").ok
     assert "helper" not in sys.modules and "mine" not in sys.modules
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "others.pt")
-    with pytest.raises(converters.ConversionError, match="others.pt do not fit the module.*other.weight"):
+    with pytest.raises(converters.ConversionError, match=r"others.pt do not fit the module.*other.weight"):
         module_from(str(file), str(tmp_path / "others.pt"))
     for place, said in (
         (f"{file}:Absent", "defines no"),
