@@ -147,8 +147,6 @@ def _options(values: Mapping[str, Any]) -> dict[str, Any]:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Trained recurrent models out of other frameworks and into PyTorch."""
-    os.environ.setdefault(
-    )  # where verify runs TensorFlow, its chatter is no message of ours
     gc.freeze()  # what is imported stays to the end: to walk it for garbage is a tenth of a small conversion
 
 
