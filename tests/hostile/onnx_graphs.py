@@ -440,7 +440,7 @@ CASES = table(
         onnx_output_named_as_input: "twice",
         onnx_two_inputs_of_a_name: "twice",
         onnx_10000_arrays_of_a_name: "twice",
-        onnx_w_nowhere: "nowhere",
+        onnx_w_nowhere: "not defined",
         onnx_w_an_input: "weights=",
         onnx_w_depends_on_the_input: "X",
         onnx_w_at_random: "RandomNormal",
