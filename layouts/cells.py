@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from layouts.axes import LABELS
 from layouts.errors import LayoutError
-from layouts.options import Convolution, Normalization, Options, Plain, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
 
 
 class Slot(NamedTuple):
@@ -174,6 +174,23 @@ def _grouped(name: str, axes: str) -> Cell:
 CONV_TRANSPOSE1D_GROUPED = _grouped("conv_transpose1d_grouped", "in out width")
 CONV_TRANSPOSE2D_GROUPED = _grouped("conv_transpose2d_grouped", "in out height width")
 CONV_TRANSPOSE3D_GROUPED = _grouped("conv_transpose3d_grouped", "in out depth height width")
+
+
+def _conv_lstm(name: str, space: str) -> Cell:
+    slots = {
+        "input_kernel": Slot(f"gate unit input {space}"),
+        "recurrent_kernel": Slot(f"gate unit state {space}"),
+        "input_bias": _bias("gate unit"),
+    }
+    chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "channels_last")
+    options = ConvolutionalRecurrence()
+    return Cell(name, slots, "ifgo", {"state": "unit"}, spoken=_LSTM_GATES, options=options, chooses=chooses)
+
+
+CONV_LSTM1D = _conv_lstm("conv_lstm1d", "width")
+CONV_LSTM2D = _conv_lstm("conv_lstm2d", "height width")
+CONV_LSTM3D = _conv_lstm("conv_lstm3d", "depth height width")
+"""An LSTM over maps (batch, time, input, …): W x and U h are convolutions, and every place of a map has its state."""
 
 _EACH = {"out": "in multiplier"}
 DEPTHWISE_CONV1D = _convolved("depthwise_conv1d", {"weight": Slot("in multiplier width"), "bias": _bias("out")}, _EACH)

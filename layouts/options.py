@@ -46,6 +46,21 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class ConvolutionalRecurrence:
+    """Of a recurrent cell whose gates are convolutions: activations as in `Recurrence`, windows as in `Convolution`.
+
+    They are those of the input; the convolution of the state is padded "same", of stride 1 and not dilated.
+    """
+
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    strides: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: str = "valid"
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
 class Normalization:
     """Of a norm. `momentum` is the share of the old statistics that a training step keeps.
 
@@ -66,4 +81,4 @@ class Plain:
     """Of a layer that its weights describe whole."""
 
 
-Options = Recurrence | Convolution | Normalization | Plain
+Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Plain

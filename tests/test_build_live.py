@@ -412,3 +412,41 @@ def test_stateful(tmp_path: Path) -> None:
         with torch.no_grad():
             np.testing.assert_allclose(module(torch.from_numpy(x)).numpy(), np.asarray(model(x)), atol=TOLERANCE)
     assert not any("lstm_h" in key for key in module.state_dict())
+
+
+def over_maps(number: int, **options: Any) -> Any:
+    return getattr(K, f"ConvLSTM{number}D")(4, 3, **options)
+
+
+MAPS: dict[str, Callable[[], Any]] = {
+    "line_all": lambda: sequential(over_maps(1, return_sequences=True), shape=(5, 11, 3)),
+    "line_last": lambda: sequential(over_maps(1, padding="same", strides=2), shape=(5, 11, 3)),
+    "plane_all": lambda: sequential(over_maps(2, return_sequences=True, padding="same"), shape=(5, 7, 6, 3)),
+    "plane_hard": lambda: sequential(
+        over_maps(2, recurrent_activation="hard_sigmoid", activation="relu", use_bias=False), shape=(5, 7, 6, 3)
+    ),
+    "plane_dilated": lambda: sequential(over_maps(2, dilation_rate=2), shape=(5, 9, 8, 3)),
+    "plane_backwards": lambda: sequential(over_maps(2, go_backwards=True, return_sequences=True), shape=(5, 7, 6, 3)),
+    "plane_states": lambda: functional(lambda x: over_maps(2, return_state=True)(x), (5, 7, 6, 3)),
+    "plane_both": lambda: sequential(K.Bidirectional(over_maps(2, return_sequences=True)), shape=(5, 7, 6, 3)),
+    "plane_both_last": lambda: sequential(K.Bidirectional(over_maps(2), merge_mode="sum"), shape=(5, 7, 6, 3)),
+    "volume": lambda: sequential(over_maps(3), shape=(3, 5, 4, 6, 2)),
+    "between": lambda: sequential(
+        K.TimeDistributed(K.Conv2D(3, 3, activation="relu")),
+        over_maps(2, return_sequences=True, padding="same"),
+        K.BatchNormalization(),
+        K.TimeDistributed(K.MaxPooling2D(2)),
+        over_maps(2, padding="same"),
+        K.Flatten(),
+        K.Dense(3),
+        shape=(5, 9, 8, 2),
+    ),
+    "to_3d": lambda: sequential(
+        over_maps(2, return_sequences=True, padding="same"), K.Conv3D(1, 3, padding="same"), shape=(5, 7, 6, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MAPS)
+def test_sequences_of_maps(case: str, tmp_path: Path) -> None:
+    compare(MAPS[case](), tmp_path)

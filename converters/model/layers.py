@@ -13,7 +13,7 @@ from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError
 from layouts.flatten import MAPS, channels_last
 from layouts.layout import DIRECTIONS, Layout
-from layouts.options import Convolution, Normalization, Options, Plain, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
 from layouts.repack import describe, unpack
 
 
@@ -63,12 +63,18 @@ class Part:
     @property
     def recurrence(self) -> Recurrence:
         """The options of a recurrent cell; the usual ones for any other."""
-        return self.options if isinstance(self.options, Recurrence) else Recurrence()
+        own = self.options
+        if isinstance(own, ConvolutionalRecurrence):
+            return Recurrence(own.activation, own.recurrent_activation)
+        return own if isinstance(own, Recurrence) else Recurrence()
 
     @property
     def convolution(self) -> Convolution:
         """The options of a convolution; the usual ones for any other cell."""
-        return self.options if isinstance(self.options, Convolution) else Convolution()
+        own = self.options
+        if isinstance(own, ConvolutionalRecurrence):
+            return Convolution(own.strides, own.dilation, padding=own.padding, channels_last=own.channels_last)
+        return own if isinstance(own, Convolution) else Convolution()
 
     @property
     def normalization(self) -> Normalization:

@@ -10,7 +10,7 @@ from converters.model.settings import told
 from converters.model.stacking import bidirectional
 from converters.show import text
 from layouts.errors import printable
-from layouts.options import Recurrence
+from layouts.options import ConvolutionalRecurrence, Recurrence
 
 _WIRED = ("fed_by", "rank", "stacks_on", "reads", "gives", "transposed")
 """How a layer is wired: nothing that a port needs."""
@@ -92,7 +92,7 @@ def _settings(layer: Layer) -> Iterator[str]:
 
 def _options(part: Part) -> Iterator[tuple[str, Any]]:
     """Activations always, for a port needs them; of the rest what is not as usual, and the variant of the layer."""
-    shown = ("activation", "recurrent_activation") if isinstance(part.options, Recurrence) else ()
+    shown = ("activation", "recurrent_activation") if isinstance(part.options, Recurrence | ConvolutionalRecurrence) else ()
     for name in part.cell.chooses:
         value = getattr(part.options, name)
         if name in shown or value != getattr(part.cell.options, name):

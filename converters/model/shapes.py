@@ -276,4 +276,4 @@ def _grown(size: int | None, reach: int, step: int, padding: str) -> int | None:
 def _channels(cell: str, sizes: dict[str, int], groups: int) -> int | None:
     if cell.startswith("depthwise"):
         return sizes["in"] * sizes["multiplier"]
-    return sizes["out"]
+    return sizes["unit"] if "lstm" in cell else sizes["out"]

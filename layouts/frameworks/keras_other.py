@@ -411,8 +411,50 @@ ATTENTION = (
         class_name="MultiHeadAttention",
     ),
 )
+CONV_LSTM1D = (
+    Layout(
+        "keras",
+        cells.CONV_LSTM1D,
+        {
+            "kernel": "width input (gate unit) -> input_kernel",
+            "recurrent_kernel": "width state (gate unit) -> recurrent_kernel",
+            "bias": "(gate unit) -> input_bias",
+        },
+        gates="ifgo",
+        class_name="ConvLSTM1D",
+    ),
+)
+CONV_LSTM2D = (
+    Layout(
+        "keras",
+        cells.CONV_LSTM2D,
+        {
+            "kernel": "height width input (gate unit) -> input_kernel",
+            "recurrent_kernel": "height width state (gate unit) -> recurrent_kernel",
+            "bias": "(gate unit) -> input_bias",
+        },
+        gates="ifgo",
+        class_name="ConvLSTM2D",
+    ),
+)
+CONV_LSTM3D = (
+    Layout(
+        "keras",
+        cells.CONV_LSTM3D,
+        {
+            "kernel": "depth height width input (gate unit) -> input_kernel",
+            "recurrent_kernel": "depth height width state (gate unit) -> recurrent_kernel",
+            "bias": "(gate unit) -> input_bias",
+        },
+        gates="ifgo",
+        class_name="ConvLSTM3D",
+    ),
+)
 
 LAYERS = {
+    "ConvLSTM1D": CONV_LSTM1D,
+    "ConvLSTM2D": CONV_LSTM2D,
+    "ConvLSTM3D": CONV_LSTM3D,
     "Dense": DENSE,
     "TimeDistributedDense": DENSE,
     "Embedding": EMBEDDING,

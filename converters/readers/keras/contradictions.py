@@ -20,7 +20,7 @@ _DECLARED = {
     "units": ("unit", "out"),
     "output_dim": ("unit", "out", "feature"),
     "input_dim": ("index", "in", "input"),
-    "filters": ("out",),
+    "filters": ("out", "unit"),
     "nb_filter": ("out",),
     "depth_multiplier": ("multiplier",),
     "num_heads": ("head",),

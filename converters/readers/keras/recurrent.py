@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from converters.model import operations as op
 from converters.model.graph import Shape
 from converters.model.layers import Layer, Part
+from converters.model.shapes import after_layer
 from converters.readers.keras.draft import Flow
-from converters.readers.keras.semantics import RECURRENT
+from converters.readers.keras.semantics import CONV_LSTMS, RECURRENT
 from converters.readers.keras.site import Site, flows_in
 
-_OTHERS = {"Bidirectional", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+_OTHERS = {"Bidirectional", "RNN", *CONV_LSTMS}
 _MASKLESS = {"CuDNNLSTM", "CuDNNGRU"}
 
 
@@ -67,11 +69,13 @@ def _mask(site: Site, first: Flow, states: bool) -> str:
 def _states(part: Part) -> list[int]:
     """The widths of the states of a cell: h, or h and c."""
     sizes = part.solved()
-    return [sizes["state"], sizes["unit"]] if part.cell.name.startswith("lstm") else [sizes["state"]]
+    return [sizes["state"], sizes["unit"]] if "lstm" in part.cell.name else [sizes["state"]]
 
 
 def _shapes(layer: Layer, shape: Shape | None, site: Site) -> tuple[list[Shape | None], list[Shape | None]]:
     """Shapes of the outputs, and of the states of all cells."""
+    if "conv" in layer.parts[0].cell.name:
+        return _maps(layer, shape)
     batch = shape[0] if shape and layer.call.time_axis else None
     finals: list[Shape | None] = [(batch, width) for part in layer.parts for width in _states(part)]
     widths = [part.solved()["state"] for part in _last(layer)]
@@ -79,6 +83,22 @@ def _shapes(layer: Layer, shape: Shape | None, site: Site) -> tuple[list[Shape |
     if layer.call.sequences is False or layer.call.sequences is None:
         return [(batch, width) for width in told], finals
     return [(*shape[:2], width) if shape and len(shape) == 3 else None for width in told], finals
+
+
+def _maps(layer: Layer, shape: Shape | None) -> tuple[list[Shape | None], list[Shape | None]]:
+    """The same of a layer over maps, (batch, time, …): every place of a map has its state."""
+    part, call = layer.parts[0], layer.call
+    inner = after_layer(replace(layer, parts=layer.parts[:1]), (shape[0], *shape[2:])) if shape else None
+    many, width = 2 if call.merge == "concat" else 1, part.solved()["unit"]
+    wide = _with_channels(inner, many * width, part.convolution.channels_last)
+    whole = (*wide[:1], *shape[1:2], *wide[1:]) if wide and shape and call.sequences else wide
+    return [whole] * (2 if call.merge == "pair" else 1), [inner for one in layer.parts for _ in _states(one)]
+
+
+def _with_channels(shape: Shape | None, count: int, channels_last: bool) -> Shape | None:
+    if shape is None:
+        return None
+    return (*shape[:-1], count) if channels_last else (shape[0], count, *shape[2:])
 
 
 def _last(layer: Layer) -> Iterator[Part]:

@@ -15,7 +15,7 @@ from converters.model.settings import Call
 from converters.readers.keras.config import Config, Leaf
 from layouts.errors import printable
 from layouts.layout import Layout
-from layouts.options import Convolution, Normalization, Options, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Recurrence
 
 GRUS = {"GRU", "GRUCell"}
 RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {
@@ -24,6 +24,7 @@ RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {
     "CuDNNLSTM",
     "CuDNNGRU",
 }
+CONV_LSTMS = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
 
 _ALIASES = {"swish": "silu", "hard_swish": "hard_silu", None: "linear"}
 
@@ -101,6 +102,9 @@ def options(class_name: str, config: Config, version: Version, layout: Layout) -
     usual = layout.options
     if isinstance(usual, Recurrence):
         return replace(usual, **{k: v for k, v in _recurrence(config, version).items() if k in _open(layout)})
+    if isinstance(usual, ConvolutionalRecurrence):
+        told = {**_recurrence(config, version), **_convolution(config)}
+        return replace(usual, **{name: value for name, value in told.items() if name in layout.cell.chooses})
     if isinstance(usual, Convolution):
         return replace(usual, **_convolution(config))
     if isinstance(usual, Normalization):
@@ -172,7 +176,7 @@ def call(leaf: Leaf, version: Version) -> Call:
     for cell in leaf.cells[::-1]:
         told |= {key: cell.config[key] for key in _CALLED if key in cell.config}
     told |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
-    recurrent = leaf.cells[0].class_name in RECURRENT
+    recurrent = leaf.cells[0].class_name in RECURRENT | CONV_LSTMS
     sequences = bool(told.get("return_sequences")) if "return_sequences" in told else None
     both = leaf.class_name == "Bidirectional"
     forced = both and version.zeroes_masked and bool(sequences)

@@ -17,6 +17,7 @@ TARGET = Target(
     separator=".",
     lacks={
         "gru_reset_before": ("reset before", _RESET_BEFORE),
+        **dict.fromkeys(("conv_lstm1d", "conv_lstm2d", "conv_lstm3d"), ("ConvLSTM", "torch.nn has no ConvLSTM")),
         "peephole": ("peepholes", "it has peepholes, and nn.LSTM has none"),
     },
     constructor=constructor,

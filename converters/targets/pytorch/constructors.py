@@ -78,6 +78,8 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
     cell = parts[0].cell
     slots = frozenset(piece.slot for part in parts for piece in part.pieces())
     subject = Subject(layer, parts, parts[0].solved(), slots)
+    if cell.name in _CONV_LSTM:
+        return {"": _CONV_LSTM[cell.name].call(subject, DROP_INS) if drop_in(layer, parts) else ""}
     if not cell.recurrent:
         return {label: one.call(subject) for label, one in _OTHER[cell.name].items()}
     if exact:
@@ -92,7 +94,7 @@ def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     known = all(name in ACTIVATIONS for name in names)
     clips = options.clip is None or 0.0 < options.clip < math.inf
     one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
-    return parts[0].cell.recurrent and known and clips and one_way
+    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips and one_way
 
 
 def _size(word: str) -> Value:
@@ -228,6 +230,22 @@ def _shape(transposed: bool = False) -> dict[str, Value]:
     }
 
 
+_CONV_LSTM = {
+    f"conv_lstm{n}d": Constructor(
+        f"ConvLSTM{n}D",
+        _WIDTHS,
+        {
+            "kernel_size": lambda s: _one_or_all(s.kernel),
+            "stride": _spatial("strides", 1),
+            "padding": _other_than("valid", lambda s: s.convolution.padding),
+            "dilation": _spatial("dilation", 1),
+            "bias": _without("input_bias"),
+            **_INNER,
+            **_GATES,
+        },
+    )
+    for n in (1, 2, 3)
+}
 _CLASS, _TRANSPOSED = (lambda s: f"Conv{len(s.kernel)}d"), (lambda s: f"ConvTranspose{len(s.kernel)}d")
 _IN_GROUPS: Mapping[str, Value] = {"groups": _other_than(1, _groups), "bias": _without("bias")}
 _CONVOLUTION = {

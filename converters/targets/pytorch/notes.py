@@ -139,12 +139,29 @@ def _feature_map_notes(layer: Layer) -> Iterator[str]:
     if layer.wiring.reshaped:
         yield "reads a reshaped channels-last feature map: move the channels last before the reshape, as in the source"
     part = layer.parts[0]
+    if part.cell.name.startswith("conv_lstm"):
+        yield from _map_sequence_notes(layer)
+        return
     if "conv" in part.cell.name:
         sizes = part.solved()
         kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
         yield from padding.notes(part.convolution, kernel, transposed="transpose" in part.cell.name)
     if part.convolution.channels_last:
         yield "channels last in the source: move the channels to axis 1 for PyTorch"
+
+
+def _map_sequence_notes(layer: Layer) -> Iterator[str]:
+    """What stands around a ConvLSTM, whose inputs are (batch, time, channels, …)."""
+    call = layer.call
+    if layer.parts[0].convolution.channels_last:
+        yield "channels last in the source: move the channels to axis 2 for it, and back after it"
+    if call.direction == "backward":
+        yield "go_backwards: feed x.flip(1); the outputs stay in that reversed order"
+    if call.sequences is False:
+        yield "the last output alone: use h_n"
+    if call.masked:
+        yield "a mask reaches this layer: masked steps keep its state, and there is no packing for it"
+    yield from _state_notes(layer)
 
 
 def _axis_notes(layer: Layer) -> Iterator[str]:

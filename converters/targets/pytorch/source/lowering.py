@@ -9,6 +9,7 @@ from converters.model.operations import Apply, Unknown
 from converters.targets.pytorch.source import arrangement, attention, elementwise, windows
 from converters.targets.pytorch.source.held import Held
 from converters.targets.pytorch.source.layers import weighted
+from converters.targets.pytorch.source.map_sequences import map_sequence
 from converters.targets.pytorch.source.recurrent import recurrent
 from converters.targets.pytorch.source.writing import Writing
 
@@ -46,6 +47,8 @@ def _layer(w: Writing, node: Node, values: list[Held]) -> list[Held]:
         if not problems:
             w.refuse(node, "no module computes it")
         return [_REFUSED] * len(node.outputs)
+    if planned[0].parts[0].cell.name.startswith("conv_lstm"):
+        return map_sequence(w, node, planned, values)
     if planned[0].parts[0].cell.recurrent:
         return recurrent(w, node, planned, values)
     return [weighted(w, node, planned, values)]
