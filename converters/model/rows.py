@@ -92,7 +92,9 @@ def _settings(layer: Layer) -> Iterator[str]:
 
 def _options(part: Part) -> Iterator[tuple[str, Any]]:
     """Activations always, for a port needs them; of the rest what is not as usual, and the variant of the layer."""
-    shown = ("activation", "recurrent_activation") if isinstance(part.options, Recurrence | ConvolutionalRecurrence) else ()
+    shown = (
+        ("activation", "recurrent_activation") if isinstance(part.options, Recurrence | ConvolutionalRecurrence) else ()
+    )
     for name in part.cell.chooses:
         value = getattr(part.options, name)
         if name in shown or value != getattr(part.cell.options, name):
