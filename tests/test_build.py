@@ -33,7 +33,6 @@ REFUSED = {
     "keras3/prelu": ("by_element",),
     "keras3/quantized": ("embedding", "head"),
     "keras3/vars_over_ten": ("polynomial",),
-    "tf_keras/conv_lstm": ("conv_lstm",),
 }
 """Fixtures that cannot be built, and the layers that are named."""
 ALSO_BUILT = {"keras3/lora/model.keras"}
