@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench mutate clean
+.PHONY: demo test prove check bench mutate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow"
+
+prove: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 check: $(VENV)/.check

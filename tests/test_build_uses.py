@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from sampling import sampled
 from test_build import FILES, built, drafted, read, recorded
 
 import converters
@@ -55,7 +56,7 @@ def assert_equal(found: Any, expected: Any, tolerance: float = 1e-6) -> None:
         assert one.shape == other.shape and (one.double() - other.double()).abs().max() <= tolerance
 
 
-@pytest.mark.parametrize("file", BUILDABLE)
+@pytest.mark.parametrize("file", sampled(BUILDABLE, 10))
 def test_scripts(file: Path) -> None:
     module, inputs = built(file), inputs_of(file)
     if str(file.relative_to(FIXTURES)) in UNSCRIPTED:
@@ -77,7 +78,7 @@ EXPORTED = (
 )
 
 
-@pytest.mark.parametrize("case", EXPORTED)
+@pytest.mark.parametrize("case", sampled(EXPORTED, 4))
 def test_exports_with_any_batch(case: str) -> None:
     module, inputs = built(FIXTURES / case), inputs_of(FIXTURES / case)
     batch = torch.export.Dim("batch", min=1)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sampling import sampled
 from torch import nn
 from torch.nn.utils import prune
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
@@ -261,7 +262,7 @@ def test_torch_jit_script(kind: str, options: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize(("kind", "options"), COMPILED)
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 3))
 def test_torch_compile(kind: str, options: Mapping[str, Any], backend: str) -> None:
     module, x = sample(kind, options)
     torch.compiler.reset()
@@ -275,7 +276,7 @@ def test_torch_compile(kind: str, options: Mapping[str, Any], backend: str) -> N
     expect_equal(found, module(x), 1e-6)
 
 
-@pytest.mark.parametrize(("kind", "options"), COMPILED)
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 3))
 def test_torch_export(kind: str, options: Mapping[str, Any]) -> None:
     module, x = sample(kind, options)
     program = torch.export.export(module, (x,))

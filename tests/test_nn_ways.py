@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from sampling import sampled
 from test_nn import BATCH, COMPILED, INPUT, KINDS, VARIED, Options, expect_equal, sample, states_for, tensors_of, varied
 from torch import nn
 from torch.autograd import forward_ad
@@ -108,7 +109,7 @@ needs_scan = pytest.mark.skipif(not loops.SCANS, reason="this version of torch h
 
 
 @needs_scan
-@pytest.mark.parametrize(("kind", "options"), COMPILED)
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 4))
 def test_a_long_sequence_is_as_large_a_graph_as_a_short_one(kind: str, options: Options) -> None:
     module = varied(kind, options, batch_first=True).float()
     backend = Counting()
@@ -121,7 +122,7 @@ def test_a_long_sequence_is_as_large_a_graph_as_a_short_one(kind: str, options: 
 
 
 @needs_scan
-@pytest.mark.parametrize(("kind", "options"), COMPILED)
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 4))
 def test_a_second_length_is_compiled_once_for_all(kind: str, options: Options) -> None:
     module = varied(kind, options, batch_first=True).float()
     backend = Counting()
@@ -135,7 +136,7 @@ def test_a_second_length_is_compiled_once_for_all(kind: str, options: Options) -
 
 @needs_scan
 @pytest.mark.parametrize("strict", [False, True], ids=["non-strict", "strict"])
-@pytest.mark.parametrize(("kind", "options"), COMPILED)
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 4))
 def test_torch_export_takes_any_batch_and_length(kind: str, options: Options, strict: bool) -> None:
     module, x = sample(kind, options)
     if strict:
@@ -148,7 +149,7 @@ def test_torch_export_takes_any_batch_and_length(kind: str, options: Options, st
         expect_equal(program(other), module(other), 1e-6)
 
 
-@pytest.mark.parametrize(("kind", "options"), COMPILED)
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 4))
 def test_compilers_without_a_loop_get_every_step(kind: str, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "SCANS", False)
     module, x = sample(kind, {**options, "activation": "softsign"})
@@ -158,7 +159,7 @@ def test_compilers_without_a_loop_get_every_step(kind: str, options: Options, mo
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-@pytest.mark.parametrize(("kind", "options"), [COMPILED[1], COMPILED[4]])
+@pytest.mark.parametrize(("kind", "options"), sampled([COMPILED[1], COMPILED[4]], 2))
 def test_gradients_of_a_compiled_module(kind: str, options: Options, backend: str) -> None:
     module = varied(kind, options).float()
     x = torch.randn(6, BATCH, INPUT)
