@@ -177,6 +177,9 @@ PLANTS = {
                            for k in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]),
         ("opposite sense", "negate"),
     ),
+    "gates of a ConvLSTM": Plant(
+        "tf_keras/conv_lstm", ('"hard_sigmoid_0.2"', '"sigmoid"'), ("of the gates is sigmoid",)
+    ),
     "reset after for before": Plant(
         "keras3/gru_reset_before",
         ("cells.GRU(3, 5, reset_after=False, batch_first=True)", "nn.GRU(3, 5, batch_first=True)"),
@@ -320,3 +323,10 @@ def test_nothing_is_wrong_with_a_port_that_is_right(name: str, sources: Callable
     found = converters.diagnose(sources(name), planted(sources(name), Plant(name, lambda _: None, ()), tmp_path))
     assert found.ok, str(found)
     assert found.explanation is None
+
+
+def test_a_momentum_of_the_other_sense_is_noted(sources: Callable[[str], Path], tmp_path: Path) -> None:
+    plant = Plant("convolved", setting("norm", momentum=0.99), ())
+    found = converters.diagnose(sources("convolved"), planted(sources("convolved"), plant, tmp_path))
+    assert found.ok
+    assert found.notes and "training alone" in found.notes[0] and found.notes[0] in " ".join(str(found).split())

@@ -121,6 +121,8 @@ def _given(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
         return _attention(module, *args, **kwargs)
     if isinstance(module, nn.RNNCellBase):
         return _step(*args, **kwargs)
+    if _over_maps(module):
+        return _maps(*args, **kwargs)
     tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)]
     return Given(tuple(numbers(x) for x in tensors))
 
@@ -135,6 +137,15 @@ def _recurrent(module: nn.RNNBase, input: Any, hx: Any = None, **_: Any) -> Give
         x = x if module.batch_first else x.swapaxes(0, 1)
     states = tuple(numbers(s if s.dim() > 2 else s.unsqueeze(1)) for s in flat(hx))
     return Given((x,), states, None if lengths is None else numbers(lengths))
+
+
+def _over_maps(module: nn.Module) -> bool:
+    """Whether it is a ConvLSTM, of this library or as `port` writes it out."""
+    return type(module).__name__.startswith("ConvLSTM")
+
+
+def _maps(input: Any, hx: Any = None) -> Given:
+    return Given((numbers(input),), tuple(numbers(state) for state in flat(hx)))
 
 
 def _step(input: Any, hx: Any = None) -> Given:

@@ -9,14 +9,8 @@ import numpy as np
 from torch import nn
 
 from converters.readers import read
-from converters.torch.verifying import (
-    CaseResult,
-    Progress,
-    Subject,
-    compared,
-    inputs_for,
-    verification,
-)
+from converters.torch.comparing import CaseResult, Subject, compared
+from converters.torch.verifying import Progress, inputs_for, verification
 from converters.verification import diagnosis, sources
 from converters.verification.diagnosis import Diagnosis, Explanation, Reached
 from converters.verification.following import Followed
@@ -56,7 +50,18 @@ def diagnose(
     found = verification(subject, runner, tried, results)
     explanations, count = _explained(found.first, results)
     first = explanations[0] if explanations else None
-    return Diagnosis(found, first, tuple(explanations[1:4]), count)
+    return Diagnosis(found, first, tuple(explanations[1:4]), count, tuple(_of_training(subject)))
+
+
+def _of_training(subject: Subject) -> Iterator[str]:
+    """Settings that differ and that no output at inference shows: the momentum of norms."""
+    for place in subject.places:
+        kept, own = place.parts[0].normalization.momentum, getattr(place.last, "momentum", None)
+        if kept is not None and own is not None and abs(1.0 - kept - own) > 1e-6:
+            yield (
+                f"{place.path}: momentum is {own:g}, and {kept:g} in the source, which counts the old share, is "
+                f"{1.0 - kept:g} in PyTorch, which counts the new one; it matters in training alone"
+            )
 
 
 def _explained(first: Divergence | None, results: Sequence[CaseResult]) -> tuple[list[Explanation], int]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from converters.model.layers import Part
+from converters.verification.maps import options_of, over_maps, over_steps
 from layouts.flatten import MAPS
 
 Array = np.ndarray[Any, Any]
@@ -81,7 +82,7 @@ def flattened(sizes: Sequence[int]) -> Arrangement:
 def arrangements(part: Part, shape: Sequence[int], reversed_: bool = False) -> list[Arrangement]:
     """The ways in which a value of this shape may arrive at the module of a part, the usual one first."""
     bases = list(_bases(part, len(shape)))
-    if part.cell.recurrent:
+    if over_steps(part.cell):
         return [base.then(REVERSED) for base in bases] if reversed_ else bases
     found = list(bases)
     if len(shape) > 2:
@@ -95,7 +96,9 @@ def _bases(part: Part, rank: int) -> Iterator[Arrangement]:
     last = part.convolution.channels_last
     if part.flattened and len(part.flattened) in MAPS:
         yield flattened(part.flattened)
-    if cell.startswith(("conv", "depthwise", "separable")):
+    if over_maps(part.cell):
+        yield moved(-1, 2, "channels before space") if options_of(part).channels_last else PLAIN
+    elif cell.startswith(("conv", "depthwise", "separable")):
         yield CHANNELS_FIRST if last else PLAIN
         yield PLAIN if last else moved(1, -1, "channels last")
     elif cell in ("batch_norm", "group_norm") or (cell == "prelu" and rank > 2):

@@ -12,6 +12,7 @@ from converters.model.layers import Part
 from converters.verification import windows
 from converters.verification.arrangement import PLAIN, REVERSED, Arrangement, arrangements, both_ways
 from converters.verification.comparison import Difference, compare
+from converters.verification.maps import over_maps
 from converters.verification.modules import Given
 
 Array = np.ndarray[Any, Any]
@@ -69,7 +70,8 @@ def _by_rank(part: Part, found: Array) -> Arrangement:
 
 def _more(part: Part, found: Array, expected: Array) -> Iterator[Arrangement]:
     """Zeros put around a convolution's input; steps that the source has in the batch, and the module beside it."""
-    if part.cell.name.startswith(("conv", "depthwise", "separable")) and "transpose" not in part.cell.name:
+    convolved = part.cell.name.startswith(("conv", "depthwise", "separable")) and not over_maps(part.cell)
+    if convolved and "transpose" not in part.cell.name:
         for base in arrangements(part, expected.shape)[:1]:
             yield base.then(_padded(part, base.there(expected).shape[2:]))
     if found.ndim == expected.ndim + 1 and found.shape[0] * found.shape[1] == len(expected):

@@ -15,9 +15,10 @@ from converters.show import text
 from converters.verification.arrival import arrived
 from converters.verification.comparison import compare
 from converters.verification.following import Followed, Truth, initial_states, module_side, source_side, turned
+from converters.verification.maps import over_maps
 from converters.verification.mistakes.mistake import Mistake
 from converters.verification.mistakes.receiving import Receipt, receiving
-from converters.verification.mistakes.recurrent import recurrent_mistakes
+from converters.verification.mistakes.recurrent import mistakes_over_maps, recurrent_mistakes
 from converters.verification.mistakes.weights import weight_mistakes
 from converters.verification.mistakes.wiring import carried, slips
 from converters.verification.modules import own_of
@@ -109,7 +110,8 @@ def of_layer(calls: Sequence[tuple[Truth, Followed]]) -> Found:
     """The mistakes in the weights or settings of a layer that explain every call of its module."""
     place = calls[0][1].place
     own = own_of(place.parts)
-    mistakes = list(recurrent_mistakes(own) if own.cell.recurrent else weight_mistakes(own))
+    kind = recurrent_mistakes if own.cell.recurrent else mistakes_over_maps if over_maps(own.cell) else weight_mistakes
+    mistakes = list(kind(own))
     found = [(mistake, _explains(mistake, calls)) for mistake in mistakes]
     return _explanations((place.path, m.what, m.fix, apart) for m, apart in found), len(mistakes)
 

@@ -15,6 +15,7 @@ from converters.verification.arrangement import Arrangement, flattened
 from converters.verification.arrival import Arrival, arrived
 from converters.verification.comparison import Difference, compare, worst
 from converters.verification.evaluate import Values
+from converters.verification.maps import over_maps, over_steps
 from converters.verification.modules import Given, own_of, run_own
 from converters.verification.rounding import own_tolerance
 from layouts.options import Options
@@ -120,9 +121,9 @@ def _arrival(truth: Truth, place: Place, node: Node, call: Call) -> Arrival | No
 def _states(truth: Truth, place: Place, node: Node, call: Call) -> Difference | None:
     """The initial states that reached a recurrent module, against those of the source; None where neither has any."""
     given = call.given.states
-    if not place.parts[0].cell.recurrent or place.parts[0].only is not None or not (node.inputs[1:] or given):
+    if not over_steps(place.parts[0].cell) or place.parts[0].only is not None or not (node.inputs[1:] or given):
         return None
-    if len(place.layers) > 1 or place.layers[0].call.stateful:
+    if len(place.layers) > 1 or place.layers[0].call.stateful or over_maps(place.parts[0].cell):
         return None
     limit = max((truth.tolerances[name] for name in node.inputs[1:]), default=0.0)
     expected = initial_states(truth, place, node) or [np.zeros_like(state) for state in given]
@@ -175,7 +176,7 @@ def _variants(part: Part, call: Call) -> Iterator[Options]:
 def source_side(place: Place, arrival: Arrival | None, given: Given) -> Given:
     """What a module got, as the source has it; of a recurrent one the order of its steps stays."""
     way = arrival.way if arrival else None
-    if place.parts[0].cell.recurrent:
+    if over_steps(place.parts[0].cell):
         flat = _flat(place.parts[0])
         return replace(given, inputs=(flat.back(given.inputs[0]), *given.inputs[1:])) if flat else given
     return replace(given, inputs=tuple(way.back(x) for x in given.inputs)) if way else given
@@ -183,7 +184,7 @@ def source_side(place: Place, arrival: Arrival | None, given: Given) -> Given:
 
 def module_side(place: Place, arrival: Arrival | None, exact: Sequence[Array]) -> list[Array]:
     """What the reference gives, as the module gives it."""
-    if place.parts[0].cell.recurrent or arrival is None:
+    if over_steps(place.parts[0].cell) or arrival is None:
         return list(exact)
     return [arrival.way.gives(y) for y in exact]
 

@@ -13,6 +13,7 @@ from converters.model.layers import Layer, Part
 from converters.model.operations import Activation
 from converters.verification import windows
 from converters.verification.functions import activate, softmax
+from converters.verification.maps import convolutional, over_maps
 from converters.verification.recurrent import recurrent
 from layouts.cells import Piece
 from layouts.errors import NotRepresentable
@@ -48,6 +49,8 @@ def apply(layer: Layer, inputs: Sequence[Array], mask: Array | None, causal: boo
     if layer.recurrent:
         return recurrent(layer, inputs, mask)
     part = layer.parts[0]
+    if over_maps(part.cell):
+        return convolutional(layer, inputs, mask)
     found = bare(part, Weights.of(part), inputs, mask, causal)
     activation = layer.call.activation or "linear"
     return [found if activation == "linear" else activate(found, Activation(activation))]

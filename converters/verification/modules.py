@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from converters.model.layers import Part
+from converters.verification import maps
 from converters.verification.layers import Weights, bare
 from layouts import reference
 from layouts.cells import Cell, Piece
-from layouts.options import Options, Recurrence
+from layouts.options import ConvolutionalRecurrence, Options, Recurrence
 
 Array = np.ndarray[Any, Any]
 Pieces = Mapping[Piece, Array]
@@ -66,6 +67,9 @@ def run_own(own: Own, given: Given) -> list[Array]:
     """The outputs: of a recurrent module all steps, then the final states (layers × directions, batch, size)."""
     if own.cell.recurrent:
         return _recurrent(own, given)
+    if isinstance(own.options, ConvolutionalRecurrence):
+        y, states = maps.forward(own.pieces, own.options, given.inputs[0], initial=given.states)
+        return [y, *states]
     part = replace(own.part, options=own.options)
     return [bare(part, Weights(own.pieces), given.inputs, given.mask, given.causal)]
 

@@ -11,6 +11,7 @@ import numpy as np
 from converters.model.layers import Part
 from converters.verification.arrival import arrived
 from converters.verification.comparison import Difference, compare, worst
+from converters.verification.maps import over_steps
 from converters.verification.modules import Given
 from layouts.errors import printable
 
@@ -49,7 +50,7 @@ Row = tuple[str, str, Callable[[], Difference]]
 def receiving(r: Receipt) -> Iterator[Row]:
     """Every known mistake: what, the fix, and how far it is from what came."""
     name = printable(r.name)
-    if not r.part.cell.recurrent:
+    if not over_steps(r.part.cell):
         return
     ways, right = ("from the end", "from the start"), ("x.flip(1) before it", "no x.flip(1) before it")
     yield (

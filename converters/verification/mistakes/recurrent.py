@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from converters.verification.mistakes.biases import biases, forget_bias
 from converters.verification.mistakes.gates import gate_orders
 from converters.verification.mistakes.mistake import Mistake, changed, has, with_pieces, without
 from converters.verification.modules import Given, Own
 from layouts.cells import GRU, GRU_RESET_BEFORE, Piece
 from layouts.errors import printable
-from layouts.options import Recurrence
+from layouts.options import ConvolutionalRecurrence, Recurrence
 from layouts.reference import ACTIVATIONS
 
 Array = np.ndarray[Any, Any]
@@ -23,10 +24,10 @@ def recurrent_mistakes(own: Own) -> Iterator[Mistake]:
     """Every known mistake, the usual ones first."""
     for mistakes in (
         _transposes,
-        _biases,
+        biases,
         _reset,
         _update,
-        _forget_bias,
+        forget_bias,
         _activations,
         _halves,
         gate_orders,
@@ -35,6 +36,12 @@ def recurrent_mistakes(own: Own) -> Iterator[Mistake]:
         _axes,
     ):
         yield from mistakes(own)
+
+
+def mistakes_over_maps(own: Own) -> Iterator[Mistake]:
+    """Those of a layer whose states are maps."""
+    yield from _activations(own)
+    yield from gate_orders(own)
 
 
 _MATRICES = {"input_weight": "kernel", "recurrent_weight": "recurrent_kernel"}
@@ -69,66 +76,6 @@ def _reshaped(own: Own, slot: str) -> Own:
     return with_pieces(own, found)
 
 
-def _biases(own: Own) -> Iterator[Mistake]:
-    both = has(own, "input_bias", "recurrent_bias")
-    if not has(own, "input_bias"):
-        return
-    only = {p: x for p, x in own.pieces.items() if p.slot == "input_bias"}
-    second = {p._replace(slot="recurrent_bias"): x for p, x in only.items()}
-    yield Mistake(
-        "no bias is loaded",
-        "load the bias into bias_ih, and zeros into bias_hh",
-        without(own, "input_bias", "recurrent_bias"),
-    )
-    if not both:
-        yield Mistake(
-            "the bias is doubled: it stands in bias_ih and again in bias_hh, and both are added",
-            "bias_ih = bias; bias_hh = zeros",
-            with_pieces(own, second),
-        )
-        yield Mistake(
-            "the bias is halved: half of it stands in bias_ih, and none in bias_hh",
-            "bias_ih = bias; bias_hh = zeros",
-            changed(own, lambda _, x: x / 2.0, ("input_bias",)),
-        )
-        return
-    yield Mistake(
-        "the second bias is missing: bias_hh is zero, or was not loaded",
-        "bias_ih = bias[0]; bias_hh = bias[1]",
-        without(own, "recurrent_bias"),
-    )
-    yield Mistake(
-        "the first bias is missing: bias_ih is zero", "bias_ih = bias[0]; bias_hh = bias[1]", without(own, "input_bias")
-    )
-    twin = {p: own.pieces[p._replace(slot="recurrent_bias")] for p in only}
-    yield Mistake(
-        "the two biases are exchanged",
-        "bias_ih = bias[0]; bias_hh = bias[1]",
-        with_pieces(own, {**twin, **second}),
-    )
-    total = {p: np.asarray(x, np.float64) + twin[p] for p, x in only.items()}
-    yield Mistake(
-        "the two biases were added up; that of the candidate stands inside r × (…) and cannot be moved",
-        "bias_ih = bias[0]; bias_hh = bias[1], not their sum",
-        with_pieces(without(own, "recurrent_bias"), total),
-    )
-    yield Mistake(
-        "the first bias is loaded twice: into bias_ih and bias_hh",
-        "bias_ih = bias[0]; bias_hh = bias[1]",
-        with_pieces(own, second),
-    )
-    yield Mistake(
-        "the biases are halved",
-        "bias_ih = bias[0]; bias_hh = bias[1], as they are",
-        changed(own, lambda _, x: x / 2.0, ("input_bias", "recurrent_bias")),
-    )
-    yield Mistake(
-        "the biases are doubled",
-        "bias_ih = bias[0]; bias_hh = bias[1], as they are",
-        changed(own, lambda _, x: x * 2.0, ("input_bias", "recurrent_bias")),
-    )
-
-
 def _reset(own: Own) -> Iterator[Mistake]:
     if own.cell is GRU_RESET_BEFORE:
         yield Mistake(
@@ -153,55 +100,35 @@ def _update(own: Own) -> Iterator[Mistake]:
         )
 
 
-def _forget_bias(own: Own) -> Iterator[Mistake]:
-    if "f" not in own.cell.gates:
-        return
-    for added, what, fix in (
-        (1.0, "1 is added to the bias of the forget gate, and the source does not", "leave the bias as it is stored"),
-        (-1.0, "the source adds 1 to the forget gate when it runs, and the module does not",
-         "bias_ih[units:2 * units] += 1 (the forget gate)"),
-    ):  # fmt: skip
-        pieces = {
-            p._replace(slot="input_bias"): np.asarray(own.pieces.get(p._replace(slot="input_bias"), 0.0))
-            + added
-            + np.zeros(len(x))
-            for p, x in own.pieces.items()
-            if p.slot == "input_weight" and p.gate == "f"
-        }
-        yield Mistake(what, fix, with_pieces(own, pieces))
-
-
 _FIELDS = {"recurrent_activation": "the gates", "activation": "the candidate and the output"}
 _SAID = {"hard_sigmoid_0.2": "hard_sigmoid clip(0.2 x + 0.5)", "hard_sigmoid_1/6": "hard_sigmoid clip(x/6 + 0.5)"}
 
 
 def _activations(own: Own) -> Iterator[Mistake]:
     options = own.options
-    if not isinstance(options, Recurrence):
+    if not isinstance(options, Recurrence | ConvolutionalRecurrence):
         return
-    fields = [name for name in _FIELDS if name in own.cell.chooses]
-    for field in fields:
+    for field in (name for name in _FIELDS if name in own.cell.chooses):
         true = getattr(options, field)
         for name in ACTIVATIONS:
             if name != true:
-                yield _activation(own, options, {field: name}, f"{_FIELDS[field]}", true, name)
-    usual = {"activation": "tanh", "recurrent_activation": "sigmoid", "output_activation": None}
-    yield _activation(
-        own,
-        options,
-        usual,
-        "gates and candidate",
-        f"{options.recurrent_activation} and {options.activation}",
-        "the usual",
+                values: dict[str, Any] = {field: name}
+                yield _activation(replace(own, options=replace(options, **values)), _FIELDS[field], true, name)
+    usual = (
+        Recurrence()
+        if isinstance(options, Recurrence)
+        else replace(options, activation="tanh", recurrent_activation="sigmoid")
     )
+    true = f"{options.recurrent_activation} and {options.activation}"
+    yield _activation(replace(own, options=usual), "gates and candidate", true, "the usual")
 
 
-def _activation(own: Own, options: Recurrence, values: dict[str, Any], of: str, true: str, name: str) -> Mistake:
+def _activation(own: Own, of: str, true: str, name: str) -> Mistake:
     found, wanted = (_SAID.get(each, printable(each)) for each in (name, true))
     return Mistake(
         f"the activation of {of} is {found}, and the source has {wanted}",
         f"use the drop-in of converters.nn that the plan names, which has {wanted}",
-        replace(own, options=replace(options, **values)),
+        own,
     )
 
 

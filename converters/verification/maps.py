@@ -1,0 +1,105 @@
+"""An LSTM over maps in NumPy float64: its products are convolutions; channels stand where the source has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from converters.model.layers import Layer, Part
+from converters.verification import windows
+from layouts.cells import Cell, Piece
+from layouts.options import Convolution, ConvolutionalRecurrence
+from layouts.reference import ACTIVATIONS
+
+Array = np.ndarray[Any, Any]
+States = tuple[Array, Array]
+_GATES = "ifgo"
+
+
+def over_maps(cell: Cell) -> bool:
+    """Whether the states of a cell are maps."""
+    return cell.name.startswith("conv_lstm")
+
+
+def over_steps(cell: Cell) -> bool:
+    """Whether a cell runs over steps, of vectors or of maps."""
+    return cell.recurrent or over_maps(cell)
+
+
+def forward(
+    pieces: Mapping[Piece, Array],
+    options: ConvolutionalRecurrence,
+    x: Array,
+    *,
+    direction: str = "forward",
+    mask: Array | None = None,
+    initial: Sequence[Array] = (),
+) -> tuple[Array, States]:
+    """x (batch, time, channels, …): outputs of all steps (batch, time, units, …) and (h, c), each (batch, units, …).
+
+    Masked steps keep the states. i, f, o = σ(W * x + U * h + b); g = tanh(…); c' = f c + i g; h' = o tanh(c').
+    """
+    own = {(p.slot, p.gate): np.asarray(a, np.float64) for p, a in pieces.items() if p.direction == direction}
+    inner, gate = ACTIVATIONS[options.activation], ACTIVATIONS[options.recurrent_activation]
+    read = Convolution(options.strides, options.dilation, padding=options.padding)
+    held = Convolution(padding="same")
+    flat = x.reshape(-1, *x.shape[2:])
+    projected = {name: _apart(_projected(own, name, flat, read), x) for name in _GATES}
+    zeros = np.zeros_like(projected["i"][:, 0])
+    h, c = initial or (zeros, zeros)
+    outputs = []
+    for t in range(x.shape[1]):
+        i, f, g, o = (
+            projected[name][:, t] + windows.convolve(h, own["recurrent_kernel", name], held) for name in _GATES
+        )
+        new_c = gate(f) * c + gate(i) * inner(g)
+        new_h = gate(o) * inner(new_c)
+        keep = None if mask is None else mask[:, t].reshape(-1, *[1] * (h.ndim - 1))
+        h, c = (new_h, new_c) if keep is None else (np.where(keep, new_h, h), np.where(keep, new_c, c))
+        outputs.append(h)
+    return np.stack(outputs, axis=1), (h, c)
+
+
+def _projected(own: Mapping[tuple[str, str], Array], gate: str, x: Array, options: Convolution) -> Array:
+    y = windows.convolve(x, own["input_kernel", gate], options)
+    bias = own.get(("input_bias", gate))
+    return y if bias is None else y + bias.reshape(1, -1, *[1] * (y.ndim - 2))
+
+
+def _apart(y: Array, x: Array) -> Array:
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def convolutional(layer: Layer, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
+    """What a layer over maps gives, as a model calls it: its outputs, and its states where it gives them."""
+    part, call = layer.parts[0], layer.call
+    there, back = _moves(part)
+    x = there(np.asarray(inputs[0], np.float64), 2)
+    given = [there(np.asarray(state, np.float64), 1) for state in inputs[1:]]
+    flip = call.direction in ("backward", "reverse")
+    x, seen = (x[:, ::-1], None if mask is None else mask[:, ::-1]) if flip else (x, mask)
+    y, states = forward(replace(part, flattened=()).unpack(), options_of(part), x, mask=seen, initial=given)
+    if seen is not None:
+        shown = seen if call.zeros_where_masked else np.cumsum(seen, axis=1) > 0
+        y = np.where(shown.reshape(*shown.shape, *[1] * (y.ndim - 2)), y, 0.0)
+    y = y[:, ::-1] if call.direction == "reverse" and call.sequences is not False else y
+    found = back(y[:, -1], 1) if call.sequences is False else back(y, 2)
+    return [found, *(back(state, 1) for state in states)] if call.states else [found]
+
+
+def options_of(part: Part) -> ConvolutionalRecurrence:
+    """The options of a cell over maps."""
+    return part.options if isinstance(part.options, ConvolutionalRecurrence) else ConvolutionalRecurrence()
+
+
+Move = Callable[[Array, int], Array]
+
+
+def _moves(part: Part) -> tuple[Move, Move]:
+    """Channels to an axis, and back to where the source has them."""
+    if not options_of(part).channels_last:
+        return lambda x, axis: x, lambda x, axis: x
+    return lambda x, axis: np.moveaxis(x, -1, axis), lambda y, axis: np.moveaxis(y, axis, -1)
