@@ -154,7 +154,8 @@ def test_node_tests(path: Path, measured: Any) -> None:
     measured(f"{path.parent.name} {path.name}", prove(path, values, given, EXACT, path.parent.name))
 
 
-def test_inspect_shows_the_whole_graph() -> None:
+def test_inspect_shows_the_whole_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     shown = str(converters.read(FIXTURES / "onnx_torch/packed/model.onnx"))
     assert all(word in shown for word in ("x ", "input", "← lengths", "MaskOfLengths", "mask=lstm_mask", "output"))
 
