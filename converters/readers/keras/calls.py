@@ -79,7 +79,8 @@ def called(site: Site) -> list[Flow]:
         return _with_weights(site)
     found = operation(name, site.leaf.config, site.version, site.draft.shape(site.flows[0].value))
     if isinstance(found, op.Unknown):
-        return site.unknown(found.why)
+        mask = site.flows[0].mask if name in masks.PASSES else ""
+        return [Flow(flow.value, mask) for flow in site.unknown(found.why)]
     if isinstance(found, op.Combine | op.Concatenate | op.Dot):
         return merging.called(site, found)
     return _plain(site, found)

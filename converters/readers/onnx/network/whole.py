@@ -17,14 +17,16 @@ from converters.readers.onnx.network.sites import Site, sites
 from layouts.errors import UnreadableCheckpoint, printable
 
 _DRAW = {**elementwise.DRAW, **moving.DRAW, **windows.DRAW, **masks.DRAW}
-_FLOAT = 1
+_FLOAT, _MOST_NODES = 1, 20_000
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a node raises that lacks an input or an attribute, or has one of another kind: a stranger wrote it."""
 Unit = Node | Site
 
 
 def network(root: Scope, found: Sequence[Found], layers: Sequence[Layer]) -> neutral.Graph:
-    """The neutral graph. Raises `UnreadableCheckpoint` for one that leads in a circle."""
+    """The neutral graph. Raises `UnreadableCheckpoint` for one that leads in a circle, or is too large to be drawn."""
+    if len(root.nodes) > _MOST_NODES:
+        raise UnreadableCheckpoint(f"it has {len(root.nodes)} nodes, and {_MOST_NODES} at most are followed")
     inputs = tuple(name for name in root.inputs if root.is_input(name))
     d = Drawing(root, inputs)
     d.taken |= {*root.inputs, *root.stored(), *(name for node in root.nodes for name in node.outputs if name)}
