@@ -451,6 +451,30 @@ def test_a_tensorflow_function_is_its_operation(function: str, named: Any, wante
     assert shape(graph, "f") == out
 
 
+def test_what_makes_no_value_is_unknown_where_it_is_read_as_one() -> None:
+    sizes = layer("TFOpLambda", "s", nodes=[["a", 0, 0, {}]], function="compat.v1.shape")
+    graph = graph_of(
+        functional([sizes, layer("Activation", "end", inbound=[["s", 0, 0, {}]], activation="relu")], "a", out="end")
+    )
+    assert [node.name for node in graph.unknown] == ["s"]
+    sound(graph)
+
+
+def test_a_size_of_the_batch_may_stand_in_a_reshape() -> None:
+    sizes = layer("TFOpLambda", "s", nodes=[["a", 0, 0, {}]], function="compat.v1.shape")
+    batch = layer("SlicingOpLambda", "b", nodes=[["s", 0, 0, {"slice_spec": 0}]], function="__operators__.getitem")
+    last = layer("TFOpLambda", "end", nodes=[["a", 0, 0, {"shape": [["b", 0, 0], 24]}]], function="reshape")
+    graph = graph_of(functional([sizes, batch, last], "a", out="end"))
+    assert [node.operation for node in graph.nodes] == [op.Reshape((24,))]
+    assert shape(graph, "end") == (None, 24)
+
+
+def test_settings_are_words_and_finite_numbers() -> None:
+    for config in (layer("MaxPooling1D", padding="__import__('os')"), layer("Rescaling", scale="nan")):
+        found = checkpoint(sequential(config))
+        assert found.graph is None or found.graph.unknown
+
+
 def test_an_index_is_one_step_an_axis() -> None:
     spec = [{"start": None, "stop": None, "step": None}, -1, {"start": 1, "stop": 3, "step": None}]
     called = layer("SlicingOpLambda", "f", nodes=[["a", 0, 0, {"slice_spec": spec}]], function="__operators__.getitem")

@@ -34,7 +34,7 @@ def after(operation: op.Operation, shapes: Shapes) -> Shape | None:
         return None
     try:
         return rule(operation, [shape for shape in shapes if shape is not None], len(shapes))
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, ZeroDivisionError):
         return None
 
 
@@ -121,7 +121,7 @@ def windows(size: int | None, width: int, step: int, padding: str) -> int | None
     """How many windows fit into an axis."""
     if size is None:
         return None
-    return -(-size // step) if padding in ("same", "same_lower", "causal") else (size - width) // step + 1
+    return -(-size // step) if padding in ("same", "same_lower", "causal") else max((size - width) // step + 1, 0)
 
 
 def _pool(operation: op.Pool, shapes: list[Shape], count: int) -> Shape | None:

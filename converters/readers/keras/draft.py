@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model.graph import Graph, Node, Shape, Value
 from converters.model.layers import Layer
-from converters.model.operations import Operation
+from converters.model.operations import Operation, Unknown
 from converters.model.shapes import after
 from layouts.errors import UnreadableCheckpoint
 
 _MOST_NODES = 10_000
 _MOST_READ = 100_000
 """Calls, of nested models too, and the values that they read: nested models can double them at every level."""
+_WORD = re.compile(r"[a-z][a-z0-9_./]*")
 BOOLEAN = "bool"
 
 
@@ -78,6 +81,8 @@ class Draft:
         """A node whose values are named already."""
         if len(self.nodes) >= _MOST_NODES:
             raise UnreadableCheckpoint(f"its graph has more than {_MOST_NODES} nodes")
+        _check(node.operation)
+        self._settle((*node.inputs, node.mask))
         self.nodes.append(node)
         self._makers |= dict.fromkeys(node.outputs, node)
 
@@ -88,11 +93,18 @@ class Draft:
     def note(self, name: str, said: tuple[Any, ...]) -> str:
         """A name for something that is no value yet, and perhaps becomes a part of one: only its note is kept.
 
-        Whoever reads it as a value finds a value that no node makes, and so the graph is refused.
+        Where it is read as a value after all, an unknown node makes it.
         """
         unique = self.value(name, None, BOOLEAN)
         self._notes[unique] = said
         return unique
+
+    def _settle(self, values: Iterable[str]) -> None:
+        """Unknown nodes for notes that are read as values."""
+        for value in values:
+            if self._notes.pop(value, None) is not None:
+                why = Unknown("a function of masks or of sizes, whose value is used as numbers")
+                self.nodes.append(Node(value, "function", why, (), (value,)))
 
     def noted(self, value: str) -> tuple[Any, ...] | None:
         """What a note says; None for a value."""
@@ -125,6 +137,7 @@ class Draft:
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         """The graph, without masks that nothing reads, and with indices as whole numbers."""
+        self._settle(outputs)
         nodes = _read(self.nodes, outputs)
         used = {name for node in nodes for name in (*node.inputs, *node.outputs, node.mask)} | set(outputs)
         kept = {name: value for name, value in self.values.items() if name in used}
@@ -135,6 +148,20 @@ class Draft:
         """A value is read as indices: one that comes from outside as plain numbers is of whole ones."""
         if self.values[name].dtype == "float32" and any(value.name == name for value in self.inputs):
             self.values[name] = replace(self.values[name], dtype="int32")
+
+
+def _check(operation: Operation) -> None:
+    """Raise `UnreadableCheckpoint` unless an operation is made of finite numbers and of words."""
+    if not isinstance(operation, Unknown) and not all(map(_is_setting, vars(operation).values())):
+        raise UnreadableCheckpoint(f"the settings of a {type(operation).__name__} are malformed")
+
+
+def _is_setting(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_setting, value))
+    if isinstance(value, str):
+        return _WORD.fullmatch(value) is not None
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 
 def _read(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

@@ -33,7 +33,7 @@ def network(model: Container, layers: Iterable[Layer], version: Version) -> Grap
         outputs = builder.run(model, None)
     except ConversionError:
         raise
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError) as error:
         raise UnreadableCheckpoint(f"the configuration of its graph is malformed: {printable(error)}") from None
     return draft.graph([flow.value for flow in outputs])
 

@@ -34,7 +34,9 @@ def _pool(how: str, count: int) -> Row:
     def row(config: Config, version: Version, shape: Shape | None) -> op.Operation:
         size = _numbers(_first(config, "pool_size", "pool_length") or 2, count)
         steps = _first(config, "strides", "stride")
-        padding = str(_first(config, "padding", "border_mode") or "valid")
+        padding = _first(config, "padding", "border_mode") or "valid"
+        if padding not in ("valid", "same"):
+            return op.Unknown(f"pooling with padding {printable(repr(padding))}")
         return op.Pool(how, size, size if steps is None else _numbers(steps, count), padding, (), _last(config))
 
     return row
