@@ -50,8 +50,12 @@ def pooled(p: SimpleNamespace) -> Made:
 
 
 def attending(p: SimpleNamespace) -> Made:
-    heads = p.L.MultiHeadAttention(2, 2)(p.a, p.b)
-    return [p.w, p.v], [p.L.LSTM(3)(p.L.Attention()([p.a, p.b, p.b])), p.L.LSTM(3)(heads)]
+    return [p.w, p.v], p.L.LSTM(3)(p.L.Attention()([p.a, p.b, p.b]))
+
+
+def many_heads(p: SimpleNamespace) -> Made:
+    """By itself: in Keras 3.9 and 3.15 this layer takes the masks off the values that it reads, for whoever comes later."""
+    return [p.w, p.v], p.L.LSTM(3)(p.L.MultiHeadAttention(2, 2)(p.a, p.b))
 
 
 def sequence_to_sequence(p: SimpleNamespace) -> Made:
@@ -128,6 +132,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], Made]] = {
             stops,
             pooled,
             attending,
+            many_heads,
             sequence_to_sequence,
             both_directions,
             shared,

