@@ -54,7 +54,7 @@ def attending(p: SimpleNamespace) -> Made:
 
 
 def many_heads(p: SimpleNamespace) -> Made:
-    """By itself: in Keras 3.9 and 3.15 this layer takes the masks off the values that it reads, for whoever comes later."""
+    """By itself: in Keras 3.9 and 3.15 this layer takes the masks off the values that it reads."""
     return [p.w, p.v], p.L.LSTM(3)(p.L.MultiHeadAttention(2, 2)(p.a, p.b))
 
 
