@@ -9,10 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from keras_files import other, recurrent, write
 from torch import nn
 
 import converters
@@ -83,10 +85,10 @@ def worst(found: list[np.ndarray[Any, Any]], expected: list[np.ndarray[Any, Any]
     """The largest difference of all outputs, of one that is larger than 1 in parts of it."""
     assert [y.shape for y in found] == [y.shape for y in expected]
     errors = []
-    for one, other in zip(found, expected, strict=True):
-        other = other.astype(np.float64)
-        assert np.isfinite(one).all() and np.isfinite(other).all()
-        errors.append(np.abs(one - other).max(initial=0.0) / max(1.0, np.abs(other).max(initial=0.0)))
+    for one, wanted in zip(found, expected, strict=True):
+        wanted = wanted.astype(np.float64)
+        assert np.isfinite(one).all() and np.isfinite(wanted).all()
+        errors.append(np.abs(one - wanted).max(initial=0.0) / max(1.0, np.abs(wanted).max(initial=0.0)))
     return float(max(errors))
 
 
@@ -137,3 +139,19 @@ def test_real_file(entry: dict[str, Any], measured: Any) -> None:
     error = worst(outputs(module, recorded(arrays, "in")), expected)
     measured(f"build/{entry['path']}", error)
     assert error <= EXACT
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_pooling_on_theano_is_built_without_padding_and_refused_with_it(padding: str, tmp_path: Path) -> None:
+    pool = other(
+        "MaxPooling1D", "pool", {}, pool_size=[2], strides=[2], padding=padding, batch_input_shape=[None, 7, 3]
+    )
+    file = write(tmp_path / "model.h5", pool, recurrent("LSTM", "lstm", 3, 5, return_sequences=False), version="2.2.4")
+    assert converters.build(file)(torch.zeros(2, 7, 3)).shape == (2, 5)
+    with h5py.File(file, "r+") as opened:
+        opened.attrs["backend"] = "theano"
+    if padding == "valid":
+        assert converters.build(file)(torch.zeros(2, 7, 3)).shape == (2, 5)
+        return
+    with pytest.raises(converters.NotRepresentable, match=r"pool .*'same' on Theano"):
+        converters.build(file)

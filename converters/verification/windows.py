@@ -98,14 +98,16 @@ def _fitted(
     half = len(options.pads) // 2
     for axis, (n, k, s) in enumerate(zip(sizes, kernel, strides, strict=True)):
         start, length = 0, whole.shape[axis + 2]
+        told = (n - 1) * s + k + added[axis] if options.output_padding else None
         if options.output_shape or options.padding in ("same", "same_lower"):
-            length = options.output_shape[axis] if options.output_shape else n * s
+            usual = n * s if told is None else told - 2 * (k // 2)
+            length = options.output_shape[axis] if options.output_shape else usual
             more = max(whole.shape[axis + 2] - length, 0)
             start = more // 2 if options.padding == "same" else more - more // 2
         elif options.padding == "explicit" and options.pads:
             start = options.pads[axis]
             length += added[axis] - options.pads[axis] - options.pads[half + axis]
-        elif options.channels_last:
+        elif options.channels_last and told is None:
             length = n * s + max(k - s, 0)
         else:
             length += added[axis]

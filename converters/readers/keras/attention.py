@@ -24,12 +24,15 @@ def many_heads(site: Site) -> list[Flow]:
     if not isinstance(query, Flow) or not isinstance(value, Flow) or why:
         return site.unknown(why or "attention without a value")
     given = {word: _mask(named.get(f"{word}_mask"), flow) for word, flow in told.items() if isinstance(flow, Flow)}
+    if given["query"]:
+        made = site.unknown("heads whose queries are masked: Keras attends evenly there, PyTorch does not")
+        return [Flow(flow.value, given["query"]) for flow in made]
     read = [mask for word, mask in given.items() if mask and word != "query"]
     inputs = [flow.value for flow in (query, value, key) if isinstance(flow, Flow)]
     shape = after_layer(layer, site.draft.shape(query.value))
     mask = masks.both(site.draft, site.path, read) if read else ""
     (found,) = site.give(op.Apply(named.get("use_causal_mask") is True), inputs, [shape], mask)
-    return [Flow(found, given["query"])]
+    return [Flow(found)]
 
 
 def _mask(named: Any, flow: Flow) -> str:

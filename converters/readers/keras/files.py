@@ -22,7 +22,7 @@ from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
 from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
-from converters.readers.keras.theano import with_padding
+from converters.readers.keras.theano import with_padding, without_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
 from converters.readers.source import Source, open_beside
 from layouts.errors import (
@@ -158,10 +158,11 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
         model = read_model(config, path)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
         layers = list(with_padding(layers)) if theano else layers
-        return _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
+        found = _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
+        return without_same_pooling(found) if theano else found
     statements = Statements(assume)
-    found = list(unconfigured.from_groups(stored, version, theano, statements))
-    layers = list(with_flattened(found, statements, version))
+    grouped = list(unconfigured.from_groups(stored, version, theano, statements))
+    layers = list(with_flattened(grouped, statements, version))
     left = strangers(root)
     return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, left, without_weights(stored))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from converters.model import operations as op
+from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
 from layouts.options import Convolution
 
@@ -17,6 +19,20 @@ def with_padding(layers: Iterable[Layer]) -> Iterator[Layer]:
     """The layers of a file that was written on Theano, the zeros of 'same' as numbers."""
     for layer in layers:
         yield replace(layer, parts=tuple(map(_padded, layer.parts)))
+
+
+def without_same_pooling(found: Checkpoint) -> Checkpoint:
+    """Pooling with padding 'same' as not known: Theano's windows lie otherwise than TensorFlow's."""
+    if found.graph is None:
+        return found
+    unknown = op.Unknown("pooling with padding 'same' on Theano is not known here")
+    nodes = (
+        replace(node, operation=unknown)
+        if isinstance(node.operation, op.Pool) and node.operation.padding == "same"
+        else node
+        for node in found.graph.nodes
+    )
+    return replace(found, graph=replace(found.graph, nodes=tuple(nodes)))
 
 
 def _padded(part: Part) -> Part:
