@@ -78,6 +78,12 @@ def usual(framework: str) -> Mapping[str, Any]:
     return getattr(_module(framework), "USUAL", {})
 
 
+def separators(framework: str) -> str:
+    """What may stand between the path of a layer and an array's own name (`SEPARATORS` of the framework's module)."""
+    found: str = getattr(_module(framework), "SEPARATORS", "/.")
+    return found
+
+
 @cache
 def names(framework: str) -> Names:
     """The arrays of a framework's layouts by name."""

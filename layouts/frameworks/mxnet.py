@@ -9,12 +9,13 @@
    `parameters`, which is cut into the first before it comes here. Source: the methods of these names.
 4. In names of the first kind, and in those of layers around them, the layer's own name ends in '_': `lstm0_`.
 5. `h2r_weight` is a projection, (projected, units). Source: gluon.contrib.rnn.LSTMPCell.
-6. rnn.RNN computes relu unless told otherwise; RNNCell tanh. σ and tanh of the others are arguments of the cells.
+6. rnn.RNN computes relu unless told otherwise; RNNCell tanh. rnn.LSTM and rnn.GRU compute σ and tanh and nothing else;
+   those of the cells are arguments.
    `forget_bias` of the symbolic LSTMCell acts on the initial value only.
 7. Convolutions are channels first, (out, in, height, width), and do not pad. Transposed ones (in, out, …).
 8. Norms say gamma and beta; epsilon is 1e-5, momentum 0.9. The symbolic BatchNorm calls its averages `moving_mean` and
    `moving_var`, has an epsilon of 1e-3, and `fix_gamma=True`: then it computes as if gamma were 1, whatever is stored.
-   Source: src/operator/nn/batch_norm-inl.h.
+   So does Gluon's with `scale=False`. Source: src/operator/nn/batch_norm-inl.h.
 """
 
 from layouts import cells
@@ -22,11 +23,13 @@ from layouts.layout import Layout
 
 SEPARATORS = "/._"
 """What stands between the path of a layer and the name of an array in it."""
+USUAL = {"scale": True}
 
 _SHORT = {"direction": {"forward": "l", "backward": "r"}}
 _LONG = {"direction": {"forward": "l_cell", "backward": "r_cell"}}
 _SPELLED = {"gate": {"i": "_i", "f": "_f", "g": "_c", "o": "_o"}} | _SHORT
 _SPELLED_GRU = {"gate": {"r": "_r", "z": "_z", "n": "_o"}} | _SHORT
+_FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _NUMBERED = {
     "{direction}{layer}_i2h_weight": "(gate unit) input -> input_weight",
     "{direction}{layer}_h2h_weight": "(gate unit) state -> recurrent_weight",
@@ -92,30 +95,48 @@ _PROJECTED_UNFUSED = _UNFUSED | {"_unfused.{layer}.h2r_weight": "state unit -> p
 _PROJECTED_BOTH = _UNFUSED_BOTH | {"_unfused.{layer}.{direction}.h2r_weight": "state unit -> projection"}
 
 LSTM = (
-    Layout("mxnet", cells.LSTM, _PROJECTED, gates="ifgo", spelling=_SHORT, class_name="LSTM"),
-    Layout("mxnet", cells.LSTM, _PROJECTED_UNFUSED, gates="ifgo", class_name="LSTM (saved parameters)"),
+    Layout("mxnet", cells.LSTM, _PROJECTED, gates="ifgo", implies=_FIXED, spelling=_SHORT, class_name="LSTM"),
+    Layout("mxnet", cells.LSTM, _PROJECTED_UNFUSED, gates="ifgo", implies=_FIXED, class_name="LSTM (saved parameters)"),
     Layout(
         "mxnet",
         cells.LSTM,
         _PROJECTED_BOTH,
         gates="ifgo",
+        implies=_FIXED,
         spelling=_LONG,
         class_name="LSTM (saved parameters, both directions)",
     ),
-    Layout("mxnet", cells.LSTM, _BY_GATE, gates="ifgo", spelling=_SPELLED, class_name="LSTM (an array a gate)"),
+    Layout(
+        "mxnet",
+        cells.LSTM,
+        _BY_GATE,
+        gates="ifgo",
+        implies=_FIXED,
+        spelling=_SPELLED,
+        class_name="LSTM (an array a gate)",
+    ),
 )
 GRU = (
-    Layout("mxnet", cells.GRU, _NUMBERED, gates="rzn", spelling=_SHORT, class_name="GRU"),
-    Layout("mxnet", cells.GRU, _UNFUSED, gates="rzn", class_name="GRU (saved parameters)"),
+    Layout("mxnet", cells.GRU, _NUMBERED, gates="rzn", implies=_FIXED, spelling=_SHORT, class_name="GRU"),
+    Layout("mxnet", cells.GRU, _UNFUSED, gates="rzn", implies=_FIXED, class_name="GRU (saved parameters)"),
     Layout(
         "mxnet",
         cells.GRU,
         _UNFUSED_BOTH,
         gates="rzn",
+        implies=_FIXED,
         spelling=_LONG,
         class_name="GRU (saved parameters, both directions)",
     ),
-    Layout("mxnet", cells.GRU, _BY_GATE, gates="rzn", spelling=_SPELLED_GRU, class_name="GRU (an array a gate)"),
+    Layout(
+        "mxnet",
+        cells.GRU,
+        _BY_GATE,
+        gates="rzn",
+        implies=_FIXED,
+        spelling=_SPELLED_GRU,
+        class_name="GRU (an array a gate)",
+    ),
 )
 _RELU = {"activation": "relu"}
 RNN = (
@@ -167,12 +188,19 @@ _CHANNELS = {"gamma": "channel -> weight", "beta": "channel -> bias"}
 _EPSILON = {"epsilon": 1e-5}
 _MOVING = {"moving_mean": "channel -> running_mean", "moving_var": "channel -> running_var"}
 _SYMBOLIC = {"epsilon": 1e-3, "momentum": 0.9}
+_RUNNING = {"running_mean": "channel -> running_mean", "running_var": "channel -> running_var"}
+_GLUON = _EPSILON | {"momentum": 0.9}
 BATCH_NORM = Layout(
+    "mxnet", cells.BATCH_NORM, _CHANNELS | _RUNNING, when={"scale": True}, defaults=_GLUON, class_name="BatchNorm"
+)
+BATCH_NORM_UNSCALED = Layout(
     "mxnet",
     cells.BATCH_NORM,
-    _CHANNELS | {"running_mean": "channel -> running_mean", "running_var": "channel -> running_var"},
-    defaults=_EPSILON | {"momentum": 0.9},
-    class_name="BatchNorm",
+    {"beta": "channel -> bias"} | _RUNNING,
+    when={"scale": False},
+    ignored=("gamma",),
+    defaults=_GLUON,
+    class_name="BatchNorm (scale=False)",
 )
 BATCH_NORM_SYMBOLIC = Layout(
     "mxnet",
@@ -216,7 +244,7 @@ LAYERS = {
     "Conv3D": (CONV3D,),
     "Conv1DTranspose": (CONV_TRANSPOSE1D,),
     "Conv2DTranspose": (CONV_TRANSPOSE2D,),
-    "BatchNorm": (BATCH_NORM, BATCH_NORM_SYMBOLIC, BATCH_NORM_FIXED),
+    "BatchNorm": (BATCH_NORM, BATCH_NORM_UNSCALED, BATCH_NORM_SYMBOLIC, BATCH_NORM_FIXED),
     "LayerNorm": (LAYER_NORM,),
     "GroupNorm": (GROUP_NORM,),
     "PReLU": (PRELU,),

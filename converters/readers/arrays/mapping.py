@@ -7,7 +7,6 @@ and that makes a layer with the others beside it: `linear/w` is an array of a Ha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,8 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
-from converters.readers.arrays.recognition import listed, recognise, said
+from converters.readers.arrays.preparation import prepared
+from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
@@ -46,7 +46,8 @@ def stated_framework(framework: str | None, what: str) -> str:
 
 def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume)).layers()
+    named, stated = prepared(arrays, framework, assume)
+    return _Reading(named, framework, Assumptions(stated)).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -66,9 +67,11 @@ class _Reading:
 
     def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        known = catalogue.names(framework)
-        self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
-        self._classes = {_plain(name) for name in catalogue.layers(framework)}
+        known, separators = catalogue.names(framework), catalogue.separators(framework)
+        self._splits = {
+            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
+        }
+        self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
@@ -106,11 +109,11 @@ class _Reading:
 
     def _is_said(self, path: str, layer: Layer) -> bool:
         """Whether the class of a layer is stated, or its path is named after it."""
-        return "class" in self._assumptions.of(path) or _plain(path.rpartition("/")[2]) == _plain(layer.class_name)
+        return "class" in self._assumptions.of(path) or plain(path.rpartition("/")[2]) == plain(layer.class_name)
 
     def _is_named(self, path: str) -> bool:
         """Whether a path is a name that the framework gives, made from the name of a class."""
-        return _plain(path.rpartition("/")[2]) in self._classes
+        return plain(path.rpartition("/")[2]) in self._classes
 
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
@@ -160,23 +163,18 @@ def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     return Layer(whole.path, "unknown", unknown=UnknownLayer(text, layer=whole.path), arrays=arrays)
 
 
-def _splits(name: str) -> Iterator[Split]:
+def _splits(name: str, separators: str) -> Iterator[Split]:
     """Every way to cut a full name into a layer's path and an array's own name, the longest own name first."""
     plain = name.removesuffix(":0")
     yield "", plain
     for k, letter in enumerate(plain):
-        if letter in "/.":
+        if letter in separators:
             yield plain[:k], plain[k + 1 :]
 
 
 def _last(name: str) -> Split:
     path, _, short = name.rpartition("/")
     return path, short
-
-
-def _plain(name: str) -> str:
-    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
-    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
 
 
 def _check_numbers(arrays: Arrays, layout: Layout) -> None:

@@ -5,6 +5,7 @@ Where several are left that would read the arrays differently, it is a question 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,9 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
             found = taking
             assumptions.use(statement)
     groups = _groups(_preferred(framework, found), shapes)
+    by_name = _named_after(path, framework, groups) if len(groups) > 1 else ""
+    if by_name:
+        groups = [group for group in groups if _of_group(framework, by_name, group)]
     if len(groups) > 1:
         raise UnknownLayer(_question(path, shapes, framework, groups))
     fit = next((fit for fit in groups[0] if fit.layout.asked), groups[0][0])
@@ -45,8 +49,31 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         example = said(path, fit.untold[0], "…")
         raise UnknownLayer(f"the shapes do not tell {', '.join(fit.untold)} of this {fit.layout.name}: state {example}")
     own = {option: s for option, s in stated.items() if settings.takes(path, fit.layout, s)}
-    assumed = _assumed(framework, fit.layout, groups[0], own)
+    assumed = _assumed(framework, fit.layout, groups[0], own) | ({"class": by_name} if by_name else {})
     return Recognised(fit, class_name or fit.layout.class_name, own, sizes, assumed)
+
+
+def plain(name: str) -> str:
+    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
+    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
+
+
+def _named_after(path: str, framework: str, groups: Sequence[Group]) -> str:
+    """The one class that the layer's name was made from, of those that its arrays may be; '' where it is none."""
+    separators = catalogue.separators(framework)
+    words = {plain(path[k + 1 :]) for k in range(-1, len(path)) if k < 0 or path[k] in separators}
+    named = [
+        class_name
+        for class_name in catalogue.layers(framework)
+        if plain(class_name) in words and any(_of_group(framework, class_name, group) for group in groups)
+    ]
+    alone = len(named) == 1 and sum(_of_group(framework, named[0], group) for group in groups) == 1
+    return named[0] if alone else ""
+
+
+def _of_group(framework: str, class_name: str, group: Group) -> bool:
+    """Whether a group's layouts are of this class."""
+    return any(fit.layout in catalogue.layers(framework)[class_name] for fit in group)
 
 
 def said(path: str, option: str, value: object) -> str:
