@@ -14,7 +14,7 @@ from layouts import catalogue
 from layouts.arrangements import Arrangement
 from layouts.errors import LayoutError, UnknownLayer
 
-INPUT, UNIT = 3, 5
+IN, OUT = 3, 5
 RNG = np.random.default_rng(7)
 EVERY = [(name, one) for name in catalogue.frameworks() for one in catalogue.arrangements(name)]
 
@@ -23,11 +23,11 @@ def numbers(*shape: int) -> np.ndarray[Any, Any]:
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def tf_lstm(inputs: int, units: int = UNIT) -> dict[str, np.ndarray[Any, Any]]:
+def tf_lstm(inputs: int, units: int = OUT) -> dict[str, np.ndarray[Any, Any]]:
     return {"kernel": numbers(inputs + units, 4 * units), "bias": numbers(4 * units)}
 
 
-def nstep_gru(inputs: int, units: int = UNIT) -> dict[str, np.ndarray[Any, Any]]:
+def nstep_gru(inputs: int, units: int = OUT) -> dict[str, np.ndarray[Any, Any]]:
     weights = {f"w{k}": numbers(units, inputs if k < 3 else units) for k in range(6)}
     return weights | {f"b{k}": numbers(units) for k in range(6)}
 
@@ -66,32 +66,30 @@ def test_an_arrangement_tells_one_label_and_how_it_is_spelled(path: str) -> None
 
 
 def test_two_directions_are_one_module() -> None:
-    cells = {f"encoder/bidirectional_rnn/{way}/lstm_cell": tf_lstm(INPUT) for way in ("fw", "bw")}
+    cells = {f"encoder/bidirectional_rnn/{way}/lstm_cell": tf_lstm(IN) for way in ("fw", "bw")}
     assert modules(under(cells), "tensorflow") == {"encoder/bidirectional_rnn": (2, 1)}
 
 
 def test_the_layers_of_two_directions_are_one_module_and_each_block_is_in_its_place() -> None:
     prefix = "stack_bidirectional_rnn"
     cells = {
-        f"{prefix}/cell_{k}/bidirectional_rnn/{way}/lstm_cell": tf_lstm(2 * UNIT if k else INPUT)
+        f"{prefix}/cell_{k}/bidirectional_rnn/{way}/lstm_cell": tf_lstm(2 * OUT if k else IN)
         for k in (0, 1)
         for way in ("fw", "bw")
     }
     assert modules(under(cells), "tensorflow") == {prefix: (2, 2)}
     assume = {f"{prefix}.forget_bias": "1", f"{prefix}.activation": "tanh", f"{prefix}.recurrent_activation": "sigmoid"}
     found = converters.convert(under(cells), framework="tensorflow", assume=assume, layer=prefix)
-    torch.nn.LSTM(INPUT, UNIT, 2, bidirectional=True).load_state_dict(found)
+    torch.nn.LSTM(IN, OUT, 2, bidirectional=True).load_state_dict(found)
     kernel = cells[f"{prefix}/cell_1/bidirectional_rnn/bw/lstm_cell"]["kernel"]
-    assert np.array_equal(found["weight_ih_l1_reverse"].numpy()[:UNIT], kernel[: 2 * UNIT, :UNIT].T)
-    assert np.array_equal(
-        found["weight_hh_l1_reverse"].numpy()[2 * UNIT : 3 * UNIT], kernel[2 * UNIT :, UNIT : 2 * UNIT].T
-    )
+    assert np.array_equal(found["weight_ih_l1_reverse"].numpy()[:OUT], kernel[: 2 * OUT, :OUT].T)
+    assert np.array_equal(found["weight_hh_l1_reverse"].numpy()[2 * OUT : 3 * OUT], kernel[2 * OUT :, OUT : 2 * OUT].T)
 
 
 def test_a_stack_in_each_direction_is_not_a_stack_of_two_directions() -> None:
     """The second layer forwards reads the first one forwards alone, which no nn.LSTM of two directions does."""
     cells = {
-        f"bidirectional_rnn/{way}/multi_rnn_cell/cell_{k}/basic_lstm_cell": tf_lstm(UNIT if k else INPUT)
+        f"bidirectional_rnn/{way}/multi_rnn_cell/cell_{k}/basic_lstm_cell": tf_lstm(OUT if k else IN)
         for way in ("fw", "bw")
         for k in (0, 1)
     }
@@ -101,9 +99,7 @@ def test_a_stack_in_each_direction_is_not_a_stack_of_two_directions() -> None:
 
 def test_cells_of_different_sizes_stay_apart_in_every_direction() -> None:
     cells = {
-        f"bidirectional_rnn/{way}/multi_rnn_cell/cell_{k}/basic_lstm_cell": tf_lstm(
-            UNIT if k else INPUT, 7 if k else UNIT
-        )
+        f"bidirectional_rnn/{way}/multi_rnn_cell/cell_{k}/basic_lstm_cell": tf_lstm(OUT if k else IN, 7 if k else OUT)
         for way in ("fw", "bw")
         for k in (0, 1)
     }
@@ -111,13 +107,13 @@ def test_cells_of_different_sizes_stay_apart_in_every_direction() -> None:
 
 
 def test_a_missing_layer_is_no_stack() -> None:
-    cells = {f"multi_rnn_cell/cell_{k}/lstm_cell": tf_lstm(UNIT if k else INPUT) for k in (0, 2)}
+    cells = {f"multi_rnn_cell/cell_{k}/lstm_cell": tf_lstm(OUT if k else IN) for k in (0, 2)}
     assert modules(under(cells), "tensorflow") == dict.fromkeys(cells, (1, 1))
 
 
 @pytest.mark.parametrize(
     ("inputs", "found"),
-    [((INPUT, INPUT), (2, 1)), ((INPUT, UNIT), (1, 2)), ((INPUT, INPUT, 2 * UNIT, 2 * UNIT), (2, 2))],
+    [((IN, IN), (2, 1)), ((IN, OUT), (1, 2)), ((IN, IN, 2 * OUT, 2 * OUT), (2, 2))],
 )
 def test_numbers_count_layers_or_directions_as_the_sizes_tell(inputs: tuple[int, ...], found: tuple[int, int]) -> None:
     cells = {f"rnn/{k}": nstep_gru(size) for k, size in enumerate(inputs)}
@@ -125,7 +121,7 @@ def test_numbers_count_layers_or_directions_as_the_sizes_tell(inputs: tuple[int,
 
 
 def test_numbers_that_sizes_do_not_tell_are_a_question() -> None:
-    arrays = under({f"rnn/{k}": nstep_gru(UNIT) for k in (0, 1)})
+    arrays = under({f"rnn/{k}": nstep_gru(OUT) for k in (0, 1)})
     with pytest.raises(UnknownLayer, match=r"'rnn.class': 'NStepGRU'.*'rnn.class': 'NStepBiGRU'"):
         converters.convert(arrays, framework="chainer")
     assert modules(arrays, "chainer", **{"rnn.class": "NStepBiGRU"}) == {"rnn": (2, 1)}
@@ -133,6 +129,6 @@ def test_numbers_that_sizes_do_not_tell_are_a_question() -> None:
 
 
 def test_a_scope_tells_its_cell() -> None:
-    arrays = {"rnn/basic_rnn_cell/kernel": numbers(INPUT + 4, 4), "rnn/basic_rnn_cell/bias": numbers(4)}
+    arrays = {"rnn/basic_rnn_cell/kernel": numbers(IN + 4, 4), "rnn/basic_rnn_cell/bias": numbers(4)}
     (layer,) = converters.read(arrays, framework="tensorflow").layers
     assert layer.class_name == "BasicRNNCell"
