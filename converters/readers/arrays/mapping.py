@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
+from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
@@ -47,7 +49,7 @@ def stated_framework(framework: str | None, what: str) -> str:
 def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
     named, stated = prepared(arrays, framework, assume)
-    return _Reading(named, framework, Assumptions(stated)).layers()
+    return _Reading(named, framework, Assumptions(stated, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -76,8 +78,9 @@ class _Reading:
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
-        self._check(found)
-        return found
+        whole = joined(found, self._framework, self._assumptions)
+        self._check((*found, *whole))
+        return whole
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""

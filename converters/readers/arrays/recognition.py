@@ -38,10 +38,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         if taking:
             found = taking
             assumptions.use(statement)
-    groups = _groups(_preferred(framework, found), shapes)
-    by_name = _named_after(path, framework, groups) if len(groups) > 1 else ""
-    if by_name:
-        groups = [group for group in groups if _of_group(framework, by_name, group)]
+    groups = _named(path, framework, _groups(_preferred(framework, found), shapes))
     if len(groups) > 1:
         raise UnknownLayer(_question(path, shapes, framework, groups))
     fit = next((fit for fit in groups[0] if fit.layout.asked), groups[0][0])
@@ -49,31 +46,8 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         example = said(path, fit.untold[0], "…")
         raise UnknownLayer(f"the shapes do not tell {', '.join(fit.untold)} of this {fit.layout.name}: state {example}")
     own = {option: s for option, s in stated.items() if settings.takes(path, fit.layout, s)}
-    assumed = _assumed(framework, fit.layout, groups[0], own) | ({"class": by_name} if by_name else {})
+    assumed = _assumed(framework, fit.layout, groups[0], own)
     return Recognised(fit, class_name or fit.layout.class_name, own, sizes, assumed)
-
-
-def plain(name: str) -> str:
-    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
-    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
-
-
-def _named_after(path: str, framework: str, groups: Sequence[Group]) -> str:
-    """The one class that the layer's name was made from, of those that its arrays may be; '' where it is none."""
-    separators = catalogue.separators(framework)
-    words = {plain(path[k + 1 :]) for k in range(-1, len(path)) if k < 0 or path[k] in separators}
-    named = [
-        class_name
-        for class_name in catalogue.layers(framework)
-        if plain(class_name) in words and any(_of_group(framework, class_name, group) for group in groups)
-    ]
-    alone = len(named) == 1 and sum(_of_group(framework, named[0], group) for group in groups) == 1
-    return named[0] if alone else ""
-
-
-def _of_group(framework: str, class_name: str, group: Group) -> bool:
-    """Whether a group's layouts are of this class."""
-    return any(fit.layout in catalogue.layers(framework)[class_name] for fit in group)
 
 
 def said(path: str, option: str, value: object) -> str:
@@ -134,6 +108,20 @@ def _groups(found: Sequence[Fit], shapes: Shapes) -> list[Group]:
     for fit in found:
         groups.setdefault(_meaning(fit, shapes), []).append(fit)
     return list(groups.values())
+
+
+def _named(path: str, framework: str, groups: list[Group]) -> list[Group]:
+    """Of several the one after whose class the layer's path is named, as frameworks name what their users do not."""
+    ends = (re.split(f"[{re.escape(marks)}]", path)[-1] for marks in ("/.", catalogue.separators(framework)))
+    own = {plain(end) for end in ends}
+    meant = {layout for name, known in catalogue.layers(framework).items() if plain(name) in own for layout in known}
+    named = [group for group in groups if meant & {fit.layout for fit in group}]
+    return named if len(named) == 1 else groups
+
+
+def plain(name: str) -> str:
+    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
+    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
 
 
 def _meaning(fit: Fit, shapes: Shapes) -> Any:
