@@ -24,8 +24,9 @@ from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
-from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 Arrays = dict[str, LazyArray]
 Split = tuple[str, str]
@@ -35,7 +36,16 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(_flat(source)), whose, assume))
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(_flat(source)), whose, assume)
+
+
+def checkpoint_of(
+    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+) -> Checkpoint:
+    """What a source of arrays by full name holds: its layers, and what is no weight, by name."""
+    ready = prepared(found, framework, assume)
+    layers = _layers_of(ready.arrays, framework, ready.assume)
+    return Checkpoint(path, framework, "", container, layers, unused=ready.unused)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -46,10 +56,9 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
+def _layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    named, stated = prepared(arrays, framework, assume)
-    return _Reading(named, framework, Assumptions(stated, partial(stacks, framework=framework))).layers()
+    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -102,6 +111,8 @@ class _Reading:
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
         if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
+            if isinstance(whole.unknown, NotRepresentable):
+                return iter([whole])
             if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
                 return iter([whole])
             apart = list(self._layers([*members.values()], level + 1))
@@ -121,6 +132,9 @@ class _Reading:
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
+        refused = next((one for one in catalogue.refusals(self._framework) if one.meets(arrays)), None)
+        if refused is not None:
+            return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:
             found = recognise(path, shapes, self._framework, self._assumptions)
             _check_numbers(arrays, found.layout)
@@ -149,6 +163,10 @@ class _Reading:
         had = {option for layout in everything for option in layout.cell.chooses}
         idle = known_options(self._framework) - had
         self._assumptions.check(layouts, lambda path: stateable(path, layouts.get(path, everything)), idle)
+
+
+def _refused(path: str, refusal: Refusal) -> NotRepresentable:
+    return NotRepresentable(f"{refusal.class_name}: {refusal.why}", layer=path)
 
 
 def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
