@@ -109,6 +109,7 @@ class _Reading:
     def _either(self, path: str, members: Mapping[str, str], level: int) -> Iterator[Layer]:
         """One layer with these arrays, or several with shorter names; a question where both may be meant."""
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
+        below.discard(path)
         if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
             if isinstance(whole.unknown, NotRepresentable):

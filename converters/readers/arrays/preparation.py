@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
+from converters.readers.arrays import ordered
+from layouts import catalogue
 
-_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots"}
+_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots", "lasagne": "arrays.deviations"}
 """Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""
 
 
@@ -22,6 +24,8 @@ class Prepared(NamedTuple):
 
 def prepared(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]) -> Prepared:
     """The arrays of a framework, ready to be recognised. Raises `ConversionError` and its kinds."""
+    if catalogue.orders(framework) and ordered.is_unnamed([*arrays]):
+        arrays, assume = ordered.named(arrays, framework, assume)
     room = _ROOMS.get(framework)
     if room is None:
         return Prepared(dict(arrays), assume)
