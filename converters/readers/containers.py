@@ -71,6 +71,9 @@ def _holds(folder: Path, name: str) -> bool:
 MXNET = (0x112).to_bytes(8, "little") + bytes(8)
 """The magic number of a list of MXNet's arrays."""
 
+DYNET = (b"#Parameter# ", b"#LookupParameter# ")
+"""How the first line of DyNet's parameters begins."""
+
 
 def _is_symbol(opened: Opened) -> bool:
     return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
@@ -83,6 +86,7 @@ FILES = (
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
+    Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )

@@ -75,7 +75,9 @@ def _layers(stated: str, framework: str) -> Iterator[Named]:
             check_name(name)
         missing = {own for own, axes in catalogue.orders(framework)[class_name] if axes.startswith("?")}
         if {*without} - missing:
-            raise UnknownLayer(f"assume={{'{STATEMENT}': …}}: {printable(word)}: no array of these names may be missing")
+            raise UnknownLayer(
+                f"assume={{'{STATEMENT}': …}}: {printable(word)}: no array of these names may be missing"
+            )
         yield Named(name or str(number), class_name, tuple(without))
 
 

@@ -10,7 +10,12 @@ from converters.model.arrays import LazyArray
 from converters.readers.arrays import ordered
 from layouts import catalogue
 
-_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots", "lasagne": "arrays.deviations"}
+_ROOMS = {
+    "mxnet": "mxnet.fused",
+    "chainer": "arrays.snapshots",
+    "lasagne": "arrays.deviations",
+    "dynet": "dynet.builders",
+}
 """Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""
 
 
