@@ -106,6 +106,12 @@ def orders(framework: str) -> Mapping[str, Order]:
     return getattr(_module(framework), "ORDERS", {})
 
 
+def remarks(framework: str) -> tuple[str, ...]:
+    """What has to be known of a framework's layouts: that nothing of them was run, where `UNVERIFIED` says so."""
+    text: str = getattr(_module(framework), "UNVERIFIED", "")
+    return (text,) if text else ()
+
+
 def refusals(framework: str) -> tuple[Refusal, ...]:
     """The layers of a framework that nothing here computes (`REFUSED` of its module)."""
     return getattr(_module(framework), "REFUSED", ())

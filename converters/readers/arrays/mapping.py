@@ -45,7 +45,7 @@ def checkpoint_of(
     """What a source of arrays by full name holds: its layers, and what is no weight, by name."""
     ready = prepared(found, framework, assume)
     layers = _layers_of(ready.arrays, framework, ready.assume)
-    return Checkpoint(path, framework, "", container, layers, unused=ready.unused)
+    return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=catalogue.remarks(framework))
 
 
 def stated_framework(framework: str | None, what: str) -> str:
