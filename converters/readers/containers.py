@@ -64,6 +64,10 @@ def _is_onnx(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("onnx:is_model")(opened.source.view))
 
 
+def _is_coreml(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("coreml:is_model")(opened.source.view))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -92,11 +96,15 @@ FILES = (
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
+    Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
 
 PLACES = (
+    Place(
+        "Core ML, package", "*.mlpackage", "coreml", "coreml:read_package", lambda path: _holds(path, "Manifest.json")
+    ),
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
 )
 """Kinds of folders, and of files with one prefix."""
