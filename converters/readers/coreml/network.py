@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call
-from converters.readers.coreml.weights import parameters
+from converters.readers.coreml.weights import flat, parameters
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
@@ -18,8 +20,18 @@ from layouts.layout import Layout
 from layouts.options import Convolution, Normalization, Recurrence
 
 _NAME, _LOOP, _BRANCH = 1, 615, 605
-_LONGEST = 512
-"""A layer of an unknown kind with more bytes than this may well hold weights."""
+_ACTIVATION, _WITH_WEIGHTS = 130, (25, 71)
+"""Activations with weights of their own: PReLU, and a softplus with parameters."""
+_CONSTANTS = {
+    245: ((2, "scale"), (5, "bias")),
+    250: ((2, "bias"),),
+    290: ((2, "data"),),
+    500: ((20, "weights"),),
+    1045: ((8, "weights"), (9, "bias")),
+    1070: ((2, "data"),),
+    1471: ((60, "weights"), (61, "bias")),
+}
+"""Layers of other kinds that hold numbers, and the fields in which they do."""
 _MOST_LAYERS = 100_000
 
 
@@ -99,10 +111,17 @@ class _Reading:
                 text = "a loop or a branch with weights in it, such as a GRU becomes: it is not recognised as a layer"
                 yield Layer(path, "loop", unknown=NotRepresentable(text, layer=path))
             return
-        large = {number for number in layer.numbers_of_fields() if number > 99 and len(layer.bytes(number)) > _LONGEST}
-        if large:
-            text = f"a layer of the kind {min(large)}, with constants in it: it is not recognised"
-            yield Layer(path, "unknown", unknown=UnknownLayer(text, layer=path))
+        found = {
+            name: flat(own.message(number), f"{path}/{name}", self._path)
+            for kind, fields in _CONSTANTS.items()
+            for own in layer.messages(kind)
+            for number, name in fields
+            if number in own
+        }
+        weights = {name: array for name, array in found.items() if array.size > 1 and np.any(array.read())}
+        if weights or any(kind in layer.message(_ACTIVATION) for kind in _WITH_WEIGHTS):
+            text = f"{', '.join(weights) or 'constants'} of a layer that is none of those known here"
+            yield Layer(path, "unknown", unknown=UnknownLayer(text, layer=path), arrays=weights)
 
     def arrays(self, path: str, message: Message, fields: list[Field]) -> dict[str, LazyArray]:
         """Those of the fields that are there."""

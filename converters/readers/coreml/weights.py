@@ -31,6 +31,13 @@ def parameters(message: Message, name: str, shape: tuple[int, ...], path: str) -
     return mapped(Source(path, view), name, 0, shape, np.dtype(dtype))
 
 
+def flat(message: Message, name: str, path: str) -> LazyArray:
+    """All the numbers of a WeightParams message, in a row."""
+    halves = sum(len(place) for place in message.places(_HALVES)) // 2
+    count = halves or sum(len(place) for place in message.places(_FLOATS)) // 4
+    return parameters(message, name, (count,), path)
+
+
 class Blobs:
     """The files beside a program in which its constants stand, each opened once."""
 
