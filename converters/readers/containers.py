@@ -68,6 +68,10 @@ def _is_coreml(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("coreml:is_model")(opened.source.view))
 
 
+def _is_cntk(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("cntk:is_model")(opened.source.view))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -96,6 +100,7 @@ FILES = (
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
+    Container("CNTK", "*.model", "cntk", "cntk:read_file", _is_cntk),
     Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
