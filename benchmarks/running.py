@@ -76,7 +76,7 @@ class Worker:
 
 
 class Row(NamedTuple):
-    """One way on one model: the median milliseconds, and as a ratio to the hand-written module; or why there is none."""
+    """One way on one model: the median seconds, and as a ratio to the module by hand; or why there is none."""
 
     model: str
     task: str
@@ -136,8 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = [
         "# Running models, T 100",
         "",
-        f"Written by `python benchmarks/running.py --rounds {chosen.rounds} --write`, on two threads. Medians of runs in",
-        "turns; machines differ: read the ratios, to the module written by hand.",
+        f"Written by `python benchmarks/running.py --rounds {chosen.rounds} --write`, on two threads. Medians of runs",
+        "in turns; machines differ: read the ratios, to the module written by hand.",
         "",
         "| model | task | batch | way | time | × by hand |",
         "|---|---|--:|---|--:|--:|",
