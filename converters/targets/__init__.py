@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from converters.targets import keras, pytorch
+from converters.targets import keras, onnx, pytorch
 from converters.targets.target import Target
 from layouts import catalogue
 
@@ -16,7 +16,7 @@ PYTORCH = pytorch.TARGET
 @cache
 def find(name: str) -> Target:
     """The target of a framework: its own, or one of plain arrays. Raises `LayoutError` for one without layouts."""
-    for known in (PYTORCH, keras.TARGET):
+    for known in (PYTORCH, keras.TARGET, onnx.TARGET):
         if known.name == name:
             return known
     catalogue.layers(name)

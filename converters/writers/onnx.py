@@ -1,0 +1,90 @@
+"""ONNX: the graph first, and behind it every initializer at its place in the file, written tensor by tensor.
+
+A protobuf message may hold its fields in any order, and a repeated one piece by piece: so the weights follow the rest
+of the graph, and a conversion of any size stays within some megabytes. A message has less than 2 GiB.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from converters.model.arrays import Array
+from converters.plan.modules import Tensor
+from converters.plan.plan import Plan
+from converters.targets.onnx.network import model_of
+from layouts.errors import ConversionError
+
+_MOST = (1 << 31) - 1
+_GRAPH, _INITIALIZER, _RAW = 7, 5, 9
+"""The numbers of the fields ModelProto.graph, GraphProto.initializer, TensorProto.raw_data."""
+
+
+class OnnxWriter:
+    """Lays the planned tensors out behind the graph, and hands out memory for one after the other."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        model = model_of(plan)
+        graph = model.graph.SerializeToString()
+        model.ClearField("graph")
+        heads = {tensor.key: _head(tensor) for tensor in plan.tensors}
+        size = len(graph) + sum(len(heads[tensor.key]) + tensor.nbytes for tensor in plan.tensors)
+        start = model.SerializeToString() + _tag(_GRAPH) + _varint(size) + graph
+        if len(start) + size > _MOST:
+            raise ConversionError("an ONNX file holds less than 2 GiB: convert to safetensors, or with dtype='float16'")
+        self._file = path.open("rb+")
+        self._file.write(start)
+        self._places: dict[str, int] = {}
+        for tensor in plan.tensors:
+            self._file.write(heads[tensor.key])
+            self._places[tensor.key] = self._file.tell()
+            self._file.seek(tensor.nbytes, 1)
+        self._file.truncate()
+        self._pending: tuple[int, Array] | None = None
+
+    def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Memory for one tensor; the one before it is complete and is written."""
+        self._complete()
+        array = np.empty(shape, dtype)
+        self._pending = self._places[key], array
+        return array
+
+    def filled(self) -> None:
+        """Nothing is mapped here."""
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._complete()
+        self._file.close()
+
+    def _complete(self) -> None:
+        if self._pending is not None:
+            place, array = self._pending
+            self._file.seek(place)
+            self._file.write(np.ascontiguousarray(array).data)
+            self._pending = None
+
+
+def _head(tensor: Tensor) -> bytes:
+    """All of an initializer but its bytes, which follow."""
+    kind = helper.np_dtype_to_tensor_dtype(tensor.dtype)
+    inner: bytes = TensorProto(dims=tensor.shape, data_type=kind, name=tensor.key).SerializeToString()
+    inner += _tag(_RAW) + _varint(math.prod(tensor.shape) * tensor.dtype.itemsize)
+    return _tag(_INITIALIZER) + _varint(len(inner) + tensor.nbytes) + inner
+
+
+def _tag(number: int) -> bytes:
+    """The tag of a field that has a length and bytes."""
+    return _varint(number << 3 | 2)
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*found, value))
