@@ -259,9 +259,8 @@ def _convolved(layer: Layer, shape: Shape) -> Shape | None:
     strides, dilation = _each(told.strides, len(inner)), _each(told.dilation, len(inner))
     reach = [(width - 1) * apart + 1 for width, apart in zip(widths, dilation, strict=True)]
     if "transpose" in part.cell.name:
-        if told.output_padding or told.padding not in ("valid", "same"):
-            return None
-        grown = [_grown(*each, told.padding) for each in zip(inner, reach, strides, strict=True)]
+        rule = told.padding if not told.output_padding else ""
+        grown = [_grown(*each, rule) for each in zip(inner, reach, strides, strict=True)]
     else:
         padded = _padded(inner, told.pads)
         grown = [windows(*each, told.padding) for each in zip(padded, reach, strides, strict=True)]
@@ -274,7 +273,8 @@ def _each(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _grown(size: int | None, reach: int, step: int, padding: str) -> int | None:
-    if size is None:
+    """The size of an axis behind a transposed convolution; None where another rule tells it."""
+    if size is None or padding not in ("valid", "same"):
         return None
     return size * step if padding == "same" else size * step + max(reach - step, 0)
 

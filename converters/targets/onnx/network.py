@@ -111,10 +111,10 @@ def _info(name: str, value: Value, floating: np.dtype[Any]) -> ValueInfoProto:
     """A value with open sizes by name, in its own dtype where that is one of whole numbers or truths."""
     whole = value.dtype.startswith(("int", "uint", "bool"))
     kind = np.dtype(value.dtype) if whole else floating
-    sizes = None
-    if value.shape is not None:
-        sizes = [
-            _OPEN.get(axis, f"{printable(value.name)}_{axis}") if size is None else size
-            for axis, size in enumerate(value.shape)
-        ]
+    if value.shape is None:
+        raise NotRepresentable(f"{printable(value.name)}: the source does not tell how many axes it has", layout="onnx")
+    sizes = [
+        _OPEN.get(axis, f"{printable(value.name)}_{axis}") if size is None else size
+        for axis, size in enumerate(value.shape)
+    ]
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), sizes)
