@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from converters.model.arrays import Array
 from converters.plan.modules import Tensor
 from converters.plan.plan import Plan
+from converters.targets.onnx.emission import Held
 from converters.targets.onnx.network import model_of
-from layouts.errors import ConversionError
+from layouts.errors import ConversionError, NotRepresentable
 
 _MOST = (1 << 31) - 1
 _GRAPH, _INITIALIZER, _RAW = 7, 5, 9
@@ -28,7 +29,7 @@ class OnnxWriter:
     """Lays the planned tensors out behind the graph, and hands out memory for one after the other."""
 
     def __init__(self, path: Path, plan: Plan) -> None:
-        model = model_of(plan)
+        model = _model(plan)
         graph = model.graph.SerializeToString()
         model.ClearField("graph")
         heads = {tensor.key: _head(tensor) for tensor in plan.tensors}
@@ -67,6 +68,27 @@ class OnnxWriter:
             self._file.seek(place)
             self._file.write(np.ascontiguousarray(array).data)
             self._pending = None
+
+
+def _model(plan: Plan) -> ModelProto:
+    """The graph of the plan's source. Raises `NotRepresentable` where it tells none."""
+    if plan.checkpoint.graph is None:
+        raise NotRepresentable("the source holds weights and no graph: a model cannot be written", layout="onnx")
+    held: dict[int, list[Held]] = {}
+    for module in plan.modules:
+        for layer in module.layers:
+            arrays = {tensor.name: tensor.key for tensor in module.tensors}
+            held.setdefault(id(layer), []).append(Held(module.parts, arrays))
+    return model_of(plan.checkpoint.graph, held, _dtype(plan))
+
+
+def _dtype(plan: Plan) -> np.dtype[Any]:
+    """The one dtype of all weights. Raises `NotRepresentable` where they differ."""
+    kinds = {tensor.dtype for tensor in plan.tensors}
+    if len(kinds) > 1 or any(kind.name not in ("float32", "float64", "float16") for kind in kinds):
+        listed = ", ".join(sorted(kind.name for kind in kinds))
+        raise NotRepresentable(f"an ONNX graph computes in one dtype, and there are {listed}: state dtype='float32'")
+    return next(iter(kinds), np.dtype(np.float32))
 
 
 def _head(tensor: Tensor) -> bytes:

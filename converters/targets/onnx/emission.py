@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from converters.model.arrays import Array
 from converters.model.graph import Graph, Node
-from converters.plan.modules import Module
+from converters.model.layers import Part
 from layouts.errors import NotRepresentable, printable
 
 OPSET, IR = 17, 8
 """The operators of 2022: LayerNormalization is among them, and every runtime in use knows them."""
 
 
+class Held(NamedTuple):
+    """What was planned for cells of a layer: the cells, and their initializers by the names of the layout."""
+
+    parts: tuple[Part, ...]
+    arrays: Mapping[str, str]
+
+
 class Emission:
     """The nodes of one graph as they come, in `kind`, the dtype of its weights and numbers."""
 
-    def __init__(self, graph: Graph, modules: Mapping[int, Sequence[Module]], kind: np.dtype[Any]) -> None:
+    def __init__(self, graph: Graph, held: Mapping[int, Sequence[Held]], kind: np.dtype[Any]) -> None:
         self.graph, self.kind = graph, kind
         self.nodes: list[NodeProto] = []
         self.constants: dict[tuple[Any, ...], TensorProto] = {}
-        self._modules = modules
-        self._taken: set[str] = set()
+        self._held = held
+        self._taken = {key for found in held.values() for each in found for key in each.arrays.values()}
         self._names: dict[str, str] = {}
 
     def name(self, wish: str) -> str:
@@ -106,14 +113,9 @@ class Emission:
             raise NotRepresentable(f"{printable(value)}: the source does not tell how many axes it has")
         return len(shape)
 
-    def modules(self, node: Node) -> Sequence[Module]:
-        """What was planned for a node's layer."""
-        return self._modules[id(node.layer)]
-
-
-def weights(module: Module) -> dict[str, str]:
-    """The initializers of a module by the names of its layout."""
-    return {tensor.name: tensor.key for tensor in module.tensors}
+    def held(self, node: Node) -> Sequence[Held]:
+        """What was planned for a node's layer, which is told by its identity."""
+        return self._held[id(node.layer)]
 
 
 def refused(node: Node, why: str) -> NotRepresentable:

@@ -11,18 +11,18 @@ from converters.model.graph import Node
 from converters.model.layers import Part
 from converters.model.operations import Activation
 from converters.targets.onnx import windows
-from converters.targets.onnx.emission import Emission, refused, weights
+from converters.targets.onnx.emission import Emission, refused
 from converters.targets.onnx.functions import activated
 
 
 def applied(e: Emission, node: Node, inputs: Sequence[str], mask: str) -> list[str]:
     """What a layer gives, its fused activation applied."""
-    modules = e.modules(node)
-    part = modules[0].parts[0] if modules[0].parts else None
+    held = e.held(node)[0]
+    part = held.parts[0] if held.parts else None
     write = _CELLS.get(part.cell.name) if part else None
     if part is None or write is None or node.layer is None:
         raise refused(node, f"ONNX has no node for {part.cell.name.replace('_', ' ') if part else 'it'}")
-    found = write(e, node, part, weights(modules[0]), inputs)
+    found = write(e, node, part, held.arrays, inputs)
     return [activated(e, found, Activation(node.layer.call.activation or "linear"))]
 
 

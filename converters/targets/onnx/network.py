@@ -1,8 +1,8 @@
-"""A plan for ONNX as a model: the nodes of its graph in order, the initializers by their names and shapes alone."""
+"""A graph as a model of ONNX: its nodes in order; the weights stand behind it, and are known by name alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,7 @@ from onnx import ModelProto, ValueInfoProto, helper
 
 from converters.model import operations as op
 from converters.model.graph import Graph, Node, Value
-from converters.plan.modules import Module
-from converters.plan.plan import Plan
-from converters.targets.onnx.emission import IR, OPSET, Emission, refused
+from converters.targets.onnx.emission import IR, OPSET, Emission, Held, refused
 from converters.targets.onnx.layers import applied
 from converters.targets.onnx.operations import operated
 from converters.targets.onnx.recurrent import recurrent
@@ -22,17 +20,12 @@ _OPEN = {0: "batch", 1: "time"}
 """What sizes are called that are not known before the model runs."""
 
 
-def model_of(plan: Plan) -> ModelProto:
-    """The model without the numbers of its weights: `writers.onnx` puts them behind it.
+def model_of(graph: Graph, held: Mapping[int, Sequence[Held]], kind: np.dtype[Any]) -> ModelProto:
+    """The model without the numbers of its weights, whose names `held` tells for every layer by its identity.
 
-    Raises `NotRepresentable` with every node that ONNX does not compute, and where the source tells no graph.
+    `kind` is the dtype of all weights. Raises `NotRepresentable` with every node that ONNX does not compute.
     """
-    graph = plan.checkpoint.graph
-    if graph is None:
-        raise NotRepresentable("the source holds weights and no graph: a model cannot be written", layout="onnx")
-    e = Emission(graph, _by_layer(plan), _dtype(plan))
-    for tensor in plan.tensors:
-        e.name(tensor.key)
+    e = Emission(graph, held, kind)
     inputs = [_input(e, value) for value in graph.inputs]
     problems = list(_written(e, graph))
     if problems:
@@ -41,23 +34,6 @@ def model_of(plan: Plan) -> ModelProto:
     whole = helper.make_graph(e.nodes, "model", inputs, outputs, list(e.constants.values()))
     operators = [helper.make_opsetid("", OPSET)]
     return helper.make_model(whole, producer_name="gateport", opset_imports=operators, ir_version=IR)
-
-
-def _by_layer(plan: Plan) -> dict[int, list[Module]]:
-    found: dict[int, list[Module]] = {}
-    for module in plan.modules:
-        for layer in module.layers:
-            found.setdefault(id(layer), []).append(module)
-    return found
-
-
-def _dtype(plan: Plan) -> np.dtype[Any]:
-    """The one dtype of all weights. Raises `NotRepresentable` where they differ."""
-    kinds = {tensor.dtype for tensor in plan.tensors}
-    if len(kinds) > 1 or any(kind.name not in ("float32", "float64", "float16") for kind in kinds):
-        listed = ", ".join(sorted(kind.name for kind in kinds))
-        raise NotRepresentable(f"an ONNX graph computes in one dtype, and there are {listed}: state dtype='float32'")
-    return next(iter(kinds), np.dtype(np.float32))
 
 
 def _written(e: Emission, graph: Graph) -> Iterator[NotRepresentable]:

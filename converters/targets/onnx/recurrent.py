@@ -7,7 +7,7 @@ output before it, or gives zeros, as the layer does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,7 @@ import numpy as np
 from converters.model.graph import Node
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call
-from converters.plan.modules import Module
-from converters.targets.onnx.emission import Emission, refused, weights
+from converters.targets.onnx.emission import Emission, Held, refused
 from converters.targets.onnx.functions import INNER
 from layouts.layout import DIRECTIONS
 
@@ -34,12 +33,11 @@ class Steps(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The arrays of one direction of one layer, or of both directions: their node, and its direction."""
+    """One direction of one layer, or both: the kind of its node, its cell, and its arrays."""
 
     kind: str
     part: Part
-    arrays: dict[str, str]
-    way: str
+    arrays: Mapping[str, str]
 
 
 def recurrent(e: Emission, node: Node, inputs: Sequence[str], mask: str) -> list[str]:
@@ -58,22 +56,22 @@ def recurrent(e: Emission, node: Node, inputs: Sequence[str], mask: str) -> list
 def _stacks(e: Emission, node: Node) -> list[dict[str, Cell]]:
     """Layer by layer, the cell of each direction; one that holds both stands under 'both'."""
     found: dict[int, dict[str, Cell]] = {}
-    for module in e.modules(node):
-        part = module.parts[0]
+    for held in e.held(node):
+        part = held.parts[0]
         kind = _NODES.get(part.cell.name)
-        if kind is None or module.layout is None:
+        if kind is None:
             raise refused(node, f"ONNX has no {part.cell.name.replace('_', ' ')}")
-        for own in module.parts:
-            ways = {own.only[0]} if own.only else set(own.ways)
-            number = own.only[1] if own.only else own.layer
-            both = len(_ways(module)) > 1
-            way = "both" if both else next(iter(ways))
-            found.setdefault(number, {})[way] = Cell(kind, part, weights(module), way)
+        ways = _ways(held)
+        way = "both" if len(ways) > 1 else next(iter(ways))
+        number = part.only[1] if part.only else part.layer
+        found.setdefault(number, {})[way] = Cell(kind, part, held.arrays)
     return [found[number] for number in sorted(found)]
 
 
-def _ways(module: Module) -> set[str]:
-    return {part.only[0] for part in module.parts if part.only} or {w for part in module.parts for w in part.ways}
+def _ways(held: Held) -> set[str]:
+    """The directions of what was planned as one."""
+    only = held.parts[0].only
+    return {only[0]} if only else {way for part in held.parts for way in part.ways}
 
 
 def _steps(e: Emission, mask: str) -> Steps:
