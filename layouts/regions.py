@@ -1,8 +1,8 @@
 """Where each piece of a layer stands inside its array, as numbers: what `layouts.axes` gives as views, for drawing.
 
-A view needs the array; a region needs its shape alone. Along every axis a piece has a first index and steps, one for each
-size on the axis: ``(unit gate)`` of 4 gates puts gate 1 at 1, and the next unit 4 further. That both say the same is a
-test: elements moved from region to region are those that `layouts.repack` moves.
+A view needs the array; a region needs its shape alone. Along every axis a piece has a first index and steps, one for
+each size on the axis: ``(unit gate)`` of 4 gates puts gate 1 at 1, and the next unit 4 further. That both say the same
+is a test: elements moved from region to region are those that `layouts.repack` moves.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Span(NamedTuple):
         """Start and length of the contiguous runs, in rising order; of more than `most` the first ones and the last."""
         length, outer = 1, list(self.steps)
         while outer and abs(outer[-1].stride) == length:
-            length *= outer.pop().count
+            length *= outer.pop().length
         lowest = self.start + sum(step.stride * (step.length - 1) for step in self.steps if step.stride < 0)
         count = math.prod(step.length for step in outer)
         chosen = range(count) if count <= most else [*range(most - 1), count - 1]
@@ -58,12 +58,13 @@ def _distance(number: int, steps: Sequence[Step]) -> int:
 class Region:
     """A piece's place: the array, its shape, and a span of each of its axes.
 
-    reshaped: the block keeps another order inside (`layouts.custom`), so that its elements are told as a set alone.
+    axes: the axes in the words of the layout's pattern. reshaped: the block keeps another order inside (`layouts.custom`), so that its elements are told as a set alone.
     """
 
     array: str
     shape: tuple[int, ...]
     spans: tuple[Span, ...]
+    axes: tuple[str, ...] = ()
     reshaped: bool = False
 
     @property
@@ -90,6 +91,7 @@ def of_entry(
     """
     pattern = axes.parse(entry.custom.stored) if entry.custom else entry.pattern
     shape = axes.shape_of(pattern, sizes, labels, entry.name)
+    words = tuple(axis.text for axis in pattern.axes)
     starts = [0] * len(pattern.axes)
     for number, target in enumerate(pattern.targets):
         terms = pattern.terms(number)
@@ -97,7 +99,7 @@ def of_entry(
             found |= {"gate": target.gates[0]} if target.gates else {}
             told = entry.labels | found
             piece = layout.piece(target.template.format(**told), told)
-            yield piece, Region(entry.name, shape, spans, entry.custom is not None)
+            yield piece, Region(entry.name, shape, spans, words, entry.custom is not None)
         if pattern.stacked is not None:
             starts[pattern.stacked] += axes.length_of(terms[pattern.stacked], sizes, labels)
 

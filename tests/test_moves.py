@@ -20,7 +20,7 @@ from layouts import Layout, Piece, pack, unpack
 from layouts.axes import Array
 from layouts.frameworks import chainer, flax, gateport, haiku, keras, pytorch
 from layouts.moves import Added, Moves, Stored, moves
-from layouts.regions import Region, of_layout
+from layouts.regions import Region, Span, Step, of_layout
 
 EVERY = every_layout()
 NO_CONSTANT = ("projection", "peephole")
@@ -174,3 +174,7 @@ def test_interleaved_blocks_are_runs_of_one() -> None:
     region = of_layout(chainer.LSTM, shapes_of(chainer.LSTM))[Piece("input_weight", "i")]
     assert region.spans[0].runs(9) == [(1, 1), (5, 1), (9, 1), (13, 1), (17, 1)]
     assert region.spans[0].runs(3) == [(1, 1), (5, 1), (17, 1)]
+    whole = of_layout(keras.LSTM, shapes_of(keras.LSTM))[Piece("input_weight", "f")]
+    assert [span.runs(3) for span in whole.spans] == [[(0, 3)], [(5, 5)]]
+    assert Span(0, (Step("a", 2, 12), Step("b", 3, 4), Step("c", 2, 1))).runs(9) == [(k, 2) for k in range(0, 24, 4)]
+    assert Span(5, (Step("a", 3, -2),)).runs(9) == [(1, 1), (3, 1), (5, 1)]
