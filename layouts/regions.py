@@ -58,7 +58,8 @@ def _distance(number: int, steps: Sequence[Step]) -> int:
 class Region:
     """A piece's place: the array, its shape, and a span of each of its axes.
 
-    axes: the axes in the words of the layout's pattern. reshaped: the block keeps another order inside (`layouts.custom`), so that its elements are told as a set alone.
+    axes: the axes in the words of the layout's pattern. reshaped: the block keeps another order inside (see
+    `layouts.custom`), so that its elements are told as a set alone.
     """
 
     array: str
