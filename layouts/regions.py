@@ -161,3 +161,10 @@ def of_layout(
         for entry in own.values():
             found.update(of_entry(entry, layout, solved, labels))
     return found
+
+
+def schematic(layout: Layout, length: int = 5) -> dict[Piece, Region]:
+    """The regions of a layer whose sizes are all the same: where its blocks stand, without a file."""
+    words = {word for slot in layout.cell.slots.values() for word in slot.dims}
+    sizes, labels = {word: Size(length, "", ()) for word in words}, layout.labels()
+    return {piece: own for entry in layout.entries() for piece, own in of_entry(entry, layout, sizes, labels)}

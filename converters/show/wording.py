@@ -1,4 +1,4 @@
-"""What a picture of moves shows, in sentences: orders of gates and axes, arithmetic, what is made, what must be zero."""
+"""What a picture of moves shows, in sentences: orders of gates and axes, arithmetic, what is made or must be zero."""
 
 from __future__ import annotations
 
