@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,15 @@ FLAGS = (
     "--remote-debugging-pipe",
     "--hide-scrollbars",
 )
+
+CONNECT = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for place, end in enumerate(ends, start=3):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""A browser listens on descriptor 3 and answers on 4: puts the two there and becomes the browser."""
 
 
 def installed() -> str | None:
@@ -106,8 +116,8 @@ def browsing(folder: Path) -> Iterator[Page]:
     here, sending = os.pipe()
     receiving, there = os.pipe()
     arguments = [str(installed()), *FLAGS, f"--user-data-dir={folder}"]
-    redirected = ["sh", "-c", f'exec "$0" "$@" 3<&{here} 4>&{there}', *arguments]
-    with subprocess.Popen(redirected, pass_fds=(here, there), stderr=subprocess.DEVNULL) as process:
+    connected = [sys.executable, "-c", CONNECT, str(here), str(there), *arguments]
+    with subprocess.Popen(connected, pass_fds=(here, there), stderr=subprocess.DEVNULL) as process:
         os.close(here)
         os.close(there)
         try:

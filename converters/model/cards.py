@@ -45,8 +45,8 @@ def _calls(nodes: list[Node]) -> dict[int, tuple[int, int]]:
 def _card(
     row: text.Row, node: Node, graph: Graph, link: Callable[[Layer], str], calls: Mapping[int, tuple[int, int]]
 ) -> Card:
-    name, class_name, _, sizes, arrays, settings = row.cells
-    lines = [*sizes.splitlines(), *arrays.splitlines(), *settings.splitlines()]
+    name, class_name, _, sizes, _, settings = row.cells
+    lines = [*sizes.splitlines(), *settings.splitlines()]
     if id(node) in calls:
         lines.insert(0, "shared: call {} of {}".format(*calls[id(node)]))
     if node.layer is not None and node.outputs:

@@ -56,17 +56,26 @@ def _beside(layout: Layout) -> Iterator[str]:
     yield from (f"adds {value} to {gate} when it runs" for gate, value in layout.added.items())
     if layout.negated:
         yield f"{', '.join(layout.negated)} in the opposite sense"
+    held = {(region.array, piece.gate) for piece, region in schematic(layout, _LENGTH).items() if piece.gate}
+    if held and len(held) == len({array for array, _ in held}):
+        yield "an array for each gate"
 
 
 def _section(layout: Layout, anchor: str, targets: Sequence[str]) -> Element:
-    stored = {piece: Stored(layout, region) for piece, region in schematic(layout, _LENGTH).items()}
     target = _target(layout, targets)
     title = f"{layout.name} → {target.name}" if target else layout.name
+    drawing, told = layout_picture(layout, target)
+    words = listed([*_beside(layout), *told])
+    return element("section", element("h3", title), key([layout.cell]), beside(drawing, words), id=anchor)
+
+
+def layout_picture(layout: Layout, target: Layout | None) -> tuple[Element, list[str]]:
+    """Where the blocks of a layout stand, and where they go in the target's, with what is done to them in sentences."""
+    stored = {piece: Stored(layout, region) for piece, region in schematic(layout, _LENGTH).items()}
     found = moves(stored, target, _sizes(layout.cell)) if target else Moves((), ())
     names = Names(sizes=False)
-    drawing = blocks_picture(stored, found, names, title)
-    words = listed([*_beside(layout), *sentences(stored, found, names)])
-    return element("section", element("h3", title), key([layout.cell]), beside(drawing, words), id=anchor)
+    title = f"{layout.name} into {target.name}" if target else layout.name
+    return blocks_picture(stored, found, names, title), sentences(stored, found, names)
 
 
 def _sizes(cell: Cell) -> dict[str, int]:

@@ -25,12 +25,14 @@ def _ways(found: Moves, names: Names) -> Iterator[str]:
     for move in found.moves:
         for own in move.sources:
             pairs.setdefault((own.key, own.region.array, move.target.array), []).append((own, move))
+    alike: dict[tuple[str, str], list[str]] = {}
     for (key, array, target), blocks in pairs.items():
         what = "; ".join(dict.fromkeys(each for own, move in blocks for each in _changes(own.region, move.target)))
-        order = _gates(blocks)
-        told = ", ".join(filter(None, (what, order)))
+        told = ", ".join(filter(None, (what, _gates(blocks))))
         if told:
-            yield f"{names.source(key, array)} → {names.target(target)}: {told}"
+            alike.setdefault((target, told), []).append(names.source(key, array))
+    for (target, told), arrays in alike.items():
+        yield f"{', '.join(arrays)} → {names.target(target)}: {told}"
 
 
 def _gates(blocks: Sequence[tuple[Stored, Move]]) -> str:

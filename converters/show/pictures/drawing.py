@@ -8,12 +8,12 @@ from typing import NamedTuple
 from converters.show.pictures import ribbons
 from converters.show.pictures.arrays import Box, Drawn, moved
 from converters.show.pictures.colours import ink
-from converters.show.pictures.elements import Element, element, short, svg
+from converters.show.pictures.elements import Element, element, short, svg, text_width
 
 _LEFT, _BETWEEN, _APART, _LINE, _EDGE = 58.0, 150.0, 26.0, 15.0, 8.0
 _DROP = 10.0
 """How far below the columns of the source the rows of the target begin."""
-_LETTER, _LONGEST = 7.2, 46
+_LONGEST = 340.0
 
 
 class Look(NamedTuple):
@@ -40,8 +40,7 @@ class Shown(NamedTuple):
 
     @property
     def width(self) -> float:
-        longest = max((min(len(line), _LONGEST) for line in (self.title, *self.lines)), default=0)
-        return max(self.drawn.width, _LETTER * longest)
+        return max(self.drawn.width, *(min(text_width(line), _LONGEST) for line in (self.title, *self.lines)))
 
 
 class Link(NamedTuple):

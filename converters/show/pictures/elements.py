@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 from xml.etree import ElementTree
 
 from layouts.errors import printable
@@ -55,9 +56,31 @@ def safe(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else printable(c) for c in text)
 
 
-def short(text: str, most: int) -> str:
-    """A text of at most so many characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def text_width(text: str, size: float = 12.0) -> float:
+    """About how wide a text is at most in a common font of this size, bold or not; no font is asked."""
+    return size * sum(map(_em, text))
+
+
+def _em(character: str) -> float:
+    if east_asian_width(character) in "WF":
+        return 1.1
+    if character in "ijlrtfI.,:;'|!()[] ":
+        return 0.45
+    if character in "mwMW@%&…—":
+        return 1.1
+    return 0.74 if character in '_-="' or (character.isalnum() and not character.isupper()) else 0.88
+
+
+def short(text: str, room: float, size: float = 12.0) -> str:
+    """A text that is about as wide as there is room for, its end cut off where it must be."""
+    if text_width(text, size) <= room:
+        return text
+    room -= text_width("…", size)
+    for kept, character in enumerate(text):
+        room -= text_width(character, size)
+        if room < 0:
+            return f"{text[:kept]}…"
+    return text
 
 
 def html(root: Element) -> str:

@@ -8,9 +8,11 @@ from typing import NamedTuple
 from converters.show.pictures.elements import Element, element, number, short, svg
 from converters.show.pictures.ranks import Line, Placed, Point, place
 
-WIDTH, _APART, _DEEP, _LINE, _MARGIN, _PAD = 236.0, 26.0, 44.0, 15.0, 24.0, 9.0
-_LONGEST, _MOST = 35, 7
-"""Letters of a line, and lines of a box; the whole is in its tip."""
+WIDTH, _APART, _DEEP, _LINE, _MARGIN, _PAD = 244.0, 26.0, 44.0, 15.0, 24.0, 9.0
+_MOST = 9
+"""Lines of a box; the whole is in its tip."""
+_LOOKS = 1_000_000
+"""How often a box is looked at for frames: beyond that the frames that are left are not drawn."""
 
 
 class Card(NamedTuple):
@@ -78,7 +80,7 @@ def _area(card: Card, k: int, placed: Placed, tops: Sequence[tuple[float, float]
 def _frames(cards: Sequence[Card], areas: Sequence[_Area]) -> Iterator[Element]:
     """A frame around the boxes of a group, where no other box would stand in it."""
     groups = dict.fromkeys(card.groups[: k + 1] for card in cards for k in range(len(card.groups)))
-    for group in groups:
+    for group in [*groups][: _LOOKS // max(len(cards), 1)]:
         inside = [card.groups[: len(group)] == group for card in cards]
         own = [area for area, within in zip(areas, inside, strict=True) if within]
         grown = 18.0 - 4 * min(len(group), 4)
@@ -91,7 +93,9 @@ def _frames(cards: Sequence[Card], areas: Sequence[_Area]) -> Iterator[Element]:
         if len(own) > 1 and not any(around.meets(a) for a, within in zip(areas, inside, strict=True) if not within):
             yield element("rect", **_corners(around), rx=8.0, class_="group")
             y = around.top + 12
-            yield element("text", short(group[-1], 40), x=around.left + 8, y=y, class_="soft")
+            yield element(
+                "text", short(group[-1], around.right - around.left - 16, 11), x=around.left + 8, y=y, class_="soft"
+            )
 
 
 def _corners(area: _Area) -> dict[str, float]:
@@ -134,7 +138,15 @@ def _card(card: Card, area: _Area) -> Element:
     parts = [element("rect", **_corners(area), rx=6.0, class_=f"node {card.kind}".strip())]
     for k, (text, kind) in enumerate(texts):
         y = area.top + _PAD + _LINE * k + 11
-        parts.append(element("text", short(text, _LONGEST), x=area.left + 10, y=y, class_=kind or None))
+        parts.append(
+            element(
+                "text",
+                short(text, WIDTH - 20, 11 if kind == "soft" else 12),
+                x=area.left + 10,
+                y=y,
+                class_=kind or None,
+            )
+        )
     tip = element("title", "\n".join(filter(None, (card.name, card.class_name, *card.lines))))
     inside = element("g", tip, *parts, class_="card")
     return element("a", inside, href=card.link) if card.link else inside
