@@ -9,8 +9,9 @@ from typing import Any
 from converters.show.gates import gates
 from converters.show.pictures.arrays import draw
 from converters.show.pictures.colours import GREY
-from converters.show.pictures.drawing import Link, Look, Shown, picture
+from converters.show.pictures.drawing import Look, picture
 from converters.show.pictures.elements import Element
+from converters.show.pictures.placing import Link, Shown
 from layouts.cells import Cell, Piece
 from layouts.moves import Added, Move, Moves, Stored
 from layouts.regions import Region

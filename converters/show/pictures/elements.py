@@ -98,7 +98,8 @@ def svg(width: float, height: float, content: Iterable[Element], title: str = ""
 
 
 def alone(drawing: Element, style: str) -> str:
-    """A drawing as the text of a file of its own, with its style inside."""
+    """A drawing as the text of a file of its own, on its own paper, with its style inside."""
     drawing.set("xmlns", NAMESPACE)
-    drawing.insert(0, element("style", style))
+    paper = element("rect", width=drawing.get("width"), height=drawing.get("height"), class_="paper")
+    drawing[:0] = [element("style", style), paper]
     return ElementTree.tostring(drawing, encoding="unicode") + "\n"

@@ -78,24 +78,24 @@ def _area(card: Card, k: int, placed: Placed, tops: Sequence[tuple[float, float]
 
 
 def _frames(cards: Sequence[Card], areas: Sequence[_Area]) -> Iterator[Element]:
-    """A frame around the boxes of a group, where no other box would stand in it."""
+    """A frame around the boxes of a group, where no other box would stand in it; of groups of the same boxes one."""
     groups = dict.fromkeys(card.groups[: k + 1] for card in cards for k in range(len(card.groups)))
+    members: dict[tuple[bool, ...], tuple[str, ...]] = {}
     for group in [*groups][: _LOOKS // max(len(cards), 1)]:
-        inside = [card.groups[: len(group)] == group for card in cards]
+        members[tuple(card.groups[: len(group)] == group for card in cards)] = group
+    for inside, group in members.items():
         own = [area for area, within in zip(areas, inside, strict=True) if within]
-        grown = 18.0 - 4 * min(len(group), 4)
-        around = _Area(
-            min(a.left for a in own) - grown,
-            min(a.top for a in own) - grown - 6,
-            max(a.right for a in own) + grown,
-            max(a.bottom for a in own) + grown,
-        )
+        around = _around(own, 18.0 - 4 * min(len(group), 4))
         if len(own) > 1 and not any(around.meets(a) for a, within in zip(areas, inside, strict=True) if not within):
+            words = short("/".join(group), around.right - around.left - 16, 11)
             yield element("rect", **_corners(around), rx=8.0, class_="group")
-            y = around.top + 12
-            yield element(
-                "text", short(group[-1], around.right - around.left - 16, 11), x=around.left + 8, y=y, class_="soft"
-            )
+            yield element("text", words, x=around.left + 8, y=around.top + 12, class_="soft")
+
+
+def _around(areas: Sequence[_Area], by: float) -> _Area:
+    """What holds these areas, with a rim, and room for a line above."""
+    left, top = min(area.left for area in areas) - by, min(area.top for area in areas) - by - 8
+    return _Area(left, top, max(area.right for area in areas) + by, max(area.bottom for area in areas) + by)
 
 
 def _corners(area: _Area) -> dict[str, float]:

@@ -21,6 +21,7 @@ text.middle {{ text-anchor:middle; }}
 text.end {{ text-anchor:end; }}
 text.bad {{ fill:var(--bad); }}
 text.care {{ fill:var(--care); }}
+.paper {{ fill:var(--paper); }}
 .block {{ stroke:var(--paper); stroke-width:1; }}
 .hollow {{ fill:var(--box); stroke-width:1.5; stroke-dasharray:3 2; }}
 .ribbon {{ opacity:.38; }}
