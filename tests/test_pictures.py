@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, pairwise, product
@@ -30,7 +32,7 @@ from converters.plan.pictured import plan_page
 from converters.plan.plan import make_plan
 from converters.show.layout_page import layout_page, layout_picture
 from converters.show.pictures.arrays import Box, draw
-from converters.show.pictures.colours import BLUE, GREEN, ORANGE, colours, ink
+from converters.show.pictures.colours import BLUE, GREEN, GREY, ORANGE, colours, ink
 from converters.show.pictures.elements import element, html
 from converters.show.pictures.flow import Card, flowchart
 from converters.show.pictures.ranks import MOST, Line, Point, place
@@ -354,6 +356,55 @@ def test_there_is_a_ribbon_for_every_run_that_moves(layout: Layout) -> None:
     runs = sum(prod(len(span.runs(3)) for span in region.spans) for region in links)
     assert len(drawing.findall("path[@class='ribbon']")) == runs > 0
     assert len(drawing.findall("rect[@data-block]")) > len(links)
+
+
+RECURRENT = numbered(layout for layout in every_layout() if layout.cell.recurrent)
+
+
+def coloured(drawing: ElementTree.Element) -> list[tuple[Box, str, str]]:
+    """Every filled block of a drawing: its box, its colour, its letter, which stands behind it."""
+    found, parts = [], list(drawing)
+    for part, behind in pairwise([*parts, ElementTree.Element("end")]):
+        style = part.get("style") or ""
+        if part.get("data-block") and style.startswith("fill:"):
+            x, y, width, height = (float(part.get(name) or "") for name in ("x", "y", "width", "height"))
+            letter = (behind.text or "") if behind.get("class") == "letter" else ""
+            found.append(((x, y, x + width, y + height), style.removeprefix("fill:"), letter))
+    return found
+
+
+@pytest.mark.parametrize("layout", RECURRENT)
+def test_every_block_has_the_letter_and_the_colour_of_its_gate(layout: Layout) -> None:
+    blocks = coloured(layout_picture(layout, None)[0])
+    wanted: Counter[str] = Counter()
+    for piece, region in schematic(layout).items():
+        wanted[piece.gate] += prod(len(span.runs(3)) for span in region.spans)
+    assert Counter(letter for _, _, letter in blocks) == wanted
+    own = {**colours(layout.cell.gates, layout.cell.spoken), "": GREY}
+    assert [letter for _, colour, letter in blocks if colour != own[letter]] == []
+
+
+def on_the_rim(point: tuple[float, float], box: Box) -> bool:
+    (x, y), (left, top, right, bottom) = point, box
+    inside = left - 0.1 <= x <= right + 0.1 and top - 0.1 <= y <= bottom + 0.1
+    return inside and min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom)) < 0.1
+
+
+@pytest.mark.parametrize("layout", RECURRENT)
+def test_a_ribbon_joins_two_blocks_of_its_colour(layout: Layout) -> None:
+    target = catalogue.target(("pytorch", "gateport"), [layout.cell], layout.slots & {*layout.cell.slots})
+    drawing, _ = layout_picture(layout, target)
+    blocks = coloured(drawing)
+    reached: set[Box] = set()
+    for ribbon in drawing.findall("path[@class='ribbon']"):
+        first, _, _, far = re.findall(r"([-\d.]+),([-\d.]+)", ribbon.get("d") or "")[:4]
+        ends = [
+            [box for box, colour, _ in blocks if colour == ribbon.get("fill") and on_the_rim((float(x), float(y)), box)]
+            for x, y in (first, far)
+        ]
+        assert ends[0] and ends[1] and ends[0] != ends[1]
+        reached |= {box for boxes in ends for box in boxes}
+    assert [letter for box, _, letter in blocks if box not in reached and letter.isalpha()] == []
 
 
 # --- colours

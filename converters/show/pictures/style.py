@@ -69,7 +69,8 @@ th {{ color:var(--soft); font-weight:600; border-bottom:1px solid var(--line); }
 .key:first-child {{ margin-left:0; }}
 @media print {{
   main {{ max-width:none; padding:0; }}
-  section {{ break-inside:avoid-page; }}
+  h2, h3 {{ break-after:avoid; }}
+  .beside > .scroll, table {{ break-inside:avoid; }}
   .scroll {{ overflow:visible; }}
   svg {{ max-width:100%; height:auto; }}
 }}
