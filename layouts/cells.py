@@ -141,6 +141,9 @@ GRU_RESET_BEFORE = _recurrent("gru_reset_before", _GRU_GATES, "rzn", (*_ACTIVATI
 RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
+MINIMAL_GATED_UNIT = _recurrent("minimal_gated_unit", {"f": "forget", "n": "candidate"}, "f", _ACTIVATIONS)
+"""f = σ(W x + U h + b); n = tanh(W x + b + f (U h + b')); h' = (1 - f) n + f h. No module that we know computes it."""
+
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 
@@ -181,10 +184,11 @@ def _conv_lstm(name: str, space: str) -> Cell:
         "input_kernel": Slot(f"gate unit input {space}"),
         "recurrent_kernel": Slot(f"gate unit state {space}"),
         "input_bias": _bias("gate unit"),
+        "recurrent_bias": _bias("gate unit"),
     }
     chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "channels_last")
     options = ConvolutionalRecurrence()
-    return Cell(name, slots, "ifgo", {"state": "unit"}, spoken=_LSTM_GATES, options=options, chooses=chooses)
+    return Cell(name, slots, "ifgo", {"state": "unit"}, "ifgo", spoken=_LSTM_GATES, options=options, chooses=chooses)
 
 
 CONV_LSTM1D = _conv_lstm("conv_lstm1d", "width")

@@ -5,6 +5,7 @@ Where several are left that would read the arrays differently, it is a question 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from converters.readers.arrays import settings
 from converters.readers.arrays.settings import Recognised
 from layouts import catalogue
 from layouts.catalogue import Shapes
-from layouts.errors import ConversionError, UnknownLayer, printable
+from layouts.errors import ConversionError, ShapeError, UnknownLayer, printable
 from layouts.fitting import Fit, fits, layouts_of
 from layouts.layout import Layout
 
@@ -27,6 +28,9 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     stated = assumptions.of(path)
     conditions = _conditions(framework, stated)
     class_name, found = _of_class(shapes, framework, conditions, stated.pop("class", None), assumptions)
+    is_stated = bool(class_name)
+    if not is_stated:
+        class_name, found = _of_name(path, shapes, framework, conditions, found)
     sizes = {word: stated[word].parsed(COUNT) for word in stated if any(word in fit.untold for fit in found)}
     if sizes:
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
@@ -45,7 +49,8 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         example = said(path, fit.untold[0], "…")
         raise UnknownLayer(f"the shapes do not tell {', '.join(fit.untold)} of this {fit.layout.name}: state {example}")
     own = {option: s for option, s in stated.items() if settings.takes(path, fit.layout, s)}
-    assumed = _assumed(framework, fit.layout, groups[0], own)
+    told = layouts_of(framework, class_name) if class_name and (is_stated or _is_spelled(path, class_name)) else ()
+    assumed = _assumed(framework, fit.layout, groups[0], own, told)
     return Recognised(fit, class_name or fit.layout.class_name, own, sizes, assumed)
 
 
@@ -90,6 +95,36 @@ def _of_class(
     return class_name, found
 
 
+def _of_name(
+    path: str, shapes: Shapes, framework: str, conditions: Mapping[str, Any], found: list[Fit]
+) -> tuple[str, list[Fit]]:
+    """The fits within the class that a layer is named after, where there are some; all of them under any other name."""
+    for class_name in named_after(path, framework):
+        try:
+            return class_name, fits(framework, shapes, conditions, class_name=class_name)
+        except (ShapeError, UnknownLayer):
+            continue
+    return "", found
+
+
+def named_after(path: str, framework: str) -> list[str]:
+    """The classes after which a framework would name a layer so: `ConvTranspose_0`, `basic_rnn_cell`, `conv1_d_1`."""
+    name = plain(path.replace(".", "/").rpartition("/")[2])
+    return [class_name for class_name in catalogue.layers(framework) if plain(class_name) == name]
+
+
+def plain(name: str) -> str:
+    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
+    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
+
+
+def _is_spelled(path: str, class_name: str) -> bool:
+    """Whether a name is one that a framework made of a class, and hardly a person: `Conv_0`, `conv2_d_1`, not `conv`."""
+    name = re.sub(r"_\d{1,6}$", "", path.replace(".", "/").rpartition("/")[2])
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", "_", class_name).lower()
+    return name == class_name or (name == snake and "_" in snake)
+
+
 def _preferred(framework: str, found: Sequence[Fit]) -> list[Fit]:
     """Of the layouts of one class the first: a class lists the usual one first, and what is known tells the others."""
     if len(found) == 1:
@@ -118,10 +153,21 @@ def _meaning(fit: Fit, shapes: Shapes) -> Any:
     return layout.cell.name, axes, layout.gates, layout.negated, offsets, fit.directions, fit.layers
 
 
-def _assumed(framework: str, layout: Layout, group: Group, stated: Mapping[str, Statement]) -> dict[str, Any]:
-    """What was taken for true in choosing a layout: usual conditions, and what others that fit as well would imply."""
+def _assumed(
+    framework: str, layout: Layout, group: Group, stated: Mapping[str, Statement], told: Sequence[Layout]
+) -> dict[str, Any]:
+    """What was taken for true in choosing a layout: usual conditions, and what others that fit as well would imply.
+
+    A condition of all layouts of the class is none where the class is `told`.
+    """
     usual = catalogue.usual(framework)
-    found = {key: value for key, value in layout.when.items() if usual.get(key) == value and key not in stated}
+    found = {
+        key: value
+        for key, value in layout.when.items()
+        if usual.get(key) == value
+        and key not in stated
+        and not (told and all(other.when.get(key) == value for other in told))
+    }
     for name, value in layout.implies.items():
         if name not in stated and any(fit.layout.implies.get(name, value) != value for fit in group):
             found[name] = value
