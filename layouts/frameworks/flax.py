@@ -22,6 +22,7 @@ The layers around the cells are told in `layouts.frameworks.flax_other`.
 from layouts import cells
 from layouts.frameworks import flax_other as other
 from layouts.layout import Layout
+from layouts.trees import Tree
 
 _STATE = {"h{gate}/kernel": "state unit -> recurrent_weight", "h{gate}/bias": "unit -> input_bias"}
 _INPUT_NNX = {
@@ -187,7 +188,15 @@ LAYERS = {
 USUAL = {"scanned": True, **other.USUAL}
 """What is so unless somebody states otherwise: an axis before those of a cell is one of layers, one on another."""
 
-COLLECTIONS = ("params", "batch_stats")
-"""The groups in which linen keeps the variables of one module apart: its paths begin below them."""
-LEFT_OUT = ("opt_state", "step", "ema_params", "rngs", "rng", "dropout_rng", "dropout_key", "tx")
-"""What a TrainState or an nnx state holds beside the variables: slots of optimizers, counters, keys, averages."""
+TREE = Tree(
+    collections=("params", "batch_stats"),
+    beside=(
+        *("opt_state", "step", "epoch", "ema_params", "params_ema", "dynamic_scale", "metrics"),
+        *("cache", "intermediates", "rng", "key", "dropout_rng", "dropout_key"),
+    ),
+    optimizer=("opt_state",),
+    keys=("rngs",),
+    key_parts=("key", "count"),
+    leaf="value",
+)
+"""linen's collections, what a TrainState holds beside them, and the keys of an nnx state, whose Param has a `value`."""

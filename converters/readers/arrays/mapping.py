@@ -18,8 +18,10 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
+from converters.readers.arrays import scanned
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
+from converters.readers.arrays.variables import sorted_out
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
@@ -29,10 +31,21 @@ Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
 
-def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
+def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(_flat(source)), whose, assume))
+    found, unused = sorted_out(whose, dict(_flat(source)))
+    arrays = {name: _lazy(name, value) for name, value in found.items()}
+    layers = layers_of(arrays, whose, assume)
+    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers, unused=unused)
+
+
+def checkpoint_of(
+    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+) -> Checkpoint:
+    """What a file of arrays by full name holds: its layers, and what is no weight, by name."""
+    arrays, unused = sorted_out(framework, found)
+    return Checkpoint(path, framework, "", container, layers_of(arrays, framework, assume), unused=unused)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -48,16 +61,21 @@ def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tupl
     return _Reading(arrays, framework, Assumptions(assume)).layers()
 
 
-def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
-    """Every array by its full name; what is nested is joined by '/'."""
+def _flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
     for name, value in source.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str | int):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}/")
-        else:
-            full = prefix + name
-            yield full, value if isinstance(value, LazyArray) else in_memory(full, np.asarray(value))
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            yield from _flat(dict(enumerate(value)), f"{prefix}{name}/")
+        elif value is not None:
+            yield f"{prefix}{name}", value
+
+
+def _lazy(name: str, value: Any) -> LazyArray:
+    return value if isinstance(value, LazyArray) else in_memory(name, np.asarray(value))
 
 
 class _Reading:
@@ -73,7 +91,7 @@ class _Reading:
         """Every layer; raises for a statement that is of no use."""
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
         self._check(found)
-        return found
+        return tuple(scanned.apart(found))
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
