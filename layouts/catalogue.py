@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import layouts.frameworks
+from layouts.arrangements import Arrangement
 from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
@@ -82,6 +83,11 @@ def usual(framework: str) -> Mapping[str, Any]:
 def tree(framework: str) -> Tree | None:
     """How a framework arranges all that it saves (`TREE` of its module)."""
     return getattr(_module(framework), "TREE", None)
+
+
+def arrangements(framework: str) -> tuple[Arrangement, ...]:
+    """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
+    return getattr(_module(framework), "ARRANGEMENTS", ())
 
 
 @cache

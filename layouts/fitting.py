@@ -16,7 +16,6 @@ from layouts.layout import DIRECTIONS, SIDES, Layout
 from layouts.names import Role
 from layouts.repack import needed, solve_layers
 
-
 _DEEPEST = 1000
 """The most layers on an axis."""
 

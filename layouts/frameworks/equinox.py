@@ -9,12 +9,13 @@ dots.
 4. tanh and σ are fixed; nothing is added when a cell runs.
 5. There is no simple RNN, no scan over time, no second direction: the names above a cell are the user's.
 6. A convolution keeps axes of one behind its bias, (out, 1, 1). Source: equinox.nn.Conv.
-7. ConvTranspose stores (out, in / groups, height, width) and correlates where PyTorch convolves: its kernel is backwards
-   and its channels are swapped. The arrays of a Conv look the same: `transposed` tells them apart. Source:
+7. ConvTranspose stores (out, in / groups, height, width) and correlates where PyTorch convolves: its kernel is
+   backwards, its channels are swapped. The arrays of a Conv look the same: `transposed` tells them apart. Source:
    equinox.nn.ConvTranspose.
-8. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not described.
-9. MultiheadAttention keeps a Linear for query, key, value and output, whose outputs or inputs are heads × width; none has
-   a bias unless told.
+8. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not
+   described.
+9. MultiheadAttention keeps a Linear for query, key, value and output, whose outputs or inputs are heads × width; none
+   has a bias unless told.
 """
 
 from layouts import cells

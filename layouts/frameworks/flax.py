@@ -20,6 +20,7 @@ The layers around the cells are told in `layouts.frameworks.flax_other`.
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.frameworks import flax_other as other
 from layouts.layout import Layout
 from layouts.trees import Tree
@@ -174,6 +175,10 @@ CONV_LSTM2D = Layout(
     implies=_FIXED,
     defaults=other.IMAGES,
     class_name="ConvLSTMCell (2d)",
+)
+
+ARRANGEMENTS = (
+    Arrangement("{direction}/cell", {"forward": "forward_rnn", "backward": "backward_rnn"}, merge="concat"),
 )
 
 LAYERS = {

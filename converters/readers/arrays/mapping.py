@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.readers.arrays import scanned
+from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from converters.readers.arrays.variables import sorted_out
@@ -58,7 +60,7 @@ def stated_framework(framework: str | None, what: str) -> str:
 
 def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume)).layers()
+    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -90,8 +92,9 @@ class _Reading:
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
-        self._check(found)
-        return tuple(scanned.apart(found))
+        whole = joined(found, self._framework, self._assumptions)
+        self._check((*found, *whole))
+        return tuple(scanned.apart(whole))
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""

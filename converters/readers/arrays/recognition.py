@@ -119,7 +119,7 @@ def plain(name: str) -> str:
 
 
 def _is_spelled(path: str, class_name: str) -> bool:
-    """Whether a name is one that a framework made of a class, and hardly a person: `Conv_0`, `conv2_d_1`, not `conv`."""
+    """Whether a framework made this name of a class, and hardly a person: `Conv_0`, `conv2_d_1`, and not `conv`."""
     name = re.sub(r"_\d{1,6}$", "", path.replace(".", "/").rpartition("/")[2])
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", "_", class_name).lower()
     return name == class_name or (name == snake and "_" in snake)
