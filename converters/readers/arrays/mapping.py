@@ -43,11 +43,16 @@ def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mappi
 
 
 def checkpoint_of(
-    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+    path: str,
+    container: str,
+    found: Mapping[str, LazyArray],
+    framework: str,
+    assume: Mapping[str, Any],
+    others: Sequence[str] = (),
 ) -> Checkpoint:
-    """What a file of arrays by full name holds: its layers, and what is no weight, by name."""
+    """What a file of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
     arrays, unused = sorted_out(framework, found)
-    return Checkpoint(path, framework, "", container, layers_of(arrays, framework, assume), unused=unused)
+    return Checkpoint(path, framework, "", container, layers_of(arrays, framework, assume), unused=(*unused, *others))
 
 
 def stated_framework(framework: str | None, what: str) -> str:
