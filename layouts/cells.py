@@ -141,9 +141,6 @@ GRU_RESET_BEFORE = _recurrent("gru_reset_before", _GRU_GATES, "rzn", (*_ACTIVATI
 RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
-MINIMAL_GATED_UNIT = _recurrent("minimal_gated_unit", {"f": "forget", "n": "candidate"}, "f", _ACTIVATIONS)
-"""f = σ(W x + U h + b); n = tanh(W x + b + f (U h + b')); h' = (1 - f) n + f h. No module that we know computes it."""
-
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 

@@ -66,7 +66,7 @@ def forward(
 def _projected(own: Mapping[tuple[str, str], Array], gate: str, x: Array, options: Convolution) -> Array:
     y = windows.convolve(x, own["input_kernel", gate], options)
     biases = [own[slot, gate] for slot in ("input_bias", "recurrent_bias") if (slot, gate) in own]
-    return y + sum(biases).reshape(1, -1, *[1] * (y.ndim - 2)) if biases else y
+    return y + np.sum(biases, axis=0).reshape(1, -1, *[1] * (y.ndim - 2)) if biases else y
 
 
 def _apart(y: Array, x: Array) -> Array:

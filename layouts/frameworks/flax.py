@@ -23,6 +23,7 @@ from layouts import cells
 from layouts.arrangements import Arrangement
 from layouts.frameworks import flax_other as other
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 from layouts.trees import Tree
 
 _STATE = {"h{gate}/kernel": "state unit -> recurrent_weight", "h{gate}/bias": "unit -> input_bias"}
@@ -77,19 +78,6 @@ RNN_NNX = Layout(
     },
     class_name="SimpleCell (nnx)",
 )
-MINIMAL = Layout(
-    "flax",
-    cells.MINIMAL_GATED_UNIT,
-    {
-        "i{gate}/kernel": "input unit -> input_weight",
-        "i{gate}/bias": "unit -> input_bias",
-        "h{gate}/kernel": "state unit -> recurrent_weight",
-        "hn/bias": "unit -> recurrent_bias[n]",
-    },
-    gates="fn",
-    class_name="MGUCell",
-)
-
 _SCANNED = {"scanned": True}
 LSTM_SCANNED = Layout(
     "flax",
@@ -186,10 +174,17 @@ LAYERS = {
     "OptimizedLSTMCell": (LSTM, LSTM_JOINED, LSTM_SCANNED, LSTM_JOINED_SCANNED),
     "GRUCell": (GRU, GRU_JOINED, GRU_SCANNED, GRU_JOINED_SCANNED),
     "SimpleCell": (RNN, RNN_NNX, RNN_SCANNED, RNN_NNX_SCANNED),
-    "MGUCell": (MINIMAL,),
     "ConvLSTMCell": (CONV_LSTM1D, CONV_LSTM2D),
     **other.LAYERS_AROUND,
 }
+REFUSED = (
+    Refusal(
+        "MGUCell",
+        ("if/kernel", "if/bias", "in/kernel", "in/bias", "hf/kernel", "hn/kernel"),
+        "a minimal gated unit has one gate, and no module computes it",
+        optional=("hn/bias",),
+    ),
+)
 USUAL = {"scanned": True, **other.USUAL}
 """What is so unless somebody states otherwise: an axis before those of a cell is one of layers, one on another."""
 

@@ -21,12 +21,13 @@ from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.readers.arrays import scanned
 from converters.readers.arrays.joining import joined, stacks
+from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
-from converters.readers.arrays.variables import sorted_out
 from layouts import catalogue
-from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 Arrays = dict[str, LazyArray]
 Split = tuple[str, str]
@@ -36,10 +37,8 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    found, unused = sorted_out(whose, dict(_flat(source)))
-    arrays = {name: _lazy(name, value) for name, value in found.items()}
-    layers = layers_of(arrays, whose, assume)
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers, unused=unused)
+    arrays = {name: _lazy(name, value) for name, value in _flat(source)}
+    return checkpoint_of("arrays in memory", "mapping of arrays", arrays, whose, assume)
 
 
 def checkpoint_of(
@@ -50,9 +49,10 @@ def checkpoint_of(
     assume: Mapping[str, Any],
     others: Sequence[str] = (),
 ) -> Checkpoint:
-    """What a file of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
-    arrays, unused = sorted_out(framework, found)
-    return Checkpoint(path, framework, "", container, layers_of(arrays, framework, assume), unused=(*unused, *others))
+    """What a source of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
+    ready = prepared(found, framework, assume)
+    layers = _layers_of(ready.arrays, framework, ready.assume)
+    return Checkpoint(path, framework, "", container, layers, unused=(*ready.unused, *others))
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -63,7 +63,7 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
+def _layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
     return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
@@ -82,7 +82,13 @@ def _flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _lazy(name: str, value: Any) -> LazyArray:
-    return value if isinstance(value, LazyArray) else in_memory(name, np.asarray(value))
+    """A value as an array; what NumPy has no numbers for, as the keys of JAX, is an array of objects."""
+    if isinstance(value, LazyArray):
+        return value
+    try:
+        return in_memory(name, np.asarray(value))
+    except TypeError:
+        return in_memory(name, np.empty((), object))
 
 
 class _Reading:
@@ -90,8 +96,10 @@ class _Reading:
 
     def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        known = catalogue.names(framework)
-        self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
+        known, separators = catalogue.names(framework), catalogue.separators(framework)
+        self._splits = {
+            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
+        }
         self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
@@ -121,6 +129,8 @@ class _Reading:
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
         if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
+            if isinstance(whole.unknown, NotRepresentable):
+                return iter([whole])
             if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
                 return iter([whole])
             apart = list(self._layers([*members.values()], level + 1))
@@ -140,6 +150,9 @@ class _Reading:
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
+        refused = next((one for one in catalogue.refusals(self._framework) if one.meets(arrays)), None)
+        if refused is not None:
+            return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:
             found = recognise(path, shapes, self._framework, self._assumptions)
             _check_numbers(arrays, found.layout)
@@ -170,6 +183,10 @@ class _Reading:
         self._assumptions.check(layouts, lambda path: stateable(path, layouts.get(path, everything)), idle)
 
 
+def _refused(path: str, refusal: Refusal) -> NotRepresentable:
+    return NotRepresentable(f"{refusal.class_name}: {refusal.why}", layer=path)
+
+
 def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     """Arrays that are one layer by their names, and as well several of a name that the framework gives."""
     arrays = {name: array for part in whole.parts for name, array in part.arrays.items()}
@@ -185,12 +202,12 @@ def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     return Layer(whole.path, "unknown", unknown=UnknownLayer(text, layer=whole.path), arrays=arrays)
 
 
-def _splits(name: str) -> Iterator[Split]:
+def _splits(name: str, separators: str) -> Iterator[Split]:
     """Every way to cut a full name into a layer's path and an array's own name, the longest own name first."""
     plain = name.removesuffix(":0")
     yield "", plain
     for k, letter in enumerate(plain):
-        if letter in "/.":
+        if letter in separators:
             yield plain[:k], plain[k + 1 :]
 
 

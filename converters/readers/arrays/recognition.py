@@ -109,8 +109,9 @@ def _of_name(
 
 def named_after(path: str, framework: str) -> list[str]:
     """The classes after which a framework would name a layer so: `ConvTranspose_0`, `basic_rnn_cell`, `conv1_d_1`."""
-    name = plain(path.replace(".", "/").rpartition("/")[2])
-    return [class_name for class_name in catalogue.layers(framework) if plain(class_name) == name]
+    marks = ("/.", catalogue.separators(framework))
+    own = {plain(re.split(f"[{re.escape(each)}]", path)[-1]) for each in marks}
+    return [class_name for class_name in catalogue.layers(framework) if plain(class_name) in own]
 
 
 def plain(name: str) -> str:

@@ -124,7 +124,8 @@ def _dtype(source: Source, name: str, given: Any) -> np.dtype[Any]:
     if text in _BEYOND_NUMPY:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, text))
+        kind: np.dtype[Any] = np.dtype(getattr(ml_dtypes, text))
+        return kind
     if text not in _PLAIN:
         raise ShapeError(f"{printable(name)} holds {printable(repr(text))}, which are no numbers", array=name)
     return np.dtype(text)
