@@ -17,6 +17,7 @@
    in), as TensorFlow does. The arrays of a convolution look the same: `transposed` tells them apart.
 9. Norms say `scale` and `offset`. The averages of BatchNorm keep axes of one, and stand beside counters that inference
    does not read. Epsilon is 1e-5 in every norm. Source: sonnet.src.batch_norm, moving_averages.
+10. A checkpoint's keys are attributes, of which some begin with '_': `_w_i` of the variable `lstm/w_i`.
 """
 
 from layouts import cells
@@ -29,15 +30,39 @@ _CORE = {
     "b": "(gate unit) -> input_bias",
 }
 
+_ATTRIBUTES = {
+    "_w_i": "input (gate unit) -> input_weight",
+    "_w_h": "state (gate unit) -> recurrent_weight",
+    "b": "(gate unit) -> input_bias",
+}
+_PROJECTION = {"projection": "unit state -> projection"}
+
 LSTM = Layout(
     "sonnet",
     cells.LSTM,
-    _CORE | {"projection": "unit state -> projection"},
+    _CORE | _PROJECTION,
     gates="ifgo",
     implies=_FIXED,
     class_name="LSTM",
 )
 GRU = Layout("sonnet", cells.GRU_RESET_BEFORE, _CORE, gates="zrn", negated="z", implies=_FIXED, class_name="GRU")
+LSTM_ATTRIBUTES = Layout(
+    "sonnet",
+    cells.LSTM,
+    _ATTRIBUTES | _PROJECTION,
+    gates="ifgo",
+    implies=_FIXED,
+    class_name="LSTM (attributes)",
+)
+GRU_ATTRIBUTES = Layout(
+    "sonnet",
+    cells.GRU_RESET_BEFORE,
+    _ATTRIBUTES,
+    gates="zrn",
+    negated="z",
+    implies=_FIXED,
+    class_name="GRU (attributes)",
+)
 RNN = Layout(
     "sonnet",
     cells.RNN,
@@ -47,6 +72,16 @@ RNN = Layout(
         "b": "unit -> input_bias",
     },
     class_name="VanillaRNN",
+)
+RNN_ATTRIBUTES = Layout(
+    "sonnet",
+    cells.RNN,
+    {
+        "_input_to_hidden/w": "input unit -> input_weight",
+        "_hidden_to_hidden/w": "state unit -> recurrent_weight",
+        "_b": "unit -> input_bias",
+    },
+    class_name="VanillaRNN (attributes)",
 )
 LSTM_OLD = Layout(
     "sonnet",
@@ -158,6 +193,10 @@ _COUNTERS = (
     "moving_mean/hidden",
     "moving_variance/counter",
     "moving_variance/hidden",
+    "moving_mean/_counter",
+    "moving_mean/_hidden",
+    "moving_variance/_counter",
+    "moving_variance/_hidden",
 )
 _AFFINE = {"scale": "channel -> weight", "offset": "channel -> bias"}
 BATCH_NORM_2D = Layout(
@@ -192,10 +231,10 @@ BATCH_NORM_0D = Layout(
 )
 
 LAYERS = {
-    "LSTM": (LSTM, LSTM_OLD),
-    "UnrolledLSTM": (LSTM,),
-    "GRU": (GRU,),
-    "VanillaRNN": (RNN,),
+    "LSTM": (LSTM, LSTM_ATTRIBUTES, LSTM_OLD),
+    "UnrolledLSTM": (LSTM, LSTM_ATTRIBUTES),
+    "GRU": (GRU, GRU_ATTRIBUTES),
+    "VanillaRNN": (RNN, RNN_ATTRIBUTES),
     "Conv1DLSTM": (CONV_LSTM1D,),
     "Conv2DLSTM": (CONV_LSTM2D,),
     "Linear": (LINEAR,),

@@ -27,10 +27,9 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     """What layer these arrays are. Raises `ShapeError` or `UnknownLayer` where they are none, or may be several."""
     stated = assumptions.of(path)
     conditions = _conditions(framework, stated)
-    class_name, found = _of_class(shapes, framework, conditions, stated.pop("class", None), assumptions)
-    is_stated = bool(class_name)
-    if not is_stated:
-        class_name, found = _of_name(path, shapes, framework, conditions, found)
+    class_name, found = _of_class(path, shapes, framework, conditions, assumptions)
+    statement = stated.pop("class", None)
+    is_stated = statement is not None and class_name == as_text(statement.value)
     sizes = {word: stated[word].parsed(COUNT) for word in stated if any(word in fit.untold for fit in found)}
     if sizes:
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
@@ -72,15 +71,15 @@ def _conditions(framework: str, stated: Mapping[str, Statement]) -> dict[str, An
 
 
 def _of_class(
-    shapes: Shapes,
-    framework: str,
-    conditions: Mapping[str, Any],
-    statement: Statement | None,
-    assumptions: Assumptions,
+    path: str, shapes: Shapes, framework: str, conditions: Mapping[str, Any], assumptions: Assumptions
 ) -> tuple[str, list[Fit]]:
-    """The fits within the class that is stated, and its name; one that is stated of all layers counts where it fits."""
+    """The fits within the class that is stated, and its name; one that is stated of all layers counts where it fits.
+
+    Where none is, those within the class that the layer is named after, or all.
+    """
+    statement = assumptions.of(path).get("class")
     if statement is None:
-        return "", fits(framework, shapes, conditions)
+        return _of_name(path, shapes, framework, conditions)
     class_name = as_text(statement.value)
     if not layouts_of(framework, class_name):
         known = ", ".join(catalogue.layers(framework))
@@ -90,21 +89,19 @@ def _of_class(
     except ConversionError:
         if statement.owner:
             raise
-        return "", fits(framework, shapes, conditions)
+        return _of_name(path, shapes, framework, conditions)
     assumptions.use(statement)
     return class_name, found
 
 
-def _of_name(
-    path: str, shapes: Shapes, framework: str, conditions: Mapping[str, Any], found: list[Fit]
-) -> tuple[str, list[Fit]]:
+def _of_name(path: str, shapes: Shapes, framework: str, conditions: Mapping[str, Any]) -> tuple[str, list[Fit]]:
     """The fits within the class that a layer is named after, where there are some; all of them under any other name."""
     for class_name in named_after(path, framework):
         try:
             return class_name, fits(framework, shapes, conditions, class_name=class_name)
         except (ShapeError, UnknownLayer):
             continue
-    return "", found
+    return "", fits(framework, shapes, conditions)
 
 
 def named_after(path: str, framework: str) -> list[str]:
