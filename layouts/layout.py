@@ -179,6 +179,12 @@ class Layout:
         on_axes = (f.name for p in self._patterns.values() for axis in p.axes for term in axis.terms for f in term)
         return any(label in _words(template) for template in self.arrays) or label in on_axes
 
+    @cached_property
+    def layer_axis(self) -> int | None:
+        """The axis, in every array, that has the layers of a stack one after another; None where there is none."""
+        first = next(iter(self._patterns.values()))
+        return next((k for k, axis in enumerate(first.axes) if axis.text == "layer"), None)
+
     @property
     def slots(self) -> frozenset[str]:
         """Every slot that some array of this layout holds."""

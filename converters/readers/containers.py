@@ -60,6 +60,10 @@ def _is_npz(opened: Opened) -> bool:
     return bool(opened.members) and all(name.endswith(".npy") for name in opened.members)
 
 
+def _is_flax(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("flax.files:is_tree")(opened))
+
+
 def _is_onnx(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("onnx:is_model")(opened.source.view))
 
@@ -92,6 +96,7 @@ FILES = (
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
+    Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.readers.arrays import ordered
+from converters.readers.arrays.variables import sorted_out
 from layouts import catalogue
 
 _ROOMS = {
@@ -31,7 +32,9 @@ def prepared(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[st
     """The arrays of a framework, ready to be recognised. Raises `ConversionError` and its kinds."""
     if catalogue.orders(framework) and ordered.is_unnamed([*arrays]):
         arrays, assume = ordered.named(arrays, framework, assume)
+    kept, unused = sorted_out(framework, arrays)
     room = _ROOMS.get(framework)
     if room is None:
-        return Prepared(dict(arrays), assume)
-    return Prepared(*importlib.import_module(f"converters.readers.{room}").prepared(arrays, assume))
+        return Prepared(kept, assume, unused)
+    found = Prepared(*importlib.import_module(f"converters.readers.{room}").prepared(kept, assume))
+    return found._replace(unused=(*unused, *found.unused))
