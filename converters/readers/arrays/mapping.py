@@ -34,7 +34,7 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(_flat(source)), whose, assume))
+    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(flat(source)), whose, assume))
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -50,13 +50,13 @@ def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tupl
     return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
-def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
+def flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
     """Every array by its full name; what is nested is joined by '/'."""
     for name, value in source.items():
         if not isinstance(name, str):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}/")
+            yield from flat(value, f"{prefix}{name}/")
         else:
             full = prefix + name
             yield full, value if isinstance(value, LazyArray) else in_memory(full, np.asarray(value))
@@ -96,7 +96,7 @@ class _Reading:
     def _either(self, path: str, members: Mapping[str, str], level: int) -> Iterator[Layer]:
         """One layer with these arrays, or several with shorter names; a question where both may be meant."""
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
-        if not any(self._assumptions.names(inner) for inner in below):
+        if not any(self._assumptions.names(inner) for inner in below - {path}):
             whole = self._layer(path, members)
             if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
                 return iter([whole])
@@ -172,7 +172,7 @@ def _splits(name: str) -> Iterator[Split]:
 
 
 def _last(name: str) -> Split:
-    path, _, short = name.rpartition("/")
+    path, _, short = name.rpartition("/" if "/" in name else ".")
     return path, short
 
 

@@ -19,6 +19,7 @@ from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State, choose
 from converters.readers.pytorch.telling import PROGRAMS, stem_of
 from converters.readers.pytorch.tensors import DTYPES, GROUPS, Storage, Tensor
@@ -65,7 +66,7 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     version = version if isinstance(version, str) else ""
     size = len(opened.source)
     return checkpoint(
-        opened.path, "exported program", state, request.assume, stored=size, classes=classes, version=version
+        opened.path, "exported program", state, request.assume, stored=size, modules=classes, version=version
     )
 
 
@@ -128,7 +129,7 @@ def _whole(name: str, size: Any) -> int:
     raise UnsafeCheckpoint(f"weight {printable(name)} has an impossible size")
 
 
-def _classes(program: Any) -> Iterator[tuple[str, str]]:
+def _classes(program: Any) -> Iterator[tuple[str, Module]]:
     """The classes of torch.nn by the paths of modules, as the nodes of the graph tell them."""
     module = program.get("graph_module") if isinstance(program, dict) else None
     graph: Mapping[str, Any] = module.get("graph", {}) if isinstance(module, dict) else {}
@@ -137,4 +138,4 @@ def _classes(program: Any) -> Iterator[tuple[str, str]]:
         metadata = node.get("metadata", {}) if isinstance(node, dict) else {}
         stack = metadata.get("nn_module_stack", "") if isinstance(metadata, dict) else ""
         for found in _MODULE.finditer(stack if isinstance(stack, str) else ""):
-            yield found[1], found[2]
+            yield found[1], Module(found[2], {})

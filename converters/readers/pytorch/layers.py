@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.readers.arrays.mapping import layers_of
 from converters.readers.pytorch.computed import compute
+from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import OPTION, State
 from layouts import catalogue
 from layouts.errors import CheckpointError, UnsafeCheckpoint, printable
@@ -30,10 +31,10 @@ def checkpoint(
     assume: Mapping[str, Any],
     *,
     stored: int = 0,
-    classes: Mapping[str, str] | None = None,
+    modules: Mapping[str, Module] | None = None,
     version: str = "",
 ) -> Checkpoint:
-    """A state_dict as a checkpoint. `classes` tells what class a module is of, by its path, where the source does.
+    """A state_dict as a checkpoint. `modules` tells what a module is, by its path, where the source does.
 
     `stored` bytes may not become many times as many: arrays that share them are few. Raises `UnsafeCheckpoint`.
     """
@@ -41,8 +42,14 @@ def checkpoint(
     arrays, wrappers = _unwrapped(state.arrays)
     made = compute(arrays)
     others = {key: value for key, value in assume.items() if key != OPTION}
-    told = {f"{where}.class" if where else "class": name for where, name in _known(classes or {}, made.arrays).items()}
-    found = tuple(_refused(layer, made.refused) for layer in layers_of(made.arrays, FRAMEWORK, told | others))
+    known = _known(modules or {}, made.arrays)
+    told = {
+        f"{where}.{option}" if where else option: text
+        for where, module in known.items()
+        for option, text in module.statements().items()
+    }
+    layers = [_timed(layer, known.get(layer.path)) for layer in layers_of(made.arrays, FRAMEWORK, told | others)]
+    found = tuple(_refused(layer, made.refused) for layer in layers)
     if not found:
         raise CheckpointError("the file holds no weights", path=path)
     remarks = (*state.remarks, *wrappers, *made.remarks)
@@ -67,12 +74,26 @@ def _unwrapped(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
     return found, tuple(remarks)
 
 
-def _known(classes: Mapping[str, str], arrays: Mapping[str, Any]) -> dict[str, str]:
-    """Of the classes that are told those that have layouts, and of modules that have arrays."""
+def _known(modules: Mapping[str, Module], arrays: Mapping[str, Any]) -> dict[str, Module]:
+    """Of the modules that are told those whose class has layouts, and that have arrays and are no part of another."""
     table = catalogue.layers(FRAMEWORK)
     owners = {name.rpartition(".")[0] for name in arrays}
-    own = {path: name for path, name in classes.items() if name in table}
-    return {path: name for path, name in own.items() if path in owners}
+    own = {path: one for path, one in modules.items() if one.class_name in table and path in owners}
+    return {path: one for path, one in own.items() if not any(outer in own for outer in _above(path))}
+
+
+def _above(path: str) -> Iterator[str]:
+    """The paths of the modules in which this one stands; that of the whole is ''."""
+    while path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def _timed(layer: Layer, module: Module | None) -> Layer:
+    """The layer, with its time where the module has it."""
+    if module is None or module.time_axis is None:
+        return layer
+    return replace(layer, call=replace(layer.call, time_axis=module.time_axis))
 
 
 def _refused(layer: Layer, refused: Mapping[str, Any]) -> Layer:

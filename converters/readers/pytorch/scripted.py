@@ -17,7 +17,9 @@ from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
 from converters.readers.pickled.machine import Find
 from converters.readers.pickled.records import Arguments, Global, Record
+from converters.readers.pytorch.code import Code
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State
 from converters.readers.pytorch.telling import stem_of
 from converters.readers.pytorch.tensors import GROUPS
@@ -85,14 +87,14 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     root = members.load(_find())
     if not isinstance(root, Script):
         raise UnreadableCheckpoint("the program is no module")
-    walked = _Walked()
+    walked = _Walked(Code(opened, stem))
     walked.walk(root, "", 0)
     arrays = {name: record.lazy(name, opened.source) for name, record in walked.tensors.items()}
     if not any(array.is_floating and array.shape for array in arrays.values()):
         raise _without_weights(opened, members)
     state = State(arrays)
     return checkpoint(
-        opened.path, "TorchScript", state, request.assume, stored=len(opened.source), classes=walked.classes
+        opened.path, "TorchScript", state, request.assume, stored=len(opened.source), modules=walked.classes
     )
 
 
@@ -109,9 +111,10 @@ def _without_weights(opened: Opened, members: Members) -> Exception:
 class _Walked:
     """What a tree of modules holds: tensors by full name, and the classes of torch.nn by path."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: Code) -> None:
+        self._code = code
         self.tensors: dict[str, Any] = {}
-        self.classes: dict[str, str] = {}
+        self.classes: dict[str, Module] = {}
         self._count = 0
 
     def walk(self, module: Script, path: str, depth: int) -> None:
@@ -120,7 +123,7 @@ class _Walked:
         if depth > _DEEPEST or self._count > _MOST_MODULES:
             raise UnsafeCheckpoint("the modules of the program are nested too deeply, or are too many")
         if module.class_name.startswith(_TORCH):
-            self.classes[path] = module.class_name.rpartition(".")[2]
+            self.classes[path] = Module(module.class_name.rpartition(".")[2], self._code.constants(module.class_name))
         for name, member in _members(module):
             full = f"{path}.{name}" if path else name
             if isinstance(member, Script):

@@ -83,9 +83,14 @@ def _is_optimizer(value: Mapping[Any, Any]) -> bool:
 def _is_weight(value: Any) -> bool:
     """Whether a value is, as far as it is told, an array of numbers with a fraction and at least one axis."""
     if not isinstance(value, Record):
-        return False
+        return _is_packed(value)
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", (1,))
     return bool(shape) and (dtype is None or dtype.kind == "f" or dtype.name.startswith(("bfloat", "float")))
+
+
+def _is_packed(value: Any) -> bool:
+    """Whether a value is several tensors in one, as quantized modules keep them."""
+    return isinstance(value, tuple | list) and any(isinstance(part, Record) for part in value)
 
 
 def _arrays(state: Mapping[Any, Any], source: Source, prefix: str) -> tuple[dict[str, LazyArray], tuple[str, ...]]:
@@ -95,7 +100,7 @@ def _arrays(state: Mapping[Any, Any], source: Source, prefix: str) -> tuple[dict
     for name, item in state.items():
         if isinstance(item, Record) and isinstance(name, str):
             found[prefix + name] = item.lazy(prefix + name, source)
-        elif isinstance(item, tuple | list) and any(isinstance(part, Record) for part in item):
+        elif _is_packed(item):
             raise NotRepresentable(
                 f"{printable(name)} holds packed parameters of a quantized module: save the float module's state_dict",
                 path=source.path,

@@ -146,6 +146,9 @@ class Opaque:
 
     what: str
 
+    def build(self, state: Any) -> None:
+        """What it holds is left alone."""
+
     def lazy(self, name: str, source: Source) -> LazyArray:
         raise NotRepresentable(
             f"{printable(name)} is {self.what}: save the plain floating-point module's state_dict",
@@ -228,10 +231,11 @@ TORCH = (
     Global("torch.nn.parameter", "Parameter", _parameter),
     Global("torch.nn.parameter", "Buffer"),
     Global("torch", "Tensor"),
+    Global("torch", "ScriptObject", _opaque("packed, as a quantized module keeps its weights")),
     Global("torch", "Size", _size),
     *inert("torch", "device", "Generator"),
     *inert("torch.torch_version", "TorchVersion"),
-    *(Global("torch", name) for name in DTYPES),
+    *(Global("torch", name) for name in (*DTYPES, "qint8", "quint8", "qint32")),
     *(Global("torch", name) for name in (*_STORAGES, *_QUANTIZED)),
     *(Global("torch.storage", name) for name in ("UntypedStorage", "TypedStorage")),
     *(Global("torch", name) for name in ("per_tensor_affine", "per_channel_affine", "strided", "sparse_coo")),
