@@ -21,6 +21,7 @@ from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
+from layouts.refusals import Refusal
 from layouts.repack import solve
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ def usual(framework: str) -> Mapping[str, Any]:
     return getattr(_module(framework), "USUAL", {})
 
 
+def separators(framework: str) -> str:
+    """What may stand between the path of a layer and an array's own name (`SEPARATORS` of the framework's module)."""
+    found: str = getattr(_module(framework), "SEPARATORS", "/.")
+    return found
+
+
 def arrangements(framework: str) -> tuple[Arrangement, ...]:
     """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
     return getattr(_module(framework), "ARRANGEMENTS", ())
@@ -87,7 +94,12 @@ def arrangements(framework: str) -> tuple[Arrangement, ...]:
 @cache
 def names(framework: str) -> Names:
     """The arrays of a framework's layouts by name."""
-    return Names(of(framework))
+    return Names(of(framework), (name for one in refusals(framework) for name in (*one.arrays, *one.optional)))
+
+
+def refusals(framework: str) -> tuple[Refusal, ...]:
+    """The layers of a framework that nothing here computes (`REFUSED` of its module)."""
+    return getattr(_module(framework), "REFUSED", ())
 
 
 def every_layout() -> Iterator[Layout]:

@@ -20,11 +20,13 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.readers.arrays.joining import joined, stacks
+from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
-from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 Arrays = dict[str, LazyArray]
 Split = tuple[str, str]
@@ -34,7 +36,16 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(flat(source)), whose, assume))
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
+
+
+def checkpoint_of(
+    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+) -> Checkpoint:
+    """What a source of arrays by full name holds: its layers, and what is no weight, by name."""
+    ready = prepared(found, framework, assume)
+    layers = layers_of(ready.arrays, framework, ready.assume)
+    return Checkpoint(path, framework, "", container, layers, unused=ready.unused)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -67,8 +78,10 @@ class _Reading:
 
     def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        known = catalogue.names(framework)
-        self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
+        known, separators = catalogue.names(framework), catalogue.separators(framework)
+        self._splits = {
+            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
+        }
         self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
@@ -98,6 +111,8 @@ class _Reading:
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
         if not any(self._assumptions.names(inner) for inner in below - {path}):
             whole = self._layer(path, members)
+            if isinstance(whole.unknown, NotRepresentable):
+                return iter([whole])
             if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
                 return iter([whole])
             apart = list(self._layers([*members.values()], level + 1))
@@ -117,6 +132,9 @@ class _Reading:
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
+        refused = next((one for one in catalogue.refusals(self._framework) if one.meets(arrays)), None)
+        if refused is not None:
+            return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:
             found = recognise(path, shapes, self._framework, self._assumptions)
             _check_numbers(arrays, found.layout)
@@ -147,6 +165,10 @@ class _Reading:
         self._assumptions.check(layouts, lambda path: stateable(path, layouts.get(path, everything)), idle)
 
 
+def _refused(path: str, refusal: Refusal) -> NotRepresentable:
+    return NotRepresentable(f"{refusal.class_name}: {refusal.why}", layer=path)
+
+
 def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     """Arrays that are one layer by their names, and as well several of a name that the framework gives."""
     arrays = {name: array for part in whole.parts for name, array in part.arrays.items()}
@@ -162,12 +184,12 @@ def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     return Layer(whole.path, "unknown", unknown=UnknownLayer(text, layer=whole.path), arrays=arrays)
 
 
-def _splits(name: str) -> Iterator[Split]:
+def _splits(name: str, separators: str) -> Iterator[Split]:
     """Every way to cut a full name into a layer's path and an array's own name, the longest own name first."""
     plain = name.removesuffix(":0")
     yield "", plain
     for k, letter in enumerate(plain):
-        if letter in "/.":
+        if letter in separators:
             yield plain[:k], plain[k + 1 :]
 
 

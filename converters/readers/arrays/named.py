@@ -6,11 +6,12 @@ A file that does not say is read as PyTorch's where nothing speaks against it, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
-from converters.readers.arrays.mapping import layers_of
+from converters.readers.arrays import mapping
 from converters.readers.opened import Request
 from layouts import catalogue
 from layouts.errors import ConversionError, printable
@@ -42,8 +43,8 @@ def checkpoint_of(found: Named, container: str, request: Request) -> Checkpoint:
         from converters.readers.pytorch.states import State
 
         return checkpoint(found.path, container, State(found.arrays, found.unused, remarks), request.assume)
-    own = layers_of(found.arrays, whose, request.assume)
-    return Checkpoint(found.path, whose, "", container, own, unused=found.unused, remarks=remarks)
+    made = mapping.checkpoint_of(found.path, container, found.arrays, whose, request.assume)
+    return replace(made, unused=(*found.unused, *made.unused), remarks=(*remarks, *made.remarks))
 
 
 def _check_usual(arrays: Mapping[str, LazyArray]) -> None:

@@ -1,0 +1,28 @@
+"""What the arrays of some frameworks need before they can be told by their names: a vector is cut, places are named."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from converters.model.arrays import LazyArray
+
+_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots"}
+"""Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""
+
+
+class Prepared(NamedTuple):
+    """Arrays by names that layouts know, what is stated beside what that took, and the names of what is no weight."""
+
+    arrays: dict[str, LazyArray]
+    assume: Mapping[str, Any]
+    unused: tuple[str, ...] = ()
+
+
+def prepared(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]) -> Prepared:
+    """The arrays of a framework, ready to be recognised. Raises `ConversionError` and its kinds."""
+    room = _ROOMS.get(framework)
+    if room is None:
+        return Prepared(dict(arrays), assume)
+    return Prepared(*importlib.import_module(f"converters.readers.{room}").prepared(arrays, assume))
