@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 
 from converters.model.checkpoint import Checkpoint
 from converters.readers.opened import Opened, Request
+from converters.readers.pytorch import telling
 from converters.readers.strangers import is_stranger
 
 ANY = "any"
 """Of a container in which every framework's arrays may stand: `framework=` says whose they are."""
+
+
+_MOST_HEADER = 40 << 20
+"""The longest header of safetensors that is read."""
 
 
 class Container(NamedTuple):
@@ -68,6 +73,18 @@ def _is_onnx(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("onnx:is_model")(opened.source.view))
 
 
+def _is_safetensors(opened: Opened) -> bool:
+    """Whether the length of a header stands first, and then a header, which is JSON."""
+    length = int.from_bytes(opened.head[:8], "little")
+    return opened.head[8:9] == b"{" and length + 8 <= max(len(opened.source), _MOST_HEADER)
+
+
+def _is_index(opened: Opened) -> bool:
+    """Whether a JSON text maps the names of arrays to files; those of Keras map groups to lists of files."""
+    named = opened.json.get("weight_map") if isinstance(opened.json, dict) else None
+    return isinstance(named, dict) and bool(named) and all(isinstance(file, str) for file in named.values())
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -89,6 +106,13 @@ def _is_symbol(opened: Opened) -> bool:
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
     Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
+    Container("PyTorch", "*.pt, *.pth, *.bin, *.ckpt", "pytorch", "pytorch.zipped:read", telling.is_zip),
+    Container("TorchScript", "*.pt", "pytorch", "pytorch.scripted:read", telling.is_script),
+    Container("PyTorch, exported", "*.pt2", "pytorch", "pytorch.exported:read", telling.is_program),
+    Container("PyTorch, before 1.6", "*.pt, *.pth", "pytorch", "pytorch.legacy:read", telling.is_legacy),
+    Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
+    Container("safetensors", "*.safetensors", ANY, "safetensors:read", _is_safetensors),
+    Container("Shards", "*.index.json", ANY, "safetensors:read_index", _is_index),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),

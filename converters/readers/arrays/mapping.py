@@ -37,8 +37,7 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    arrays = {name: _lazy(name, value) for name, value in _flat(source)}
-    return checkpoint_of("arrays in memory", "mapping of arrays", arrays, whose, assume)
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
 
 
 def checkpoint_of(
@@ -49,9 +48,9 @@ def checkpoint_of(
     assume: Mapping[str, Any],
     others: Sequence[str] = (),
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
+    """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays."""
     ready = prepared(found, framework, assume)
-    layers = _layers_of(ready.arrays, framework, ready.assume)
+    layers = layers_of(ready.arrays, framework, ready.assume)
     unused = (*ready.unused, *others)
     return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=catalogue.remarks(framework))
 
@@ -64,22 +63,22 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def _layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
+def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
     return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
-def _flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
+def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
+    """Every array by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
     for name, value in source.items():
         if not isinstance(name, str | int):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}/")
+            yield from flat(value, f"{prefix}{name}/")
         elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-            yield from _flat(dict(enumerate(value)), f"{prefix}{name}/")
+            yield from flat(dict(enumerate(value)), f"{prefix}{name}/")
         elif value is not None:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}", _lazy(f"{prefix}{name}", value)
 
 
 def _lazy(name: str, value: Any) -> LazyArray:
@@ -214,7 +213,7 @@ def _splits(name: str, separators: str) -> Iterator[Split]:
 
 
 def _last(name: str) -> Split:
-    path, _, short = name.rpartition("/")
+    path, _, short = name.rpartition("/" if "/" in name else ".")
     return path, short
 
 
