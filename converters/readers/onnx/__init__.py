@@ -18,11 +18,11 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph as Network
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
-from converters.readers.onnx.file.wire import BYTES, fields
 from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
 from converters.readers.onnx.network.whole import network
+from converters.readers.protobuf import BYTES, fields
 from converters.readers.source import Source
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
