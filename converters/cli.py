@@ -242,6 +242,14 @@ def layouts(framework: str | None, layer: str | None) -> None:
         text.show(*layout_tables(framework, layer))
 
 
+@main.command()
+def formats() -> None:
+    """Print which files are read, and which are written."""
+    from converters.formats import formats as tables
+
+    text.show(*tables())
+
+
 _OWN = click.argument("own", metavar="FILE.py[:CLASS]", type=click.Path())
 _OWN_WEIGHTS = click.option(
     "--weights", metavar="FILE", help="Weights for the class: .safetensors, .pt. Default: those beside it, of its name."

@@ -24,7 +24,7 @@ ROOMS = (
     ("converters.writers",),
     ("converters.verification",),
     ("converters.torch",),
-    ("converters.nn", "converters.api"),
+    ("converters.nn", "converters.api", "converters.formats"),
     ("converters",),
     ("converters.cli",),
     ("gateport",),

@@ -12,7 +12,6 @@ import math
 import tokenize
 import warnings
 import zipfile
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.archives import Archive
 from converters.readers.arrays.mapping import layers_of, stated_framework
+from converters.readers.opened import Opened, Request
 from converters.readers.source import Source
 from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
@@ -44,16 +44,13 @@ _FAULTS = (
 """What NumPy's parser of a header raises on nonsense."""
 
 
-def is_npz(archive: Archive) -> bool:
-    """Whether an archive holds arrays of NumPy and nothing else."""
-    return all(name.endswith(_SUFFIX) for name in archive.members) and bool(archive.members)
-
-
-def read_npz(source: Source, archive: Archive, framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
+def read_npz(opened: Opened, request: Request) -> Checkpoint:
     """The layers of the arrays of an `.npz` file. Raises `ConversionError` where no framework is stated."""
-    whose = stated_framework(framework, "an .npz file")
-    arrays = {name.removesuffix(_SUFFIX): _array(source, archive, name) for name in archive.members}
-    return Checkpoint(source.path, whose, "", "arrays (.npz)", layers_of(arrays, whose, assume))
+    archive = opened.archive
+    assert archive is not None, opened.path
+    whose = stated_framework(request.framework, "an .npz file")
+    arrays = {name.removesuffix(_SUFFIX): _array(opened.source, archive, name) for name in archive.members}
+    return Checkpoint(opened.path, whose, "", "arrays (.npz)", layers_of(arrays, whose, request.assume))
 
 
 def _array(source: Source, archive: Archive, member: str) -> LazyArray:

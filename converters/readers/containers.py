@@ -1,0 +1,83 @@
+"""Every container that is read, in the order in which they are told apart: by content, never by a file's name.
+
+A row costs nothing until it tells: the module of its reader is imported then.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from converters.model.checkpoint import Checkpoint
+from converters.readers.opened import Opened, Request
+from converters.readers.strangers import is_stranger
+
+ANY = "any"
+"""Of a container in which every framework's arrays may stand: `framework=` says whose they are."""
+
+
+class Container(NamedTuple):
+    """One kind of file. `reader` is 'module:function' of this room, `(Opened, Request) -> Checkpoint`."""
+
+    title: str
+    names: str
+    """What such files are usually called."""
+    framework: str
+    """Whose they are, or `ANY`."""
+    reader: str
+    tells: Callable[[Opened], bool]
+    """Whether an opened file is one, from as few bytes as tell it."""
+
+    def read(self, opened: Opened, request: Request) -> Checkpoint:
+        found: Checkpoint = _found(self.reader)(opened, request)
+        return found
+
+
+class Place(NamedTuple):
+    """One kind of folder, or of files with one prefix. `reader` is such a function, `(Path, Request) -> Checkpoint`."""
+
+    title: str
+    names: str
+    framework: str
+    reader: str
+    tells: Callable[[Path], bool]
+
+    def read(self, path: Path, request: Request) -> Checkpoint:
+        found: Checkpoint = _found(self.reader)(path, request)
+        return found
+
+
+def _found(name: str) -> Callable[..., Any]:
+    """The function 'module:function' of this room."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"converters.readers.{module}"), function)
+    return found
+
+
+def _is_npz(opened: Opened) -> bool:
+    return bool(opened.members) and all(name.endswith(".npy") for name in opened.members)
+
+
+def _is_onnx(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("onnx:is_model")(opened.source.view))
+
+
+def _holds(folder: Path, name: str) -> bool:
+    return (folder / name).is_file()
+
+
+FILES = (
+    Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
+    Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
+    Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
+    Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
+    Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
+)
+"""Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
+
+PLACES = (
+    Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
+)
+"""Kinds of folders, and of files with one prefix."""
