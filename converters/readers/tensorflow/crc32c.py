@@ -22,9 +22,13 @@ _CHUNK = 64 << 20
 """Bytes taken at once, so that memory stays small."""
 
 
-def masked(data: memoryview | bytes, before: int = 0) -> int:
-    """The checksum as TensorFlow stores it. `before`: that of bytes in front, not masked."""
-    value = crc32c(data, before)
+def masked(data: memoryview | bytes) -> int:
+    """The checksum of bytes as TensorFlow stores it."""
+    return mask(crc32c(data))
+
+
+def mask(value: int) -> int:
+    """A checksum as it is stored, so that a checksum of bytes that hold one is no simple number."""
     return ((value >> 15 | value << 17) + _MASK_DELTA) & _ONES
 
 
