@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import layouts.frameworks
+from layouts.arrangements import Arrangement
 from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
@@ -76,6 +77,11 @@ def layers(framework: str) -> Layers:
 def usual(framework: str) -> Mapping[str, Any]:
     """Conditions of layouts that hold unless somebody states otherwise (`USUAL` of the framework's module)."""
     return getattr(_module(framework), "USUAL", {})
+
+
+def arrangements(framework: str) -> tuple[Arrangement, ...]:
+    """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
+    return getattr(_module(framework), "ARRANGEMENTS", ())
 
 
 @cache

@@ -145,17 +145,24 @@ class Statement(NamedTuple):
 
 
 class Assumptions:
-    """Everything that is stated, and whether each of it was of use."""
+    """Everything that is stated, and whether each of it was of use.
 
-    def __init__(self, assume: Mapping[str, Any]) -> None:
+    `wholes` gives the paths of what a layer is part of, such as a stack: what is stated of one is stated of its parts.
+    """
+
+    def __init__(self, assume: Mapping[str, Any], wholes: Callable[[str], Iterable[str]] = lambda path: ()) -> None:
+        self._wholes = wholes
         split = ((key, *key.rpartition(".")[::2], value) for key, value in assume.items())
         self._all = [Statement(key, module_name(owner), option, value) for key, owner, option, value in split]
         self._used: set[str] = set()
 
     def of(self, path: str) -> dict[str, Statement]:
         """What is stated of a layer, by option; what is stated of it alone before what is stated of all."""
-        general = {s.option: s for s in self._all if not s.owner}
-        return general | {s.option: s for s in self._all if s.owner and s.owner == module_name(path)}
+        own = module_name(path)
+        wholes = {module_name(whole) for whole in self._wholes(path)} - {own}
+        found = {s.option: s for s in self._all if not s.owner}
+        found |= {s.option: s for s in self._all if s.owner and s.owner in wholes}
+        return found | {s.option: s for s in self._all if s.owner and s.owner == own}
 
     def use(self, statement: Statement) -> None:
         """Note that a statement is of use."""

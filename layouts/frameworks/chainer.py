@@ -16,6 +16,7 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.layout import Layout
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
@@ -100,6 +101,19 @@ GRU = Layout(
     negated="z",
     implies=_FIXED,
     class_name="GRU",
+)
+
+ARRANGEMENTS = (
+    Arrangement(
+        "{number}",
+        classes={
+            "NStepLSTM": "NStepBiLSTM",
+            "NStepGRU": "NStepBiGRU",
+            "NStepRNNTanh": "NStepBiRNNTanh",
+            "NStepRNNReLU": "NStepBiRNNReLU",
+        },
+        merge="concat",
+    ),
 )
 
 LAYERS = {

@@ -19,6 +19,7 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.layout import Layout
 
 _STATE = {"h{gate}/kernel": "state unit -> recurrent_weight", "h{gate}/bias": "unit -> input_bias"}
@@ -104,6 +105,10 @@ BATCH_NORM = Layout(
     class_name="BatchNorm",
 )
 GROUP_NORM = Layout("flax", cells.GROUP_NORM, _AFFINE, defaults=_LAST | _SMALL | {"groups": 32}, class_name="GroupNorm")
+
+ARRANGEMENTS = (
+    Arrangement("{direction}/cell", {"forward": "forward_rnn", "backward": "backward_rnn"}, merge="concat"),
+)
 
 LAYERS = {
     "LSTMCell": (LSTM, LSTM_NNX),

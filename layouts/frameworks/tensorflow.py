@@ -21,6 +21,7 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.layout import Layout
 
 _GATED = {
@@ -79,6 +80,14 @@ RNN = Layout(
     cells.RNN,
     {"kernel": "(input + state) unit -> input_weight + recurrent_weight", "bias": "unit -> input_bias"},
     class_name="BasicRNNCell",
+)
+
+_WAYS = {"forward": "fw", "backward": "bw"}
+
+ARRANGEMENTS = (
+    Arrangement("multi_rnn_cell/cell_{layer}"),
+    Arrangement("bidirectional_rnn/{direction}", _WAYS, merge="pair"),
+    Arrangement("stack_bidirectional_rnn/cell_{layer}"),
 )
 
 LAYERS = {

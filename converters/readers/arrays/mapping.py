@@ -7,9 +7,9 @@ and that makes a layer with the others beside it: `linear/w` is an array of a Ha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
-from converters.readers.arrays.recognition import listed, recognise, said
+from converters.readers.arrays.joining import joined, stacks
+from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
@@ -46,7 +47,7 @@ def stated_framework(framework: str | None, what: str) -> str:
 
 def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume)).layers()
+    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -68,13 +69,14 @@ class _Reading:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
         known = catalogue.names(framework)
         self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
-        self._classes = {_plain(name) for name in catalogue.layers(framework)}
+        self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
-        self._check(found)
-        return found
+        whole = joined(found, self._framework, self._assumptions)
+        self._check((*found, *whole))
+        return whole
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
@@ -106,11 +108,11 @@ class _Reading:
 
     def _is_said(self, path: str, layer: Layer) -> bool:
         """Whether the class of a layer is stated, or its path is named after it."""
-        return "class" in self._assumptions.of(path) or _plain(path.rpartition("/")[2]) == _plain(layer.class_name)
+        return "class" in self._assumptions.of(path) or plain(path.rpartition("/")[2]) == plain(layer.class_name)
 
     def _is_named(self, path: str) -> bool:
         """Whether a path is a name that the framework gives, made from the name of a class."""
-        return _plain(path.rpartition("/")[2]) in self._classes
+        return plain(path.rpartition("/")[2]) in self._classes
 
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
@@ -172,11 +174,6 @@ def _splits(name: str) -> Iterator[Split]:
 def _last(name: str) -> Split:
     path, _, short = name.rpartition("/")
     return path, short
-
-
-def _plain(name: str) -> str:
-    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
-    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
 
 
 def _check_numbers(arrays: Arrays, layout: Layout) -> None:

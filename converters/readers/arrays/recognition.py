@@ -5,6 +5,7 @@ Where several are left that would read the arrays differently, it is a question 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         if taking:
             found = taking
             assumptions.use(statement)
-    groups = _groups(_preferred(framework, found), shapes)
+    groups = _named(path, framework, _groups(_preferred(framework, found), shapes))
     if len(groups) > 1:
         raise UnknownLayer(_question(path, shapes, framework, groups))
     fit = next((fit for fit in groups[0] if fit.layout.asked), groups[0][0])
@@ -107,6 +108,19 @@ def _groups(found: Sequence[Fit], shapes: Shapes) -> list[Group]:
     for fit in found:
         groups.setdefault(_meaning(fit, shapes), []).append(fit)
     return list(groups.values())
+
+
+def _named(path: str, framework: str, groups: list[Group]) -> list[Group]:
+    """Of several the one after whose class the layer's path is named, as frameworks name what their users do not."""
+    own = plain(path.replace(".", "/").rpartition("/")[2])
+    meant = {layout for name, known in catalogue.layers(framework).items() if plain(name) == own for layout in known}
+    named = [group for group in groups if meant & {fit.layout for fit in group}]
+    return named if len(named) == 1 else groups
+
+
+def plain(name: str) -> str:
+    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
+    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
 
 
 def _meaning(fit: Fit, shapes: Shapes) -> Any:
