@@ -79,6 +79,12 @@ def usual(framework: str) -> Mapping[str, Any]:
     return getattr(_module(framework), "USUAL", {})
 
 
+def separators(framework: str) -> str:
+    """What may stand between the path of a layer and an array's own name (`SEPARATORS` of the framework's module)."""
+    found: str = getattr(_module(framework), "SEPARATORS", "/.")
+    return found
+
+
 def arrangements(framework: str) -> tuple[Arrangement, ...]:
     """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
     return getattr(_module(framework), "ARRANGEMENTS", ())

@@ -68,10 +68,20 @@ def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
 
+MXNET = (0x112).to_bytes(8, "little") + bytes(8)
+"""The magic number of a list of MXNet's arrays."""
+
+
+def _is_symbol(opened: Opened) -> bool:
+    return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
+
+
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
+    Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
+    Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )

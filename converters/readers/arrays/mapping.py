@@ -20,6 +20,7 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.readers.arrays.joining import joined, stacks
+from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
@@ -47,7 +48,8 @@ def stated_framework(framework: str | None, what: str) -> str:
 
 def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
+    named, stated = prepared(arrays, framework, assume)
+    return _Reading(named, framework, Assumptions(stated, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -67,8 +69,10 @@ class _Reading:
 
     def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        known = catalogue.names(framework)
-        self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
+        known, separators = catalogue.names(framework), catalogue.separators(framework)
+        self._splits = {
+            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
+        }
         self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
@@ -162,12 +166,12 @@ def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     return Layer(whole.path, "unknown", unknown=UnknownLayer(text, layer=whole.path), arrays=arrays)
 
 
-def _splits(name: str) -> Iterator[Split]:
+def _splits(name: str, separators: str) -> Iterator[Split]:
     """Every way to cut a full name into a layer's path and an array's own name, the longest own name first."""
     plain = name.removesuffix(":0")
     yield "", plain
     for k, letter in enumerate(plain):
-        if letter in "/.":
+        if letter in separators:
             yield plain[:k], plain[k + 1 :]
 
 

@@ -112,8 +112,9 @@ def _groups(found: Sequence[Fit], shapes: Shapes) -> list[Group]:
 
 def _named(path: str, framework: str, groups: list[Group]) -> list[Group]:
     """Of several the one after whose class the layer's path is named, as frameworks name what their users do not."""
-    own = plain(path.replace(".", "/").rpartition("/")[2])
-    meant = {layout for name, known in catalogue.layers(framework).items() if plain(name) == own for layout in known}
+    ends = (re.split(f"[{re.escape(marks)}]", path)[-1] for marks in ("/.", catalogue.separators(framework)))
+    own = {plain(end) for end in ends}
+    meant = {layout for name, known in catalogue.layers(framework).items() if plain(name) in own for layout in known}
     named = [group for group in groups if meant & {fit.layout for fit in group}]
     return named if len(named) == 1 else groups
 
