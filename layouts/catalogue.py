@@ -21,6 +21,7 @@ from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
+from layouts.refused import Refused
 from layouts.repack import solve
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ def separators(framework: str) -> str:
 def arrangements(framework: str) -> tuple[Arrangement, ...]:
     """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
     return getattr(_module(framework), "ARRANGEMENTS", ())
+
+
+def refused(framework: str) -> tuple[Refused, ...]:
+    """The layers of a framework that are known and not described (`REFUSED` of its module)."""
+    return getattr(_module(framework), "REFUSED", ())
 
 
 @cache

@@ -22,12 +22,12 @@ from converters.model.names import module_name
 from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
+from converters.readers.arrays.refusals import Refusals
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
-from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
 
-Arrays = dict[str, LazyArray]
 Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
@@ -35,7 +35,7 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(_flat(source)), whose, assume))
+    return checkpoint_of("arrays in memory", whose, "mapping of arrays", dict(_flat(source)), assume)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -46,10 +46,19 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
+def layers_of(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    named, stated = prepared(arrays, framework, assume)
-    return _Reading(named, framework, Assumptions(stated, partial(stacks, framework=framework))).layers()
+    return checkpoint_of("", framework, "", arrays, assume).layers
+
+
+def checkpoint_of(
+    path: str, framework: str, container: str, arrays: Mapping[str, LazyArray], assume: Mapping[str, Any]
+) -> Checkpoint:
+    """The layers of arrays by full name, what is left out of them, and what to know of it."""
+    ready = prepared(arrays, framework, assume)
+    assumptions = Assumptions(ready.assume, partial(stacks, framework=framework))
+    layers = _Reading(ready.arrays, framework, assumptions).layers()
+    return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=ready.remarks)
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -67,13 +76,16 @@ def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, La
 class _Reading:
     """One mapping on its way to layers."""
 
-    def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
+    def __init__(self, arrays: Mapping[str, LazyArray], framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        known, separators = catalogue.names(framework), catalogue.separators(framework)
-        self._splits = {
-            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
-        }
+        self._known, self._refused = catalogue.names(framework), Refusals(framework)
+        self._splits = {name: self._cuts(name) or [_last(name)] for name in arrays}
         self._classes = {plain(name) for name in catalogue.layers(framework)}
+
+    def _cuts(self, name: str) -> list[Split]:
+        """The ways to cut a name so that its end is an array's own."""
+        ways = _splits(name, catalogue.separators(self._framework))
+        return [way for way in ways if way[1] in self._known or way[1] in self._refused]
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
@@ -122,10 +134,11 @@ class _Reading:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
         try:
+            self._refused.check(path, shapes)
             found = recognise(path, shapes, self._framework, self._assumptions)
             _check_numbers(arrays, found.layout)
             return layer_of(path, arrays, found)
-        except (ShapeError, UnknownLayer, CoverageError) as error:
+        except (ShapeError, UnknownLayer, CoverageError, NotRepresentable) as error:
             error.layer = path
             return Layer(path, "unknown", unknown=error, arrays=arrays)
 
@@ -180,7 +193,7 @@ def _last(name: str) -> Split:
     return path, short
 
 
-def _check_numbers(arrays: Arrays, layout: Layout) -> None:
+def _check_numbers(arrays: Mapping[str, LazyArray], layout: Layout) -> None:
     for name, array in arrays.items():
         if not array.is_floating and name not in layout.passed_over:
             raise ShapeError(f"{printable(name)} holds {array.dtype}; weights are floating point", array=array.name)
