@@ -21,7 +21,7 @@ from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
-from layouts.refused import Refused
+from layouts.refusals import Refusal
 from layouts.repack import solve
 
 if TYPE_CHECKING:
@@ -91,15 +91,15 @@ def arrangements(framework: str) -> tuple[Arrangement, ...]:
     return getattr(_module(framework), "ARRANGEMENTS", ())
 
 
-def refused(framework: str) -> tuple[Refused, ...]:
-    """The layers of a framework that are known and not described (`REFUSED` of its module)."""
-    return getattr(_module(framework), "REFUSED", ())
-
-
 @cache
 def names(framework: str) -> Names:
     """The arrays of a framework's layouts by name."""
-    return Names(of(framework))
+    return Names(of(framework), (name for one in refusals(framework) for name in (*one.arrays, *one.optional)))
+
+
+def refusals(framework: str) -> tuple[Refusal, ...]:
+    """The layers of a framework that nothing here computes (`REFUSED` of its module)."""
+    return getattr(_module(framework), "REFUSED", ())
 
 
 def every_layout() -> Iterator[Layout]:

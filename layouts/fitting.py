@@ -45,7 +45,7 @@ def fits(
     named = names(framework).of_all(shapes)
     candidates = tuple(named) if class_name is None else layouts_of(framework, class_name)
     by_class = class_name is None or class_name in layers(framework)
-    known = {**usual(framework), **conditions} if by_class else conditions
+    known = {**_usual(framework, candidates), **conditions} if by_class else conditions
     found: list[Fit] = []
     misfits: list[ShapeError] = []
     for layout in candidates:
@@ -60,6 +60,16 @@ def fits(
         one_layout = len({error.layout for error in misfits}) == 1
         raise nothing_fits(framework, class_name, candidates, shapes, misfits[-1:] if one_layout else [])
     return found
+
+
+def _usual(framework: str, candidates: Iterable[Layout]) -> dict[str, Any]:
+    """The usual conditions, but for those that a class excludes: a ConvTranspose is transposed, usual or not."""
+    candidates = tuple(candidates)
+    return {
+        key: value
+        for key, value in usual(framework).items()
+        if any(layout.when.get(key, value) == value for layout in candidates)
+    }
 
 
 def layouts_of(framework: str, class_name: str) -> tuple[Layout, ...]:

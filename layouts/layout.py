@@ -90,6 +90,9 @@ class Layout:
     """Arrays that carry no weight: made from this scalar when written, passed over when read."""
     ignored: tuple[str, ...] = ()
     """Arrays that may stand beside the weights and do not change the outputs at inference."""
+    zero: Mapping[str, str] = field(default_factory=dict)
+    """Arrays that have no place here and have to be zero for this layout to describe the layer, each with the reason
+    that is given where one is not."""
     class_name: str = ""
     """The class name of this layer in the framework, for messages and tables."""
 
@@ -111,7 +114,7 @@ class Layout:
     @property
     def passed_over(self) -> tuple[str, ...]:
         """Arrays that may stand beside the weights and are not read."""
-        return (*self.ignored, *self.constants)
+        return (*self.ignored, *self.constants, *self.zero)
 
     @cached_property
     def _patterns(self) -> dict[str, Pattern]:

@@ -122,5 +122,5 @@ def test_a_file_is_converted_as_a_whole(case: Path, name: str) -> None:
         warnings.simplefilter("ignore", converters.ConversionWarning)
         found = converters.convert(case.parent / name, dropins=True, **reading(case, name))
     assert {module_name(path) for path in told(case, name)["layers"]} == {
-        next(m for path in told(case, name)["layers"] if key.startswith(m := module_name(path))) for key in found
+        next(m for path in told(case, name)["layers"] if key.startswith((m := module_name(path)) + ".")) for key in found
     }

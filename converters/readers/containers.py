@@ -79,6 +79,7 @@ def _is_symbol(opened: Opened) -> bool:
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
+    Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),

@@ -19,6 +19,7 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.layout import Layout
 
 SEPARATORS = "/._"
@@ -228,6 +229,12 @@ LAYER_NORM = Layout(
 )
 GROUP_NORM = Layout("mxnet", cells.GROUP_NORM, _CHANNELS, defaults=_EPSILON, class_name="GroupNorm")
 PRELU = Layout("mxnet", cells.PRELU, {"alpha": "channel -> weight"}, class_name="PReLU")
+
+_CELLS = {"LSTMCell": "LSTMCell", "GRUCell": "GRUCell", "RNNCell": "RNNCell"}
+ARRANGEMENTS = (
+    Arrangement("{direction}", {"forward": "l_cell", "backward": "r_cell"}, _CELLS, merge="concat"),
+    Arrangement("{layer}", classes=_CELLS),
+)
 
 LAYERS = {
     "LSTM": LSTM,

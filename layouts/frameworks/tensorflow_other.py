@@ -10,7 +10,7 @@
 
 from layouts import cells
 from layouts.layout import Layout
-from layouts.refused import Refused
+from layouts.refusals import Refusal
 
 _LAST = {"channels_last": True}
 _SAME = _LAST | {"padding": "same"}
@@ -139,49 +139,57 @@ _KERNEL = ("kernel", "bias", "weights", "biases")
 _NORMS = tuple(
     f"{each}/{name}" for each in ("input", "transform", "forget", "output", "state") for name in ("gamma", "beta")
 )
+_ONE_EACH = "its recurrent weights are one number a unit, which no module computes"
 REFUSED = (
-    Refused("LayerNormBasicLSTMCell", (*_KERNEL, *_NORMS), "it normalises each gate and the cell before its functions"),
-    Refused(
+    Refusal(
+        "LayerNormBasicLSTMCell",
+        _NORMS,
+        "it normalises each gate and the cell before its functions, which no module computes",
+        optional=_KERNEL,
+    ),
+    Refusal(
         "CoupledInputForgetGateLSTMCell",
-        ("W_0", "B", "W_F_diag", "W_O_diag", "w_f_diag", "w_o_diag", "projection/kernel", *_NORMS),
-        "its input gate is 1 minus its forget gate",
+        ("W_0", "B"),
+        "its input gate is 1 minus its forget gate, which no module computes",
+        optional=("W_F_diag", "W_O_diag", "w_f_diag", "w_o_diag", "projection/kernel", *_NORMS),
+        named=True,
     ),
-    Refused("UGRNNCell", _KERNEL, "it mixes the state with a candidate by one gate"),
-    Refused(
-        "NASCell", ("kernel", "recurrent_kernel", "bias", "projection/kernel"), "its eight gates are joined otherwise"
+    Refusal("UGRNNCell", (), "it mixes state and candidate by one gate, which no module computes", _KERNEL, named=True),
+    Refusal("SRUCell", (), "its gates do not read the state, and no module computes it", _KERNEL, named=True),
+    Refusal(
+        "IntersectionRNNCell", (), "it gates its outputs by its inputs, which no module computes", _KERNEL, named=True
     ),
-    Refused("SRUCell", _KERNEL, "its gates do not read the state"),
-    Refused("IntersectionRNNCell", _KERNEL, "it gates its output by its input"),
-    Refused("IndRNNCell", ("kernel_w", "kernel_u", "bias"), "its recurrent weights are one number a unit"),
-    Refused("IndyLSTMCell", ("kernel_w", "kernel_u", "bias"), "its recurrent weights are one number a unit"),
-    Refused(
+    Refusal(
+        "NASCell",
+        ("kernel", "recurrent_kernel"),
+        "it joins eight gates in a way of its own, which no module computes",
+        optional=("bias", "projection/kernel"),
+    ),
+    Refusal("IndRNNCell", ("kernel_w", "kernel_u"), _ONE_EACH, optional=("bias",), named=True),
+    Refusal("IndyLSTMCell", ("kernel_w", "kernel_u"), _ONE_EACH, optional=("bias",)),
+    Refusal(
         "IndyGRUCell",
-        (
-            "gates/kernel_w",
-            "gates/kernel_u",
-            "gates/bias",
-            "candidate/kernel",
-            "candidate/kernel_u",
-            "candidate/bias",
-        ),
-        "its recurrent weights are one number a unit",
+        ("gates/kernel_w", "gates/kernel_u", "candidate/kernel", "candidate/kernel_u"),
+        _ONE_EACH,
+        optional=("gates/bias", "candidate/bias"),
     ),
-    Refused(
+    Refusal(
         "GLSTMCell",
-        (*(f"group{k}/kernel" for k in range(16)), *(f"bias_{gate}" for gate in "ijfo")),
-        "it cuts its input into groups",
+        ("group0/kernel", *(f"bias_{gate}" for gate in "ijfo")),
+        "it cuts its input into groups, which no module computes",
+        optional=tuple(f"group{k}/kernel" for k in range(1, 32)),
     ),
-    Refused(
+    Refusal(
         "AttentionCellWrapper",
         (
-            *_KERNEL,
+            "kernel",
             "attention/attn_w",
             "attention/attn_v",
             "attention/kernel",
-            "attention/bias",
             "attn_output_projection/kernel",
-            "attn_output_projection/bias",
         ),
-        "it attends over its own past outputs",
+        "it attends over its own past outputs, which no module computes",
+        optional=("bias", "attention/bias", "attn_output_projection/bias"),
     ),
 )
+"""Cells that are known and that no module here computes."""

@@ -22,12 +22,13 @@ from converters.model.names import module_name
 from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
-from converters.readers.arrays.refusals import Refusals
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
+Arrays = dict[str, LazyArray]
 Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
@@ -35,7 +36,16 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return checkpoint_of("arrays in memory", whose, "mapping of arrays", dict(_flat(source)), assume)
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(_flat(source)), whose, assume)
+
+
+def checkpoint_of(
+    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+) -> Checkpoint:
+    """What a source of arrays by full name holds: its layers, and what is no weight, by name."""
+    ready = prepared(found, framework, assume)
+    layers = _layers_of(ready.arrays, framework, ready.assume)
+    return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=ready.remarks)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -46,19 +56,9 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
+def _layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of arrays by full name."""
-    return checkpoint_of("", framework, "", arrays, assume).layers
-
-
-def checkpoint_of(
-    path: str, framework: str, container: str, arrays: Mapping[str, LazyArray], assume: Mapping[str, Any]
-) -> Checkpoint:
-    """The layers of arrays by full name, what is left out of them, and what to know of it."""
-    ready = prepared(arrays, framework, assume)
-    assumptions = Assumptions(ready.assume, partial(stacks, framework=framework))
-    layers = _Reading(ready.arrays, framework, assumptions).layers()
-    return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=ready.remarks)
+    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -76,16 +76,13 @@ def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, La
 class _Reading:
     """One mapping on its way to layers."""
 
-    def __init__(self, arrays: Mapping[str, LazyArray], framework: str, assumptions: Assumptions) -> None:
+    def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        self._known, self._refused = catalogue.names(framework), Refusals(framework)
-        self._splits = {name: self._cuts(name) or [_last(name)] for name in arrays}
+        known, separators = catalogue.names(framework), catalogue.separators(framework)
+        self._splits = {
+            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
+        }
         self._classes = {plain(name) for name in catalogue.layers(framework)}
-
-    def _cuts(self, name: str) -> list[Split]:
-        """The ways to cut a name so that its end is an array's own."""
-        ways = _splits(name, catalogue.separators(self._framework))
-        return [way for way in ways if way[1] in self._known or way[1] in self._refused]
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer; raises for a statement that is of no use."""
@@ -114,6 +111,8 @@ class _Reading:
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
         if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
+            if isinstance(whole.unknown, NotRepresentable):
+                return iter([whole])
             if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
                 return iter([whole])
             apart = list(self._layers([*members.values()], level + 1))
@@ -133,12 +132,16 @@ class _Reading:
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
+        own = plain(path.replace(".", "/").rpartition("/")[2])
+        known = catalogue.refusals(self._framework)
+        refused = next((one for one in known if one.meets(arrays, plain(one.class_name) == own)), None)
+        if refused is not None:
+            return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:
-            self._refused.check(path, shapes)
             found = recognise(path, shapes, self._framework, self._assumptions)
             _check_numbers(arrays, found.layout)
             return layer_of(path, arrays, found)
-        except (ShapeError, UnknownLayer, CoverageError, NotRepresentable) as error:
+        except (ShapeError, UnknownLayer, CoverageError) as error:
             error.layer = path
             return Layer(path, "unknown", unknown=error, arrays=arrays)
 
@@ -162,6 +165,10 @@ class _Reading:
         had = {option for layout in everything for option in layout.cell.chooses}
         idle = known_options(self._framework) - had
         self._assumptions.check(layouts, lambda path: stateable(path, layouts.get(path, everything)), idle)
+
+
+def _refused(path: str, refusal: Refusal) -> NotRepresentable:
+    return NotRepresentable(f"{refusal.class_name}: {refusal.why}", layer=path)
 
 
 def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
@@ -193,7 +200,7 @@ def _last(name: str) -> Split:
     return path, short
 
 
-def _check_numbers(arrays: Mapping[str, LazyArray], layout: Layout) -> None:
+def _check_numbers(arrays: Arrays, layout: Layout) -> None:
     for name, array in arrays.items():
         if not array.is_floating and name not in layout.passed_over:
             raise ShapeError(f"{printable(name)} holds {array.dtype}; weights are floating point", array=array.name)

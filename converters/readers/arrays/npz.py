@@ -50,7 +50,7 @@ def read_npz(opened: Opened, request: Request) -> Checkpoint:
     assert archive is not None, opened.path
     whose = stated_framework(request.framework, "an .npz file")
     arrays = {name.removesuffix(_SUFFIX): _array(opened.source, archive, name) for name in archive.members}
-    return checkpoint_of(opened.path, whose, "arrays (.npz)", arrays, request.assume)
+    return checkpoint_of(opened.path, "arrays (.npz)", arrays, whose, request.assume)
 
 
 def _array(source: Source, archive: Archive, member: str) -> LazyArray:

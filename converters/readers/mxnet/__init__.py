@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
-from converters.readers.arrays.mapping import layers_of
+from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.mxnet.params import read_list
 from converters.readers.mxnet.symbol import told_beside
 from converters.readers.opened import Opened, Request
@@ -19,8 +19,7 @@ def read_file(opened: Opened, request: Request) -> Checkpoint:
         if found.setdefault(name, array) is not array:
             raise CoverageError(f"{printable(name)} is there as an argument and as an auxiliary state", array=name)
     told = told_beside(opened.path, found)
-    layers = layers_of(found, "mxnet", {**told, **request.assume})
-    return Checkpoint(opened.path, "mxnet", "", "arrays (.params)", layers)
+    return checkpoint_of(opened.path, "arrays (.params)", found, "mxnet", {**told, **request.assume})
 
 
 def refuse_symbol(opened: Opened, _: Request) -> Checkpoint:
