@@ -46,13 +46,13 @@ CONV3D = Layout(
     "tensorflow", cells.CONV3D, {"kernel": _VOLUME} | _BIAS, defaults=_LAST, beside=_NOTHING, class_name="Conv3D"
 )
 CONTRIB_CONV1D = Layout(
-    "tensorflow", cells.CONV1D, {"weights": _WIDTH} | _BIASES, defaults=_SAME, beside=_RELU, class_name="convolution1d"
+    "tensorflow", cells.CONV1D, {"weights": _WIDTH} | _BIASES, defaults=_SAME, beside=_RELU, class_name="Conv (1d)"
 )
 CONTRIB_CONV2D = Layout(
-    "tensorflow", cells.CONV2D, {"weights": _MAP} | _BIASES, defaults=_SAME, beside=_RELU, class_name="convolution2d"
+    "tensorflow", cells.CONV2D, {"weights": _MAP} | _BIASES, defaults=_SAME, beside=_RELU, class_name="Conv (2d)"
 )
 CONTRIB_CONV3D = Layout(
-    "tensorflow", cells.CONV3D, {"weights": _VOLUME} | _BIASES, defaults=_SAME, beside=_RELU, class_name="convolution3d"
+    "tensorflow", cells.CONV3D, {"weights": _VOLUME} | _BIASES, defaults=_SAME, beside=_RELU, class_name="Conv (3d)"
 )
 CONV2D_TRANSPOSE = Layout(
     "tensorflow",
