@@ -40,11 +40,20 @@ def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mappi
 
 
 def checkpoint_of(
-    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+    path: str,
+    container: str,
+    found: Mapping[str, LazyArray],
+    framework: str,
+    assume: Mapping[str, Any],
+    told: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and what is no weight, by name."""
+    """What a source of arrays by full name holds: its layers, and what is no weight, by name.
+
+    `told` is what it tells of its layers beside its arrays, keyed as what a caller states.
+    """
     ready = prepared(found, framework, assume)
-    layers = _layers_of(ready.arrays, framework, ready.assume)
+    assumptions = Assumptions(ready.assume, partial(stacks, framework=framework), {**ready.told, **(told or {})})
+    layers = _Reading(ready.arrays, framework, assumptions).layers()
     return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=ready.remarks)
 
 
@@ -54,11 +63,6 @@ def stated_framework(framework: str | None, what: str) -> str:
         known = ", ".join(catalogue.frameworks())
         raise ConversionError(f"{what} needs framework=, which tells what the arrays mean: one of {known}")
     return framework
-
-
-def _layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
 def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from converters.model.arrays import LazyArray
@@ -51,7 +52,8 @@ def prepared(arrays: Arrays, assume: Mapping[str, Any]) -> Prepared:
         f"{module_name(name.removesuffix('/kernel'))}.class": "Dense" for name in new.values() if "/kernel" in name
     }
     remarks = tuple(f"{name} was read by its name, as {other}" for name, other in new.items())
-    return Prepared(named, {**_dense(named), **pairs, **assume}, tuple(n for n in arrays if n in unused), remarks)
+    told = {**_dense(named), **_cells(named), **pairs}
+    return Prepared(named, assume, tuple(name for name in arrays if name in unused), remarks, told)
 
 
 def left_out(arrays: Arrays) -> Iterator[str]:
@@ -101,13 +103,28 @@ def _stands_alone(name: str, arrays: Arrays) -> bool:
     return last != "embeddings" or not path or sum(other.startswith(f"{path}/") for other in arrays) > 1
 
 
+def _cells(arrays: Arrays) -> dict[str, str]:
+    """The layers that are cells by the names of their scopes, as TensorFlow makes them of the names of classes."""
+    scopes = {"/".join(words[:end]) for words in (name.split("/") for name in arrays) for end in range(1, len(words))}
+    known = _recurrent()
+    named = {scope: known.get(plain(scope.rpartition("/")[2])) for scope in scopes}
+    return {f"{module_name(scope)}.class": class_name for scope, class_name in named.items() if class_name}
+
+
+@cache
+def _recurrent() -> Mapping[str, str]:
+    """The classes of cells by what their scopes are called."""
+    known = catalogue.layers("tensorflow").items()
+    return {plain(name): name for name, found in known if "state" in found[0].cell.ties}
+
+
 def _dense(arrays: Arrays) -> dict[str, str]:
     """The layers of a matrix and a bias that can only be Dense: TensorFlow names cells by their class, and did here.
 
     Not where no cell of these arrays is named so, and not below what wraps cells: there their user may have named them.
     """
     paths = {name.rpartition("/")[0] for name in arrays if name.endswith(("/kernel", "/weights"))}
-    cells = {plain(name) for name, known in catalogue.layers("tensorflow").items() if known[0].cell.recurrent}
+    cells = _recurrent()
     known = {plain(name) for name in catalogue.layers("tensorflow")}
     if not any(plain(path.rpartition("/")[2]) in cells for path in paths):
         return {}

@@ -42,6 +42,11 @@ def is_saved_slices(view: memoryview) -> bool:
     return first is not None and first.key == b"" and not Message(first.value).holds_number(1)
 
 
+def stem(name: str) -> str:
+    """The name of a checkpoint without the number of a shard."""
+    return _SHARD.sub("", name)
+
+
 def read_saved_slices(source: Source) -> Stored:
     """Every tensor of a checkpoint in one file, or in several of which this is one."""
     listed: dict[str, _Listed] = {}

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from converters.readers.containers import TABLE as MAGIC
 from converters.readers.protobuf import varint
 from converters.readers.source import Source
 from converters.readers.tensorflow import snappy
 from converters.readers.tensorflow.crc32c import masked
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
-MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER, _TRAILER = 48, 5
 _PLAIN, _SNAPPY = 0, 1
 _MOST_ENTRIES = 1_000_000
