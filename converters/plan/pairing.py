@@ -13,7 +13,7 @@ from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import reasons, refusal, stored_states
+from converters.plan.refusal import reasons, refusal, stored_states, unstated
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
@@ -151,6 +151,7 @@ def _module(
     refused = why and not (drop_in and choices.dropins)
     problems = [refusal(first, why, layout, constructor, drop_in)] if refused else []
     problems += () if choices.calls else stored_states(layers, target)
+    problems += unstated(layers)
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout

@@ -103,6 +103,14 @@ def _is_symbol(opened: Opened) -> bool:
     return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
 
 
+def _is_table(opened: Opened) -> bool:
+    return bytes(opened.source.view[-len(TABLE) :]) == TABLE
+
+
+TABLE = bytes.fromhex("57fb808b247547db")
+"""What a sorted table of leveldb ends with."""
+
+
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
     Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
@@ -121,11 +129,24 @@ FILES = (
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
+    Container("TensorFlow, checkpoint", "*.index, *.ckpt", ANY, "tensorflow.files:read_table", _is_table),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
 
+
+def _is_tensorflow(path: Path) -> bool:
+    return bool(_found("tensorflow.places:is_place")(path))
+
+
 PLACES = (
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
+    Place(
+        "TensorFlow, checkpoint or SavedModel",
+        "checkpoint, *.index, saved_model.pb",
+        ANY,
+        "tensorflow.files:read_place",
+        _is_tensorflow,
+    ),
 )
 """Kinds of folders, and of files with one prefix."""

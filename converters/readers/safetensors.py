@@ -93,7 +93,7 @@ def read_index(opened: Opened, request: Request) -> Checkpoint:
     for file in files:
         shard = _file(open_beside(opened.path, file))
         check_shard(named, file, shard.arrays)
-        arrays, metadata = arrays | shard.arrays, metadata | shard.metadata
+        arrays, metadata = arrays | shard.arrays, {**metadata, **shard.metadata}
     return checkpoint_of(Named(opened.path, arrays, metadata, _FORMATS.get(metadata.get("format", ""))), _SHARDS, request)
 
 

@@ -47,12 +47,16 @@ def checkpoint_of(
     framework: str,
     assume: Mapping[str, Any],
     others: Sequence[str] = (),
+    told: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays."""
+    """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays.
+
+    `told` is what it tells of its layers beside its arrays, keyed as what a caller states.
+    """
     ready = prepared(found, framework, assume)
-    layers = layers_of(ready.arrays, framework, ready.assume)
-    unused = (*ready.unused, *others)
-    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=catalogue.remarks(framework))
+    layers = layers_of(ready.arrays, framework, ready.assume, {**ready.told, **(told or {})})
+    unused, remarks = (*ready.unused, *others), (*ready.remarks, *catalogue.remarks(framework))
+    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=remarks)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -63,9 +67,12 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
+def layers_of(
+    arrays: Arrays, framework: str, assume: Mapping[str, Any], told: Mapping[str, Any] | None = None
+) -> tuple[Layer, ...]:
+    """The layers of arrays by full name; `told` is what their source tells beside them."""
+    assumptions = Assumptions(assume, partial(stacks, framework=framework), told or {})
+    return _Reading(arrays, framework, assumptions).layers()
 
 
 def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
@@ -151,7 +158,9 @@ class _Reading:
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
-        refused = next((one for one in catalogue.refusals(self._framework) if one.meets(arrays)), None)
+        own = plain(path.replace(".", "/").rpartition("/")[2])
+        known = catalogue.refusals(self._framework)
+        refused = next((one for one in known if one.meets(arrays, plain(one.class_name) == own)), None)
         if refused is not None:
             return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:
