@@ -49,7 +49,8 @@ def read_hdf5(opened: Opened, request: Request) -> Checkpoint:
         return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
     raise UnreadableCheckpoint(
         "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
-        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'})"
+        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'}). "
+        "Are these arrays of another framework? State framework="
     )
 
 
