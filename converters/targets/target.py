@@ -63,6 +63,10 @@ class Target:
     """The code that does what a layer without weights does; the operation in neutral words where none is written."""
     suffixes: tuple[str, ...] = (".npz",)
     """The files that can be written for it."""
+    channels_last: bool = False
+    """Whether a map that was flattened into a layer's input keeps its channels last, as the sources tell such maps."""
+    functions: Mapping[str, str] = field(default_factory=dict)
+    """Functions of the layouts -> what this version of the framework computes under their names."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frameworks", self.frameworks or (self.name,))
