@@ -57,8 +57,8 @@ class Work:
     modules: Mapping[int, Sequence[Planned]]
     """What the plan has for each layer, by the identity of the layer."""
     held: dict[str, Held] = field(default_factory=dict)
-    shared: dict[int, tuple[Entry, int]] = field(default_factory=dict)
-    """The entry of each layer, and on how many axes of time it runs."""
+    shared: dict[tuple[int, str], tuple[Entry, int]] = field(default_factory=dict)
+    """The entry of each layer, or of a direction of it, and on how many axes of time it runs."""
     makers: dict[str, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,12 +67,6 @@ class Work:
     def shape(self, value: str) -> Shape | None:
         found = self.graph.values.get(value)
         return found.shape if found else None
-
-    def give(self, node: Node, tensor: Tensor, timed: int = 0, mask: str = "", number: int = 0) -> None:
-        """Where one of the values that a node makes is from now on."""
-        if number < len(node.outputs):
-            name = node.outputs[number]
-            self.held[name] = Held(replace(tensor, number=number), self.shape(name), timed, mask)
 
     def root(self, mask: str) -> str:
         """A mask without the steps that bring it to every step and back."""
@@ -141,14 +135,16 @@ class Work:
         held: Held,
         named: Mapping[str, Any] | None = None,
         arguments: Sequence[Any] = (),
+        way: str = "",
     ) -> Held:
-        """A layer with weights: written at its first call, called again at others."""
-        known = self.shared.get(id(node.layer))
+        """A layer with weights: written at its first call, called again at others. `way`: one direction of it."""
+        key = (id(node.layer), way)
+        known = self.shared.get(key)
         if known is None:
             wrapped, told = _timed(class_name, config, held.timed, node.name)
-            entry = self.sketch.add(node.name, "keras.layers", wrapped, told)
+            entry = self.sketch.add(f"{node.name}_{way}" if way else node.name, "keras.layers", wrapped, told)
             entry.arrays = {"/layer" * held.timed + folder: keys for folder, keys in folders.items()}
-            known = self.shared[id(node.layer)] = (entry, held.timed)
+            known = self.shared[key] = (entry, held.timed)
         entry, timed = known
         if timed != held.timed:
             self.sketch.refuse(node, "it is called on every step, and as a whole elsewhere: no layer of Keras is both")

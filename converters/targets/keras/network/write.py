@@ -10,7 +10,7 @@ from typing import Any
 from converters.model import operations as op
 from converters.model.graph import Graph, Node, Value, why
 from converters.model.layers import Layer
-from converters.targets.keras.network import layers, recurrent
+from converters.targets.keras.network import cells, layers, recurrent
 from converters.targets.keras.network.operations import LOWER
 from converters.targets.keras.network.order import in_order
 from converters.targets.keras.network.sketch import Call, Config, Entry, Held, Sketch, Tensor, serialized
@@ -122,7 +122,7 @@ def _apply(w: Work, node: Node, layer: Layer, inputs: list[Held]) -> None:
         return
     before, cell = w.sketch.dtype, modules[0].parts[0].cell.name
     w.sketch.dtype = _dtype(modules[0]) if modules[0].tensors else before
-    if cell in recurrent.CELLS:
+    if cell in cells.CELLS:
         recurrent.call(w, node, modules, inputs)
     elif cell.startswith("attention"):
         _hold(w, node, layers.attention(w, node, modules[0], inputs))
