@@ -90,6 +90,13 @@ class Cell:
         """The letter of the gate of this name, '' where the cell has none."""
         return next((letter for letter, name in self.spoken.items() if name == word), "")
 
+    def acted_on(self, option: str) -> tuple[str, ...]:
+        """The gates whose sums a function of this option is applied to; a cell without gates has the one gate ''."""
+        candidate = self.gate("candidate")
+        if option == "activation":
+            return (candidate,)
+        return tuple(gate for gate in self.gates if gate != candidate) if option == "recurrent_activation" else ()
+
     def sums(self, gate: str) -> bool:
         """Whether the two biases of this gate may become one. A cell without gates has the one gate ''."""
         return self.summed is not None and gate in self.summed

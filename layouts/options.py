@@ -6,6 +6,7 @@ whether a target computes the same thing. How a layer is called and where it sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -79,6 +80,13 @@ class Normalization:
 @dataclass(frozen=True)
 class Plain:
     """Of a layer that its weights describe whole."""
+
+
+STRETCHED: Mapping[str, Mapping[str, float]] = {
+    "hard_sigmoid_0.2": {"hard_sigmoid_1/6": 1.2},
+    "hard_sigmoid_1/6": {"hard_sigmoid_0.2": 1.0 / 1.2},
+}
+"""Functions that are another one of a stretched argument, f(x) = g(factor × x): 0.2 x = 1.2 x / 6."""
 
 
 Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Plain

@@ -13,7 +13,7 @@ from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import reasons, refusal, stored_states, unstated
+from converters.plan.refusal import factors, reasons, refusal, stored_states, stretching, unstated
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
@@ -154,9 +154,14 @@ def _module(
     problems += unstated(layers)
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
+    notes += stretching(parts[0], layout, target)
+    times = factors(parts[0], layout, target)
+    if target.channels_last:
+        parts = tuple(replace(part, flattened=()) for part in parts)
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
     tensors = tuple(_tensors(name, layout, parts, target, choices))
-    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why if drop_in else (), (*problems,))
+    why = why if drop_in else ()
+    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)
 
 
 def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, Any]:

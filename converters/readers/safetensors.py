@@ -94,7 +94,9 @@ def read_index(opened: Opened, request: Request) -> Checkpoint:
         shard = _file(open_beside(opened.path, file))
         check_shard(named, file, shard.arrays)
         arrays, metadata = arrays | shard.arrays, {**metadata, **shard.metadata}
-    return checkpoint_of(Named(opened.path, arrays, metadata, _FORMATS.get(metadata.get("format", ""))), _SHARDS, request)
+    return checkpoint_of(
+        Named(opened.path, arrays, metadata, _FORMATS.get(metadata.get("format", ""))), _SHARDS, request
+    )
 
 
 _SHARDS = "safetensors (shards)"
@@ -185,6 +187,8 @@ def _check_cover(ranges: list[tuple[int, int, str]], size: int, path: str) -> No
             raise UnsafeCheckpoint(f"{printable(name)} {how}", path=path)
         reached = end
     if reached > size:
-        raise UnreadableCheckpoint(f"the file is truncated: {reached} bytes of data are declared, {size} follow", path=path)
+        raise UnreadableCheckpoint(
+            f"the file is truncated: {reached} bytes of data are declared, {size} follow", path=path
+        )
     if reached < size:
         raise UnsafeCheckpoint(f"{size - reached} bytes at the end belong to no array", path=path)

@@ -7,17 +7,18 @@ of the graph, and a conversion of any size stays within some megabytes. A messag
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
-from converters.model.arrays import Array
 from converters.plan.modules import Tensor
 from converters.plan.plan import Plan
 from converters.targets.onnx.emission import Held
 from converters.targets.onnx.network import model_of
+from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError, NotRepresentable
 
 _MOST = (1 << 31) - 1
@@ -25,49 +26,26 @@ _GRAPH, _INITIALIZER, _RAW = 7, 5, 9
 """The numbers of the fields ModelProto.graph, GraphProto.initializer, TensorProto.raw_data."""
 
 
-class OnnxWriter:
-    """Lays the planned tensors out behind the graph, and hands out memory for one after the other."""
-
-    def __init__(self, path: Path, plan: Plan) -> None:
-        model = _model(plan)
-        graph = model.graph.SerializeToString()
-        model.ClearField("graph")
-        heads = {tensor.key: _head(tensor) for tensor in plan.tensors}
-        size = len(graph) + sum(len(heads[tensor.key]) + tensor.nbytes for tensor in plan.tensors)
-        start = model.SerializeToString() + _tag(_GRAPH) + _varint(size) + graph
-        if len(start) + size > _MOST:
-            raise ConversionError("an ONNX file holds less than 2 GiB: convert to safetensors, or with dtype='float16'")
-        self._file = path.open("rb+")
-        self._file.write(start)
-        self._places: dict[str, int] = {}
+def open_onnx(path: Path, plan: Plan) -> InPlace:
+    """Lay the graph and the places of the planned tensors out, and hand out memory for one after the other."""
+    model = _model(plan)
+    graph = model.graph.SerializeToString()
+    model.ClearField("graph")
+    heads = {tensor.key: _head(tensor) for tensor in plan.tensors}
+    size = len(graph) + sum(len(heads[tensor.key]) + tensor.nbytes for tensor in plan.tensors)
+    start = model.SerializeToString() + _tag(_GRAPH) + _varint(size) + graph
+    whole = len(start) + size - len(graph)
+    if whole > _MOST:
+        raise ConversionError("an ONNX file holds less than 2 GiB: convert to safetensors, or with dtype='float16'")
+    reserve(path, whole)
+    places: dict[str, int] = {}
+    with path.open("rb+") as file:
+        file.write(start)
         for tensor in plan.tensors:
-            self._file.write(heads[tensor.key])
-            self._places[tensor.key] = self._file.tell()
-            self._file.seek(tensor.nbytes, 1)
-        self._file.truncate()
-        self._pending: tuple[int, Array] | None = None
-
-    def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Memory for one tensor; the one before it is complete and is written."""
-        self._complete()
-        array = np.empty(shape, dtype)
-        self._pending = self._places[key], array
-        return array
-
-    def filled(self) -> None:
-        """Nothing is mapped here."""
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._complete()
-        self._file.close()
-
-    def _complete(self) -> None:
-        if self._pending is not None:
-            place, array = self._pending
-            self._file.seek(place)
-            self._file.write(np.ascontiguousarray(array).data)
-            self._pending = None
+            file.write(heads[tensor.key])
+            places[tensor.key] = file.tell()
+            file.seek(tensor.nbytes, os.SEEK_CUR)
+    return InPlace(path, places, [tensor.nbytes for tensor in plan.tensors])
 
 
 def _model(plan: Plan) -> ModelProto:

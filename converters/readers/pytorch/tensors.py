@@ -274,6 +274,8 @@ class Persistent:
     def _part(self, storage: Storage, view: Any) -> Storage:
         """A storage that is a part of another: (key of the view, offset, elements)."""
         match view:
-            case (str(), int() as start, int() as count) if 0 <= start and 0 <= count and start + count <= storage.count:
+            case (str(), int() as start, int() as count) if (
+                start >= 0 and count >= 0 and start + count <= storage.count
+            ):
                 return Storage(storage.key, storage.dtype, count, self._stored, start, self._big)
         raise UnsafeCheckpoint("the pickle describes a part of a storage that lies beyond it")

@@ -13,4 +13,5 @@ TARGET = Target(
         "projection": ("projection", "its state is projected, and the LSTM of ONNX has no projection"),
     },
     suffixes=(".onnx", ".npz"),
+    channels_last=True,
 )
