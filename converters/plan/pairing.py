@@ -60,9 +60,15 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
 
 
 def _at_home(layer: Layer, target: Target) -> Layer:
-    """The layer; one that is the target's own cell, called step by step there, stays that cell."""
-    own = all(part.layout.framework == target.name and not part.layout.holds("layer") for part in layer.parts)
-    return replace(layer, call=replace(layer.call, cell=True)) if own and layer.recurrent else layer
+    """The layer; one that is the target's own cell, called step by step where others run by themselves, stays that."""
+    own = layer.recurrent and all(_is_cell(part.layout, target) for part in layer.parts)
+    return replace(layer, call=replace(layer.call, cell=True)) if own else layer
+
+
+def _is_cell(layout: Layout, target: Target) -> bool:
+    """Whether a layout is the target's own, of one step, beside another of whole sequences."""
+    others = (other for other in catalogue.of(target.name) if other.cell is layout.cell)
+    return layout.framework == target.name and not layout.holds("layer") and any(o.holds("layer") for o in others)
 
 
 def _is_whole(layout: Layout, parts: Sequence[Part]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,16 +48,21 @@ def check_output(output: Path, target: Target) -> str:
     Raises `ConversionError` for one that the target does not have, or a folder that does not exist.
     """
     suffix = target.ending(output.name)
-    if not suffix:
+    check_name(output, target.suffixes)
+    return suffix
+
+
+def check_name(output: Path, suffixes: Sequence[str]) -> None:
+    """Raise `ConversionError` for a name with none of these suffixes, or a folder that does not exist."""
+    if not output.name.lower().endswith(tuple(suffixes)):
         raise ConversionError(
-            f"{printable(output.name)}: the output is named after its format: {', '.join(target.suffixes)}",
+            f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
             path=os.fspath(output),
         )
     if not output.parent.is_dir():
         raise ConversionError(
             f"cannot write {printable(output)}: there is no folder {printable(output.parent)}", path=os.fspath(output)
         )
-    return suffix
 
 
 @contextmanager
