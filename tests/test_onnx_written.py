@@ -1,4 +1,4 @@
-"""Models written as ONNX: checked by onnx, run by onnxruntime, equal to the reference evaluator of the source's graph."""
+"""Models written as ONNX: checked by onnx, run by onnxruntime, equal to the reference evaluator of the graph."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def run(output: Path, inputs: tuple[Any, ...]) -> list[Any]:
     return session.run(None, {value.name: x.astype(KINDS[value.type]) for value, x in told})
 
 
-@pytest.mark.parametrize("path", sampled([pytest.param(p, id=case_of(p)) for p in FILES], 3))
+@pytest.mark.parametrize("path", sampled([pytest.param(p, id=case_of(p)) for p in FILES], 8))
 def test_a_model_is_written_and_equal(path: Path, tmp_path: Path, record_property: Any) -> None:
     output = tmp_path / "model.onnx"
     if case_of(path) in REFUSED:
