@@ -49,10 +49,11 @@ def checkpoint_of(
 ) -> Checkpoint:
     """What a source of arrays by full name holds: its layers, and what is no weight, by name.
 
-    `told` is what it tells of its layers beside its arrays, keyed as what a caller states.
+    `told` is what it tells of its layers beside its arrays, keyed as what a caller states; None unsays what names tell.
     """
     ready = prepared(found, framework, assume)
-    assumptions = Assumptions(ready.assume, partial(stacks, framework=framework), {**ready.told, **(told or {})})
+    known = {key: value for key, value in {**ready.told, **(told or {})}.items() if value is not None}
+    assumptions = Assumptions(ready.assume, partial(stacks, framework=framework), known)
     layers = _Reading(ready.arrays, framework, assumptions).layers()
     return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=ready.remarks)
 

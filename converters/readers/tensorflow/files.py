@@ -21,8 +21,8 @@ from converters.readers.tensorflow.stored import Stored
 from layouts.errors import CheckpointError, NotRepresentable, UnreadableCheckpoint
 
 _FRAMEWORK = "tensorflow"
-_GRAPH = 2
-"""The field of a MetaGraphDef that holds its graph."""
+_GRAPH, _COLLECTIONS = 2, 4
+"""The fields of a MetaGraphDef that hold its graph and its collections."""
 
 
 def read_place(path: Path, request: Request) -> Checkpoint:
@@ -45,13 +45,20 @@ def of_names(stored: Stored, request: Request, told: Evidence, problem: str = ""
     """The layers of variables by name, with what a graph tells of them."""
     arrays: dict[str, LazyArray] = {}
     for name, array in stored.arrays.items():
+        if name in told.untrained:
+            continue
         new = told.names.get(name, name)
         arrays[new if new not in stored.arrays or new == name else name] = array
     framework = request.framework or _framework(arrays)
     found = checkpoint_of(stored.path, stored.container, arrays, framework, request.assume, told.stated)
     layers = tuple(_refused(layer, told.refused) for layer in found.layers)
     remarks = (*found.remarks, *filter(None, [problem]))
-    unused = (*found.unused, *(f"{name} ({what})" for name, what in stored.others.items()), *stored.texts)
+    unused = (
+        *found.unused,
+        *told.untrained,
+        *(f"{name} ({what})" for name, what in stored.others.items()),
+        *stored.texts,
+    )
     return replace(found, layers=layers, unused=unused, remarks=remarks)
 
 
@@ -84,6 +91,18 @@ def _beside(path: str, stored: Stored) -> tuple[Evidence, str]:
 
 
 def of_meta(source: Source, arrays: Mapping[str, LazyArray]) -> Evidence:
-    """What the graph of a `.meta` file tells of variables."""
-    graph = Graph(Message(source.view).message(_GRAPH).messages(1))
-    return evidence(graph, arrays, graph.variables())
+    """What the graph of a `.meta` file tells of variables, and which scalars are not trained."""
+    message = Message(source.view)
+    graph = Graph(message.message(_GRAPH).messages(1))
+    found = evidence(graph, arrays, graph.variables())
+    trained = _trained(message)
+    found.untrained |= {n for n, array in arrays.items() if trained and not array.shape and n not in trained}
+    return found
+
+
+def _trained(meta: Message) -> set[str]:
+    """The variables that are trained, by the collection of them; none where there is no such collection."""
+    collections = {entry.text(1): entry.message(2) for entry in meta.messages(_COLLECTIONS)}
+    lists = collections.get("trainable_variables")
+    stored = lists.message(2).messages(1) if lists is not None else ()
+    return {variable.text(1).partition(":")[0] for variable in stored}
