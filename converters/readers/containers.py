@@ -107,6 +107,14 @@ def _is_table(opened: Opened) -> bool:
     return bytes(opened.source.view[-len(TABLE) :]) == TABLE
 
 
+def _is_graph(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("tensorflow.frozen:is_graph")(opened.source.view))
+
+
+def _is_meta(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("tensorflow.frozen:is_meta")(opened.source.view))
+
+
 TABLE = bytes.fromhex("57fb808b247547db")
 """What a sorted table of leveldb ends with."""
 
@@ -130,6 +138,8 @@ FILES = (
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
     Container("TensorFlow, checkpoint", "*.index, *.ckpt", ANY, "tensorflow.files:read_table", _is_table),
+    Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
+    Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
