@@ -113,6 +113,7 @@ FILES = (
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
 
 PLACES = (
+    Place("Hugging Face, folder", "model.safetensors, pytorch_model.bin", "pytorch", "pytorch.folder:read", telling.is_hub),
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
 )
 """Kinds of folders, and of files with one prefix."""

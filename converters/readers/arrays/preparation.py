@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
 
-_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots"}
+_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots", "paddle": "pickled.paddle"}
 """Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""
 
 
