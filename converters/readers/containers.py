@@ -150,6 +150,7 @@ def _is_tensorflow(path: Path) -> bool:
 
 
 PLACES = (
+    Place("Hugging Face, folder", "model.safetensors, pytorch_model.bin", "pytorch", "pytorch.folder:read", telling.is_hub),
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
     Place(
         "TensorFlow, checkpoint or SavedModel",
