@@ -68,6 +68,10 @@ def _is_onnx(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("onnx:is_model")(opened.source.view))
 
 
+def _is_orbax(path: Path) -> bool:
+    return path.is_dir() and bool(_found("orbax.folders:is_checkpoint")(path))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -95,5 +99,6 @@ FILES = (
 
 PLACES = (
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
+    Place("Orbax, folder", "_METADATA", ANY, "orbax.folders:read_folder", _is_orbax),
 )
 """Kinds of folders, and of files with one prefix."""

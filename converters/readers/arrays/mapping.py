@@ -49,7 +49,7 @@ def checkpoint_of(
     assume: Mapping[str, Any],
     others: Sequence[str] = (),
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
+    """What a source of arrays by full name holds: its layers, and by name what is no weight; `others` are no arrays."""
     ready = prepared(found, framework, assume)
     layers = _layers_of(ready.arrays, framework, ready.assume)
     return Checkpoint(path, framework, "", container, layers, unused=(*ready.unused, *others))
