@@ -72,7 +72,7 @@ _ROLE = {"transpose": 0, "bytes": 1, "sharding_indexed": 1, "zstd": 2, "gzip": 2
 
 def _codec(name: str, told: Mapping[str, Any], rank: int) -> Codec:
     kind, setting = told.get("name"), told.get("configuration", {})
-    if kind not in _ROLE or not isinstance(setting, dict):
+    if not isinstance(kind, str) or kind not in _ROLE or not isinstance(setting, dict):
         raise UnreadableCheckpoint(f"{printable(name)} is stored by the codec {printable(repr(kind))}, not read here")
     if kind == "transpose":
         order = setting.get("order")
@@ -87,16 +87,12 @@ def _codec(name: str, told: Mapping[str, Any], rank: int) -> Codec:
 def _shards(name: str, setting: Mapping[str, Any], rank: int) -> Shards:
     chunk, where = setting.get("chunk_shape"), setting.get("index_location", "end")
     cut = tuple(chunk) if isinstance(chunk, list) else ()
-    inner, index = setting.get("codecs"), setting.get("index_codecs")
-    nested = [one.get("name") for one in (*(inner or ()), *(index or ())) if isinstance(one, dict)]
-    if (
-        len(cut) != rank
-        or any(type(n) is not int or n <= 0 for n in cut)
-        or where not in ("start", "end")
-        or "sharding_indexed" in nested
-    ):
+    if len(cut) != rank or any(type(n) is not int or n <= 0 for n in cut) or where not in ("start", "end"):
         raise damaged(name, "metadata")
-    return Shards(cut, chain(name, inner, rank), chain(name, index, rank + 1), where == "end")
+    told = [one for one in (setting.get("codecs"), setting.get("index_codecs")) if "sharding_indexed" not in str(one)]
+    if len(told) < 2:
+        raise damaged(name, "codecs")
+    return Shards(cut, chain(name, told[0], rank), chain(name, told[1], rank + 1), where == "end")
 
 
 def compressor(name: str, told: Any) -> tuple[Codec, ...]:
