@@ -103,6 +103,21 @@ def names(framework: str) -> Names:
     return Names(of(framework), (name for one in refusals(framework) for name in (*one.arrays, *one.optional)))
 
 
+Order = tuple[tuple[str, str], ...]
+"""The arrays of a class in the order in which its framework lists them, each with its axes; '?' where one may lack it."""
+
+
+def orders(framework: str) -> Mapping[str, Order]:
+    """Class name -> its arrays in order, for frameworks that store them without names (`ORDERS` of the module)."""
+    return getattr(_module(framework), "ORDERS", {})
+
+
+def remarks(framework: str) -> tuple[str, ...]:
+    """What has to be known of a framework's layouts: that nothing of them was run, where `UNVERIFIED` says so."""
+    text: str = getattr(_module(framework), "UNVERIFIED", "")
+    return (text,) if text else ()
+
+
 def refusals(framework: str) -> tuple[Refusal, ...]:
     """The layers of a framework that nothing here computes (`REFUSED` of its module)."""
     return getattr(_module(framework), "REFUSED", ())

@@ -29,6 +29,10 @@ class Custom(Protocol):
     def pattern(self) -> str:
         """What the axes hold after `unpack`."""
 
+    @property
+    def stored(self) -> str:
+        """Where the same blocks stand in the stored array, whatever the order of the elements inside them."""
+
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape after `unpack` of an array of this shape; its own inverse."""
 

@@ -46,10 +46,10 @@ def unpack(
 
     Raises `ShapeError` when shapes disagree, `CoverageError` when an array is missing or unknown.
     """
-    entries = _matching(layout, arrays, directions, layers)
+    entries = matching(layout, arrays, directions, layers)
     labels = layout.labels(directions, layers)
     pieces: Pieces = {}
-    for own in _layer_by_layer(entries, layers):
+    for own in layer_by_layer(entries, layers):
         solved = solve(layout, {name: arrays[name].shape for name in own}, directions, layers, sizes)
         for name, entry in own.items():
             plain = entry.custom.unpack(arrays[name], len(layout.gates)) if entry.custom else arrays[name]
@@ -214,7 +214,7 @@ def solve_layers(
     entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
     return [
         solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
-        for own in _layer_by_layer(entries, layers)
+        for own in layer_by_layer(entries, layers)
     ]
 
 
@@ -238,10 +238,10 @@ def describe(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[Piece, tuple[int, ...]]:
     """The pieces that `unpack` would name and their shapes, from shapes alone: for planning before data is read."""
-    entries = _matching(layout, shapes, directions, layers)
+    entries = matching(layout, shapes, directions, layers)
     labels, slots = layout.labels(directions, layers), layout.cell.slots
     described: dict[Piece, tuple[int, ...]] = {}
-    for own in _layer_by_layer(entries, layers):
+    for own in layer_by_layer(entries, layers):
         solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
         pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
         untold = [name for piece in pieces for name in slots[piece.slot].dims if name not in solved]
@@ -276,7 +276,7 @@ def assign_blocks(target: Array, source: Array, after: Callable[[Array], None] |
             after(target[row : row + panel])
 
 
-def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
+def layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
     """The entries of each layer of a stack: its sizes are its own, since a higher layer has another input."""
     found: list[dict[str, Entry]] = [{} for _ in range(layers)]
     for name, entry in entries.items():
@@ -284,7 +284,7 @@ def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[
     yield from found
 
 
-def _matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
+def matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
     entries = {entry.name: entry for entry in layout.entries(directions, layers)}
     unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]

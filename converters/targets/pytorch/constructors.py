@@ -298,7 +298,7 @@ _ATTENTION = {
             "bias": _without("input_bias"),
             "kdim": lambda s: s.sizes.get("key_in"),
             "vdim": lambda s: s.sizes.get("value_in"),
-            "batch_first": lambda _: True,
+            "batch_first": _set(lambda s: s.layer.call.time_axis == 1),
         },
     )
 }
