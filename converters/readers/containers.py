@@ -85,6 +85,10 @@ def _is_index(opened: Opened) -> bool:
     return isinstance(named, dict) and bool(named) and all(isinstance(file, str) for file in named.values())
 
 
+def _is_orbax(path: Path) -> bool:
+    return path.is_dir() and bool(_found("orbax.folders:is_checkpoint")(path))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -159,5 +163,6 @@ PLACES = (
         "tensorflow.files:read_place",
         _is_tensorflow,
     ),
+    Place("Orbax, folder", "_METADATA", ANY, "orbax.folders:read_folder", _is_orbax),
 )
 """Kinds of folders, and of files with one prefix."""
