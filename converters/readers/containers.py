@@ -89,6 +89,10 @@ def _is_orbax(path: Path) -> bool:
     return path.is_dir() and bool(_found("orbax.folders:is_checkpoint")(path))
 
 
+def _is_coreml(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("coreml:is_model")(opened.source.view))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -144,6 +148,7 @@ FILES = (
     Container("TensorFlow, checkpoint", "*.index, *.ckpt", ANY, "tensorflow.files:read_table", _is_table),
     Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
     Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
+    Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
@@ -154,7 +159,12 @@ def _is_tensorflow(path: Path) -> bool:
 
 
 PLACES = (
-    Place("Hugging Face, folder", "model.safetensors, pytorch_model.bin", "pytorch", "pytorch.folder:read", telling.is_hub),
+    Place(
+        "Hugging Face, folder", "model.safetensors, pytorch_model.bin", "pytorch", "pytorch.folder:read", telling.is_hub
+    ),
+    Place(
+        "Core ML, package", "*.mlpackage", "coreml", "coreml:read_package", lambda path: _holds(path, "Manifest.json")
+    ),
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
     Place(
         "TensorFlow, checkpoint or SavedModel",
