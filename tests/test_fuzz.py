@@ -7,7 +7,6 @@ what is done to the bytes; for half of the mutants it is done outside the arrays
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +42,6 @@ BUILT = [
     hostile.odd.names_of_variable_length,
     hostile.odd.deflated_archive,
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    started = ForkServer()
-    yield started
-    started.close()
 
 
 def survives(source: Path, folder: Path, server: ForkServer) -> None:
