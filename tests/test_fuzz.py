@@ -15,6 +15,7 @@ import hostile
 import pytest
 from conftest import ROOT
 from forkserver import MEGABYTES, SECONDS, ForkServer
+from sampling import sampled
 
 MUTANTS = 40
 AT_ONCE = 10
@@ -56,7 +57,7 @@ def survives(source: Path, folder: Path, server: ForkServer) -> None:
     assert 0 < kinds[None] < MUTANTS, kinds
 
 
-@pytest.mark.parametrize("name", FIXTURES)
+@pytest.mark.parametrize("name", sampled(FIXTURES, 2))
 def test_a_damaged_fixture_is_read_as_planned_or_refused(name: str, tmp_path: Path, server: ForkServer) -> None:
     survives(ROOT / "fixtures" / name, tmp_path, server)
 
