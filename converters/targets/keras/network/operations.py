@@ -138,7 +138,8 @@ def add_axis(w: Work, node: Node, settings: op.AddAxis, inputs: Inputs) -> Held:
 
 
 def drop_axis(w: Work, node: Node, settings: op.DropAxis, inputs: Inputs) -> Held:
-    return _along(w, node, "Squeeze", inputs[0], axis=inputs[0].axis(settings.axis))
+    """Its one place: of an axis of one Keras does not always know that it is."""
+    return take(w, node, op.Take(settings.axis, index=0), inputs)
 
 
 def reverse(w: Work, node: Node, settings: op.Reverse, inputs: Inputs) -> Held:

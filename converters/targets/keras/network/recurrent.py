@@ -25,6 +25,9 @@ def call(w: Work, node: Node, modules: Sequence[Planned], inputs: list[Held]) ->
     x = _first(w, node, layer, inputs[0])
     x, named = w.masked(node, x, node.name, alone=not inputs[1:])
     states = [held.tensor for held in inputs[1:]]
+    if len(ways) == 2 and _on_both(ways):
+        _level_by_level(w, node, layer, ways, x, states, named)
+        return
     if len(ways) == 2 and _by_itself(node, layer, ways):
         _one_by_one(w, node, layer, ways, x, states, named)
         return
@@ -55,9 +58,9 @@ def _layer(
 ) -> list[Held]:
     """A layer of Keras of these directions: its outputs, then its states where the graph reads any.
 
-    `way`: the one direction of two that it is by itself.
+    `way`: the one direction of two that it is by itself, or the level of a stack.
     """
-    outputs = 1 if way else _count(layer)
+    outputs = _count(layer) if len(ways) == 2 else 1
     many = len(node.outputs) > _count(layer)
     if many and x.timed:
         w.sketch.refuse(node, "a layer that gives its states on every step has no form in Keras 3")
@@ -102,6 +105,43 @@ def _one_by_one(
         outputs.append(replace(_turned(w, node, layer, first, True), mask=""))
         finals += [_turned(w, node, layer, held, False) for held in more]
     _give(w, node, [*_merged(w, node, layer, outputs), *finals])
+
+
+def _on_both(ways: cells.Ways) -> bool:
+    """Whether the layers of a stack read both directions of the one below, side by side."""
+    sizes = [module.parts[0].solved() for module in ways["forward"]]
+    return len(sizes) > 1 and sizes[1]["input"] == 2 * sizes[0]["unit"]
+
+
+def _level_by_level(
+    w: Work,
+    node: Node,
+    layer: Layer,
+    ways: cells.Ways,
+    x: Held,
+    states: Sequence[Tensor],
+    named: Mapping[str, Any],
+) -> None:
+    """A stack as one Bidirectional a level; states are told direction by direction."""
+    depth = len(ways["forward"])
+    each = len(states) // (2 * depth)
+    finals: dict[tuple[int, int], list[Held]] = {}
+    outputs = [x]
+    for level in range(depth):
+        last = level == depth - 1
+        call = layer.call if last else replace(layer.call, sequences=True, merge="concat")
+        own = {way: [modules[level]] for way, modules in ways.items()}
+        starts = [each * (side * depth + level) for side in (0, 1)]
+        given = [state for start in starts for state in states[start : start + each]]
+        found = _layer(w, node, replace(layer, call=call), own, outputs[0], given, named, f"level{level}")
+        count = _count(layer) if last else 1
+        outputs, more = found[:count], found[count:]
+        finals |= {(side, level): more[side * (len(more) // 2) : (side + 1) * (len(more) // 2)] for side in (0, 1)}
+    if layer.call.merge == "stacked" or node.mask:
+        w.sketch.refuse(node, "a stack of both directions under a mask, or with an axis for directions")
+    ordered = [held for side in (0, 1) for level in range(depth) for held in finals[side, level]]
+    turned = [_turned(w, node, layer, held, True) for held in outputs]
+    _give(w, node, [*turned, *(_turned(w, node, layer, held, False) for held in ordered)])
 
 
 def _merged(w: Work, node: Node, layer: Layer, outputs: list[Held]) -> list[Held]:
