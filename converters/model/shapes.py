@@ -9,6 +9,7 @@ from typing import Any
 from converters.model import operations as op
 from converters.model.graph import Shape
 from converters.model.layers import Layer
+from layouts.options import Product
 
 Shapes = Sequence[Shape | None]
 _SAME = (
@@ -16,6 +17,8 @@ _SAME = (
     op.Activation,
     op.Scale,
     op.UnitLength,
+    op.Standardize,
+    op.StandardizeGroups,
     op.Reverse,
     op.Masked,
     op.Choose,
@@ -26,6 +29,8 @@ _SAME = (
 
 def after(operation: op.Operation, shapes: Shapes) -> Shape | None:
     """The shape that an operation without weights makes of its inputs'."""
+    if isinstance(operation, op.Constant):
+        return operation.shape
     first = shapes[0] if shapes else None
     if isinstance(operation, _SAME):
         return first
@@ -242,11 +247,29 @@ def after_layer(layer: Layer, shape: Shape | None) -> Shape | None:
         return (*shape[:-1], sizes["out"])
     if cell == "embedding":
         return (*shape, sizes["feature"])
+    if cell.startswith("einsum"):
+        return _einsum(layer, shape)
     if "conv" in cell:
         return _convolved(layer, shape)
     if cell.startswith("attention"):
         return (*shape[:-1], sizes["out"])
     return shape
+
+
+def _einsum(layer: Layer, shape: Shape) -> Shape | None:
+    """Letters have the sizes of the input and of the weight; dots stand for the axes that no letter names."""
+    part = layer.parts[0]
+    sizes, options = part.solved(), part.options
+    weight = [sizes[word] for word in ("one", "two", "three") if word in sizes]
+    left, made = options.equation.split("->") if isinstance(options, Product) else (",", "")
+    read, own = left.split(",")
+    spare = len(shape) - len(read.replace(".", ""))
+    names = "".join(map(chr, range(0x100, 0x100 + max(spare, 0))))
+    read, made = (text.replace("...", names) for text in (read, made))
+    if len(read) != len(shape) or len(own) != len(weight):
+        return None
+    told: dict[str, int | None] = {**dict(zip(own, weight, strict=True)), **dict(zip(read, shape, strict=True))}
+    return tuple(told.get(letter) for letter in made)
 
 
 def _convolved(layer: Layer, shape: Shape) -> Shape | None:
