@@ -23,6 +23,7 @@ from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
 from layouts.refusals import Refusal
 from layouts.repack import solve
+from layouts.trees import Tree
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -78,6 +79,11 @@ def layers(framework: str) -> Layers:
 def usual(framework: str) -> Mapping[str, Any]:
     """Conditions of layouts that hold unless somebody states otherwise (`USUAL` of the framework's module)."""
     return getattr(_module(framework), "USUAL", {})
+
+
+def tree(framework: str) -> Tree | None:
+    """How a framework arranges all that it saves (`TREE` of its module)."""
+    return getattr(_module(framework), "TREE", None)
 
 
 def separators(framework: str) -> str:

@@ -90,6 +90,10 @@ def outputs(layer: Layer, built: torch.nn.Module, x: np.ndarray, states: list[np
     part = layer.parts[0]
     if part.cell.name in CHANNELS_SECOND and not part.normalization.axes:
         return [built(torch.from_numpy(x)).detach().numpy()]
+    if part.cell.name.startswith("conv_lstm"):
+        with torch.no_grad():
+            y = built(torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 2))))[0]
+        return [np.moveaxis(y.numpy(), 2, -1)]
     if not layer.recurrent:
         return [surrounding_output(layer, built, [x])]
     if layer.call.direction != "forward":
