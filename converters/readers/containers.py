@@ -110,6 +110,9 @@ DYNET = (b"#Parameter# ", b"#LookupParameter# ")
 MATLAB = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
 """How MAT-files of level 5, and those that are HDF5, begin."""
 
+DL4J = ("configuration.json", "coefficients.bin")
+"""The members that DL4J's archives have."""
+
 
 def _is_symbol(opened: Opened) -> bool:
     return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
@@ -143,6 +146,7 @@ FILES = (
     Container("Shards", "*.index.json", ANY, "safetensors:read_index", _is_index),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
+    Container("DL4J", "*.zip", "dl4j", "dl4j:read_file", lambda o: {*DL4J} <= {*o.members}),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),

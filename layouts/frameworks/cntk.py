@@ -2,10 +2,10 @@
 
 1. Weights are (input, gates × units), `times(x, W)`: the transpose of PyTorch's. A file has the sizes in reverse.
    Source: cntk.layers.blocks.
-2. LSTM: W on the input, H on the state, one bias b; blocks i, g, f, o. Nothing is added when it runs. Source: `_LSTM` of
-   cntk.layers.blocks.
-3. Peepholes Ci, Cf see the old cell, Co the new one. P projects, (units, projected). A self-stabilized block scales by a
-   function of alpha: known by name, and refused.
+2. LSTM: W on the input, H on the state, one bias b; blocks i, g, f, o. Nothing is added when it runs. Source: `_LSTM`
+   of cntk.layers.blocks.
+3. Peepholes Ci, Cf see the old cell, Co the new one. P projects, (units, projected). A self-stabilized block scales by
+   a function of alpha: known by name, and refused.
 4. GRU: W blocks z, r, n; H for z and r, H1 for n; resets before the product, h' = (1 - z) n + z h. Source: GRU of
    cntk.layers.blocks.
 5. RNNStep computes σ unless told otherwise; the functions that a block computes are read from its file.

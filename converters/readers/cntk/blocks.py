@@ -76,7 +76,7 @@ class _Model:
                 if name in arrays:
                     raise UnknownLayer(f"two parameters are called {printable(name)}")
                 arrays[name] = self._reading.array(one, f"{path}/{name}")
-            refused = next((one for one in catalogue.refusals("cntk") if one.meets(arrays)), None)
+            refused = next((one for one in catalogue.refusals("cntk") if one.meets(arrays, True)), None)
             if refused is not None:
                 raise NotRepresentable(f"{refused.class_name}: {refused.why}")
             shapes = {name: array.shape for name, array in arrays.items()}
