@@ -21,6 +21,7 @@ from converters.readers.coreml.weights import Blobs
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import (
+    OF_A_LAYER,
     NotRepresentable,
     UnknownLayer,
     UnreadableCheckpoint,
