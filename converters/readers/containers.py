@@ -149,6 +149,7 @@ FILES = (
     Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
     Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
     Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
+    Container("TensorFlow Lite", "*.tflite", "tflite", "tflite.files:read_file", lambda o: o.head[4:8] == b"TFL3"),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
