@@ -181,10 +181,11 @@ def _conv_lstm(name: str, space: str) -> Cell:
         "input_kernel": Slot(f"gate unit input {space}"),
         "recurrent_kernel": Slot(f"gate unit state {space}"),
         "input_bias": _bias("gate unit"),
+        "recurrent_bias": _bias("gate unit"),
     }
     chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "channels_last")
     options = ConvolutionalRecurrence()
-    return Cell(name, slots, "ifgo", {"state": "unit"}, spoken=_LSTM_GATES, options=options, chooses=chooses)
+    return Cell(name, slots, "ifgo", {"state": "unit"}, "ifgo", spoken=_LSTM_GATES, options=options, chooses=chooses)
 
 
 CONV_LSTM1D = _conv_lstm("conv_lstm1d", "width")

@@ -29,6 +29,10 @@ class Custom(Protocol):
     def pattern(self) -> str:
         """What the axes hold after `unpack`."""
 
+    @property
+    def stored(self) -> str:
+        """Where the same blocks stand in the stored array, whatever the order of the elements inside them."""
+
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape after `unpack` of an array of this shape; its own inverse."""
 
@@ -174,6 +178,12 @@ class Layout:
         """Whether arrays of this layout tell this label apart, by their names or on an axis."""
         on_axes = (f.name for p in self._patterns.values() for axis in p.axes for term in axis.terms for f in term)
         return any(label in _words(template) for template in self.arrays) or label in on_axes
+
+    @cached_property
+    def layer_axis(self) -> int | None:
+        """The axis, in every array, that has the layers of a stack one after another; None where there is none."""
+        first = next(iter(self._patterns.values()))
+        return next((k for k, axis in enumerate(first.axes) if axis.text == "layer"), None)
 
     @property
     def slots(self) -> frozenset[str]:

@@ -77,8 +77,8 @@ def _joined(name: str, label: str) -> str:
 
 
 def _places(part: Part) -> list[tuple[str, int]]:
-    """Direction and layer of every cell of a part, layer by layer."""
-    return [(way, part.layer + k) for k in range(part.layers) for way in part.ways]
+    """Direction and layer of every cell of a part that is meant, layer by layer."""
+    return [part.only] if part.only else [(way, part.layer + k) for k in range(part.layers) for way in part.ways]
 
 
 def _stackable(layer: Layer, layout: Layout) -> Iterator[str]:

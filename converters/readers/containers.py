@@ -65,6 +65,10 @@ def _is_npz(opened: Opened) -> bool:
     return bool(opened.members) and all(name.endswith(".npy") for name in opened.members)
 
 
+def _is_flax(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("flax.files:is_tree")(opened))
+
+
 def _is_onnx(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("onnx:is_model")(opened.source.view))
 
@@ -88,6 +92,12 @@ def _holds(folder: Path, name: str) -> bool:
 MXNET = (0x112).to_bytes(8, "little") + bytes(8)
 """The magic number of a list of MXNet's arrays."""
 
+DYNET = (b"#Parameter# ", b"#LookupParameter# ")
+"""How the first line of DyNet's parameters begins."""
+
+MATLAB = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
+"""How MAT-files of level 5, and those that are HDF5, begin."""
+
 
 def _is_symbol(opened: Opened) -> bool:
     return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
@@ -102,12 +112,15 @@ FILES = (
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
     Container("safetensors", "*.safetensors", ANY, "safetensors:read", _is_safetensors),
     Container("Shards", "*.index.json", ANY, "safetensors:read_index", _is_index),
+    Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
+    Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
+    Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""

@@ -19,6 +19,7 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
+from converters.readers.arrays import scanned
 from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
@@ -33,19 +34,26 @@ Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
 
-def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
+def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
+    arrays = {name: lazy(name, value) for name, value in flat(source)}
+    return checkpoint_of("arrays in memory", "mapping of arrays", arrays, whose, assume)
 
 
 def checkpoint_of(
-    path: str, container: str, found: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]
+    path: str,
+    container: str,
+    found: Mapping[str, LazyArray],
+    framework: str,
+    assume: Mapping[str, Any],
+    others: Sequence[str] = (),
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and what is no weight, by name."""
+    """What a source of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
     ready = prepared(found, framework, assume)
     layers = layers_of(ready.arrays, framework, ready.assume)
-    return Checkpoint(path, framework, "", container, layers, unused=ready.unused)
+    unused = (*ready.unused, *others)
+    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=catalogue.remarks(framework))
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -61,16 +69,27 @@ def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tupl
     return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
 
 
-def flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
-    """Every array by its full name; what is nested is joined by '/'."""
+def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
     for name, value in source.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str | int):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}/")
-        else:
-            full = prefix + name
-            yield full, value if isinstance(value, LazyArray) else in_memory(full, np.asarray(value))
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            yield from flat(dict(enumerate(value)), f"{prefix}{name}/")
+        elif value is not None:
+            yield f"{prefix}{name}", value
+
+
+def lazy(name: str, value: Any) -> LazyArray:
+    """A value as an array; what NumPy has no numbers for, as the keys of JAX, is an array of objects."""
+    if isinstance(value, LazyArray):
+        return value
+    try:
+        return in_memory(name, np.asarray(value))
+    except TypeError:
+        return in_memory(name, np.empty((), object))
 
 
 class _Reading:
@@ -89,7 +108,7 @@ class _Reading:
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
         whole = joined(found, self._framework, self._assumptions)
         self._check((*found, *whole))
-        return whole
+        return tuple(scanned.apart(whole))
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
@@ -109,7 +128,8 @@ class _Reading:
     def _either(self, path: str, members: Mapping[str, str], level: int) -> Iterator[Layer]:
         """One layer with these arrays, or several with shorter names; a question where both may be meant."""
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
-        if not any(self._assumptions.names(inner) for inner in below - {path}):
+        below.discard(path)
+        if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
             if isinstance(whole.unknown, NotRepresentable):
                 return iter([whole])

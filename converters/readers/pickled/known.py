@@ -15,6 +15,9 @@ from converters.readers.pickled.records import Arguments, Global, Inert
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 
+_LONGEST_TUPLE = 16
+
+
 def table(*groups: Iterable[Global]) -> Find:
     """A lookup in these groups of names."""
     found: Mapping[tuple[str, str], Global] = {(one.module, one.name): one for group in groups for one in group}
@@ -27,7 +30,7 @@ def _dictionary(arguments: Arguments) -> dict[Any, Any]:
     if not given:
         return {}
     if isinstance(given[0], dict):
-        return dict(given[0])
+        return given[0]
     if not isinstance(given[0], list | tuple):
         raise UnreadableCheckpoint("the pickle is damaged: it makes a dictionary of what is none")
     pairs = [tuple(pair) for pair in given[0] if isinstance(pair, list | tuple) and len(pair) == 2]
@@ -41,7 +44,7 @@ def _dictionary(arguments: Arguments) -> dict[Any, Any]:
 def _tuple(arguments: Arguments) -> tuple[Any, ...]:
     """`tuple(values)`, as Paddle writes a tensor: its name and its array."""
     match arguments:
-        case (list() | tuple() as values,):
+        case (list() | tuple() as values,) if len(values) <= _LONGEST_TUPLE:
             return tuple(values)
     raise UnreadableCheckpoint("the pickle is damaged: it makes a tuple of what is no list")
 

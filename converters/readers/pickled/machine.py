@@ -20,10 +20,15 @@ Find = Callable[[str, str], Global | None]
 Persistent = Callable[[Any], Any]
 """What stands for a persistent id."""
 
-_MOST_STEPS = 4_000_000
+_MOST_STEPS = 2_000_000
 _LONGEST_NUMBER = 64
+_MANY = (dict, list, tuple)
 _LONGEST_LINE = 512
 _NEWEST = 5
+
+
+_BYTE, _SHORT, _WORD, _LONG = (struct.Struct("<" + form) for form in "BHIQ")
+_SIGNED, _DOUBLE = struct.Struct("<i"), struct.Struct(">d")
 
 
 class Pickle(NamedTuple):
@@ -62,18 +67,19 @@ class _Machine:
         self.position = start
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._handed = 0
 
     def run(self) -> Any:
         """Step by step to the end; the one value that is left."""
+        view, steps = self._view, _STEPS
         for _ in range(_MOST_STEPS):
-            code = self._view[self.position]
+            code = view[self.position]
             self.position += 1
             if code == _STOP:
                 return self._last()
-            step = _STEPS.get(code)
-            if step is None:
+            if code not in steps:
                 raise UnsafeCheckpoint(f"the pickle uses the opcode {bytes([code])!r}, which is not read here")
-            step(self)
+            steps[code](self)
         raise UnsafeCheckpoint(f"the pickle takes more than {_MOST_STEPS} steps")
 
     def _last(self) -> Any:
@@ -89,9 +95,11 @@ class _Machine:
         self.position += count
         return piece
 
-    def number(self, form: str) -> Any:
-        """A number of a fixed size, little-endian."""
-        return struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))[0]
+    def number(self, form: struct.Struct) -> Any:
+        """A number of a fixed size."""
+        (found,) = form.unpack_from(self._view, self.position)
+        self.position += form.size
+        return found
 
     def line(self) -> str:
         """A line of text of at most 512 bytes."""
@@ -127,12 +135,12 @@ class _Machine:
         self.push(_MARK)
 
     def protocol(self) -> None:
-        found = self.number("B")
+        found = self.number(_BYTE)
         if not 2 <= found <= _NEWEST:
             raise UnsafeCheckpoint(f"the pickle is of protocol {found}; 2 to {_NEWEST} are read")
 
     def frame(self) -> None:
-        length = self.number("Q")
+        length = self.number(_LONG)
         if length > len(self._view) - self.position:
             raise UnreadableCheckpoint("the pickle is truncated: a frame reaches beyond the end")
 
@@ -203,6 +211,9 @@ class _Machine:
         if not isinstance(function, Global) or function.call is None:
             what = str(function) if isinstance(function, Global) else f"a {type(function).__name__}"
             raise UnsafeCheckpoint(f"the pickle wants to call {printable(what)}: nothing of a pickle is called here")
+        self._handed += sum([len(one) for one in arguments if isinstance(one, _MANY)])
+        if self._handed > _MOST_STEPS:
+            raise UnsafeCheckpoint(f"the pickle hands over more than {_MOST_STEPS} values to what it calls")
         self.push(function.call(arguments))
 
     def build(self) -> None:
@@ -240,7 +251,7 @@ def _constant(value: Any) -> Callable[[_Machine], None]:
     return lambda m: m.push(value)
 
 
-def _sized(form: str, step: Callable[[_Machine, int], None]) -> Callable[[_Machine], None]:
+def _sized(form: struct.Struct, step: Callable[[_Machine, int], None]) -> Callable[[_Machine], None]:
     """A step that takes as many bytes as a number before them says; a negative count is damage."""
 
     def run(machine: _Machine) -> None:
@@ -270,21 +281,21 @@ _STEPS: Mapping[int, Callable[[_Machine], None]] = {
     ord("N"): _constant(None),
     0x88: _constant(True),
     0x89: _constant(False),
-    ord("J"): lambda m: m.push(m.number("i")),
-    ord("K"): lambda m: m.push(m.number("B")),
-    ord("M"): lambda m: m.push(m.number("H")),
-    0x8A: _sized("B", _Machine.integer),
-    0x8B: _sized("i", _Machine.integer),
-    ord("G"): lambda m: m.push(struct.unpack(">d", m.take(8))[0]),
-    ord("X"): _sized("I", _Machine.text),
-    0x8C: _sized("B", _Machine.text),
-    0x8D: _sized("Q", _Machine.text),
-    ord("U"): _sized("B", _Machine.old_text),
-    ord("T"): _sized("i", _Machine.old_text),
-    ord("B"): _sized("I", _bytes),
-    ord("C"): _sized("B", _bytes),
-    0x8E: _sized("Q", _bytes),
-    0x96: _sized("Q", _bytes),
+    ord("J"): lambda m: m.push(m.number(_SIGNED)),
+    ord("K"): lambda m: m.push(m.number(_BYTE)),
+    ord("M"): lambda m: m.push(m.number(_SHORT)),
+    0x8A: _sized(_BYTE, _Machine.integer),
+    0x8B: _sized(_SIGNED, _Machine.integer),
+    ord("G"): lambda m: m.push(m.number(_DOUBLE)),
+    ord("X"): _sized(_WORD, _Machine.text),
+    0x8C: _sized(_BYTE, _Machine.text),
+    0x8D: _sized(_LONG, _Machine.text),
+    ord("U"): _sized(_BYTE, _Machine.old_text),
+    ord("T"): _sized(_SIGNED, _Machine.old_text),
+    ord("B"): _sized(_WORD, _bytes),
+    ord("C"): _sized(_BYTE, _bytes),
+    0x8E: _sized(_LONG, _bytes),
+    0x96: _sized(_LONG, _bytes),
     ord(")"): lambda m: m.push(()),
     ord("t"): lambda m: m.push(tuple(m.to_mark())),
     0x85: lambda m: m.tuple_of(1),
@@ -300,11 +311,11 @@ _STEPS: Mapping[int, Callable[[_Machine], None]] = {
     ord("}"): lambda m: m.push({}),
     ord("s"): lambda m: m.set_items([m.pop(), m.pop()][::-1]),
     ord("u"): lambda m: m.set_items(m.to_mark()),
-    ord("q"): lambda m: m.put(m.number("B")),
-    ord("r"): lambda m: m.put(m.number("I")),
+    ord("q"): lambda m: m.put(m.number(_BYTE)),
+    ord("r"): lambda m: m.put(m.number(_WORD)),
     0x94: _Machine.memoize,
-    ord("h"): lambda m: m.get(m.number("B")),
-    ord("j"): lambda m: m.get(m.number("I")),
+    ord("h"): lambda m: m.get(m.number(_BYTE)),
+    ord("j"): lambda m: m.get(m.number(_WORD)),
     ord("c"): lambda m: m.named(m.line(), m.line()),
     0x93: _Machine.stack_global,
     ord("R"): _Machine.reduce,

@@ -209,7 +209,7 @@ def _opaque(what: str) -> Callable[[Arguments], Opaque]:
 
 def _size(arguments: Arguments) -> tuple[int, ...]:
     """`torch.Size(sizes)`."""
-    found = sizes(tuple(arguments[0])) if arguments and isinstance(arguments[0], list | tuple) else None
+    found = sizes(tuple(arguments[0][:64])) if arguments and isinstance(arguments[0], list | tuple) else None
     if found is None:
         raise UnreadableCheckpoint(_DAMAGED)
     return found
