@@ -241,9 +241,11 @@ def pickle_of_many_objects(folder: Path) -> Path:
 
 
 def pickle_hands_over_for_ever(folder: Path) -> Path:
-    """One list of a thousand values, made into a dictionary again and again (row 6)."""
-    made = b"h\x00h\x01\x85R0" * full(1_000_000)
-    return _file(folder, PROTO + b"ccollections\nOrderedDict\nq\x000](" + b"N" * 1000 + b"eq\x010" + made + b"N.")
+    """One list of a thousand pairs, made into a dictionary again and again, each of them kept (row 6)."""
+    pairs = b"".join(_text(f"{k}") + b"N\x86" for k in range(full(100_000)))
+    return _file(
+        folder, PROTO + b"ccollections\nOrderedDict\nq\x000](" + pairs + b"eq\x010(" + b"h\x00h\x01\x85R" * 50 + b"t."
+    )
 
 
 def pickle_of_a_long_tuple(folder: Path) -> Path:
@@ -313,7 +315,7 @@ CASES: dict[str, Case] = table(
         pickle_encodes_by_a_codec: "encodes",
         pickle_of_many_steps: "steps",
         pickle_of_many_objects: "steps",
-        pickle_hands_over_for_ever: "damaged",
+        pickle_hands_over_for_ever: "hands over",
         pickle_of_a_long_tuple: "tuple",
         pickle_of_nothing: "no arrays",
         pickle_of_a_list: "no dictionary",

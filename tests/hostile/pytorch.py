@@ -317,7 +317,9 @@ def _object(name: str, members: bytes) -> bytes:
 
 def script_10000_deep(folder: Path) -> Path:
     """Modules in modules, 10,000 deep (rule 1)."""
-    return _script(folder, b"\x80\x02" + (_name("__torch__", "M") + b")\x81}" + _text("a")) * 10_000 + b"N" + b"sb" * 10_000 + b".")
+    return _script(
+        folder, b"\x80\x02" + (_name("__torch__", "M") + b")\x81}" + _text("a")) * 10_000 + b"N" + b"sb" * 10_000 + b"."
+    )
 
 
 def script_that_holds_itself(folder: Path) -> Path:

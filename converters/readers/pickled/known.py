@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from converters.readers.pickled.machine import Find
 from converters.readers.pickled.numpy_arrays import NUMPY, NumpyArray
 from converters.readers.pickled.records import Arguments, Global, Inert
+from converters.readers.pickled.stack import Find
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
-
 
 _LONGEST_TUPLE = 16
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ class NumpyArray:
         return self.kind is not None and self.kind.dtype is not None
 
     def lazy(self, name: str, source: Source) -> LazyArray:
-        """The array over its bytes. Raises `ShapeError` for what are no numbers, `UnsafeCheckpoint` for a false size."""
+        """The array over its bytes. Raises `ShapeError` for no numbers, `UnsafeCheckpoint` for a false size."""
         dtype = self.kind.dtype if self.kind else None
         if dtype is None:
             what = printable(self.kind.text) if self.kind else "nothing"
@@ -111,7 +112,7 @@ def _float8(name: str) -> np.dtype[Any]:
     return found
 
 
-_SPECIAL = {
+_SPECIAL: Mapping[str, Callable[[], np.dtype[Any]]] = {
     "bfloat16": bfloat16,
     "float8_e4m3fn": lambda: _float8("float8_e4m3fn"),
     "float8_e5m2": lambda: _float8("float8_e5m2"),

@@ -19,10 +19,11 @@ from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.rebuilding import GROUPS
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State, choose
 from converters.readers.pytorch.telling import PROGRAMS, stem_of
-from converters.readers.pytorch.tensors import DTYPES, GROUPS, Storage, Tensor
+from converters.readers.pytorch.tensors import DTYPES, Storage, Tensor
 from converters.readers.pytorch.zipped import Members, member
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable

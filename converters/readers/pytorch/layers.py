@@ -1,4 +1,4 @@
-"""The layers of a state_dict: names without the wrappers' prefixes, weights that are computed, classes that are told."""
+"""The layers of a state_dict: without prefixes of wrappers, with computed weights, and classes where they are told."""
 
 from __future__ import annotations
 

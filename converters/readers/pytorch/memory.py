@@ -110,5 +110,3 @@ def _numpy(tensor: Any, dtype: np.dtype[Any]) -> Array:
     words = getattr(sys.modules["torch"], _WORDS[dtype.itemsize])
     crossed: Array = plain.contiguous().view(words).numpy().view(dtype)
     return crossed
-
-

@@ -15,14 +15,14 @@ from typing import Any
 from converters.model.checkpoint import Checkpoint
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
-from converters.readers.pickled.machine import Find
 from converters.readers.pickled.records import Arguments, Global, Record
+from converters.readers.pickled.stack import Find
 from converters.readers.pytorch.code import Code
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.rebuilding import GROUPS
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State
 from converters.readers.pytorch.telling import stem_of
-from converters.readers.pytorch.tensors import GROUPS
 from converters.readers.pytorch.zipped import Members
 from layouts.errors import CheckpointError, NotRepresentable, UnreadableCheckpoint, UnsafeCheckpoint, printable
 

@@ -53,7 +53,11 @@ def _sizes(value: Any) -> str:
 Option = tuple[str, str, Callable[[Any], str]]
 """An option as it is stated, the attribute that tells it, and its text."""
 
-_WINDOWS: tuple[Option, ...] = (("strides", "stride", _sizes), ("dilation", "dilation", _sizes), ("groups", "groups", str))
+_WINDOWS: tuple[Option, ...] = (
+    ("strides", "stride", _sizes),
+    ("dilation", "dilation", _sizes),
+    ("groups", "groups", str),
+)
 _TRANSPOSED: tuple[Option, ...] = (*_WINDOWS, ("output_padding", "output_padding", _sizes))
 _EPSILON: Option = ("epsilon", "eps", str)
 _BATCH: tuple[Option, ...] = (_EPSILON, ("momentum", "momentum", lambda share: str(1 - share)))

@@ -13,10 +13,11 @@ from converters.readers.archives import Archive
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled import machine
 from converters.readers.pickled.known import table
+from converters.readers.pickled.stack import Find
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.rebuilding import GROUPS, Persistent
 from converters.readers.pytorch.states import choose
 from converters.readers.pytorch.telling import PICKLE, stem_of
-from converters.readers.pytorch.tensors import GROUPS, Persistent
 from converters.readers.shards import refuse_shard
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -46,7 +47,7 @@ class Members:
         self._last: tuple[str, Source] | None = None
         self._inflated = 0
 
-    def load(self, find: machine.Find, name: str = PICKLE) -> Any:
+    def load(self, find: Find, name: str = PICKLE) -> Any:
         """What a pickle of the archive holds."""
         data = member(self._archive, self._stem + name, _MOST_PICKLE, self._opened.path)
         return machine.load(data.view, find, Persistent(self.bytes, self._is_big())).value
