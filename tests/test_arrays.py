@@ -252,7 +252,6 @@ def test_where_several_classes_fit_it_asks_and_takes_an_answer(
         pytest.param("keras", {"kernel": z(3, 2, 1, 7), "bias": z(7)}, id="keras-conv-of-one-channel"),
         pytest.param("keras", {"kernel": z(3, 2, 5, 2), "bias": z(10)}, id="keras-depthwise"),
         pytest.param("keras", BATCH_NORM, id="keras-batch-norm"),
-        pytest.param("tensorflow", {"kernel": z(8, 20), "bias": z(20)}, id="tensorflow-lstm"),
     ],
 )
 def test_no_question_where_all_that_fit_mean_the_same(framework: str, arrays: Any) -> None:

@@ -329,9 +329,18 @@ def test_safetensors_say_whose_they_are_or_are_asked(tmp_path: Path) -> None:
     save_file(nn.LSTM(3, 5).state_dict(), path, {"format": "pt"})
     assert converters.read(path).remarks == ()
     save_file({"rnn.Wx": torch.randn(20, 3), "rnn.Wh": torch.randn(20, 5)}, path)
-    with pytest.raises(ConversionError, match=r"rnn\.W[xh] is no name of PyTorch's.*mlx.*framework="):
+    with pytest.raises(ConversionError, match=r"rnn \(W[hx], W[hx]\): no layer of PyTorch's, .*mlx.*framework="):
         converters.read(path)
     assert [layer.class_name for layer in converters.read(path, framework="mlx").layers] == ["LSTM"]
+
+
+def test_second_names_of_paddle_are_said(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[1] / "fixtures/paddle/lstm"
+    said = " ".join(converters.read(folder / "model.pdparams").remarks)
+    assert "second names of arrays of cells: lstm.weight_ih_l0" in said
+    flat = {"weight_ih_l0": np.ones((20, 3), "f4"), "weight_hh_l0": np.ones((20, 5), "f4")}
+    (layer,) = converters.read({"lstm": flat}, framework="paddle").layers
+    assert (layer.path, layer.class_name) == ("lstm", "LSTM")
 
 
 def test_one_shard_alone_leads_to_its_index() -> None:

@@ -85,6 +85,14 @@ def _is_index(opened: Opened) -> bool:
     return isinstance(named, dict) and bool(named) and all(isinstance(file, str) for file in named.values())
 
 
+def _is_orbax(path: Path) -> bool:
+    return path.is_dir() and bool(_found("orbax.folders:is_checkpoint")(path))
+
+
+def _is_coreml(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("coreml:is_model")(opened.source.view))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -103,8 +111,25 @@ def _is_symbol(opened: Opened) -> bool:
     return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
 
 
+def _is_table(opened: Opened) -> bool:
+    return bytes(opened.source.view[-len(TABLE) :]) == TABLE
+
+
+def _is_graph(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("tensorflow.frozen:is_graph")(opened.source.view))
+
+
+def _is_meta(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("tensorflow.frozen:is_meta")(opened.source.view))
+
+
+TABLE = bytes.fromhex("57fb808b247547db")
+"""What a sorted table of leveldb ends with."""
+
+
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
+    Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
     Container("PyTorch", "*.pt, *.pth, *.bin, *.ckpt", "pytorch", "pytorch.zipped:read", telling.is_zip),
     Container("TorchScript", "*.pt", "pytorch", "pytorch.scripted:read", telling.is_script),
     Container("PyTorch, exported", "*.pt2", "pytorch", "pytorch.exported:read", telling.is_program),
@@ -112,7 +137,6 @@ FILES = (
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
     Container("safetensors", "*.safetensors", ANY, "safetensors:read", _is_safetensors),
     Container("Shards", "*.index.json", ANY, "index:read", _is_index),
-    Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
@@ -121,14 +145,34 @@ FILES = (
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
+    Container("TensorFlow, checkpoint", "*.index, *.ckpt", ANY, "tensorflow.files:read_table", _is_table),
+    Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
+    Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
+    Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
+
+
+def _is_tensorflow(path: Path) -> bool:
+    return bool(_found("tensorflow.places:is_place")(path))
+
 
 PLACES = (
     Place(
         "Hugging Face, folder", "model.safetensors, pytorch_model.bin", "pytorch", "pytorch.folder:read", telling.is_hub
     ),
+    Place(
+        "Core ML, package", "*.mlpackage", "coreml", "coreml:read_package", lambda path: _holds(path, "Manifest.json")
+    ),
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
+    Place(
+        "TensorFlow, checkpoint or SavedModel",
+        "checkpoint, *.index, saved_model.pb",
+        ANY,
+        "tensorflow.files:read_place",
+        _is_tensorflow,
+    ),
+    Place("Orbax, folder", "_METADATA", ANY, "orbax.folders:read_folder", _is_orbax),
 )
 """Kinds of folders, and of files with one prefix."""

@@ -37,8 +37,7 @@ Split = tuple[str, str]
 def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    arrays = {name: lazy(name, value) for name, value in flat(source)}
-    return checkpoint_of("arrays in memory", "mapping of arrays", arrays, whose, assume)
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
 
 
 def checkpoint_of(
@@ -48,12 +47,17 @@ def checkpoint_of(
     framework: str,
     assume: Mapping[str, Any],
     others: Sequence[str] = (),
+    told: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and what is no weight, by name; `others` are no arrays."""
+    """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays.
+
+    `told` is what it tells of its layers beside its arrays, keyed as what a caller states; None unsays what names tell.
+    """
     ready = prepared(found, framework, assume)
-    layers = layers_of(ready.arrays, framework, ready.assume)
-    unused = (*ready.unused, *others)
-    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=catalogue.remarks(framework))
+    known = {key: value for key, value in {**ready.told, **(told or {})}.items() if value is not None}
+    layers = layers_of(ready.arrays, framework, ready.assume, known)
+    unused, remarks = (*ready.unused, *others), (*ready.remarks, *catalogue.remarks(framework))
+    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=remarks)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -64,13 +68,16 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
+def layers_of(
+    arrays: Arrays, framework: str, assume: Mapping[str, Any], told: Mapping[str, Any] | None = None
+) -> tuple[Layer, ...]:
+    """The layers of arrays by full name; `told` is what their source tells beside them."""
+    assumptions = Assumptions(assume, partial(stacks, framework=framework), told or {})
+    return _Reading(arrays, framework, assumptions).layers()
 
 
-def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
+def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
+    """Every array by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
     for name, value in source.items():
         if not isinstance(name, str | int):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
@@ -79,10 +86,10 @@ def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
         elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
             yield from flat(dict(enumerate(value)), f"{prefix}{name}/")
         elif value is not None:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}", _lazy(f"{prefix}{name}", value)
 
 
-def lazy(name: str, value: Any) -> LazyArray:
+def _lazy(name: str, value: Any) -> LazyArray:
     """A value as an array; what NumPy has no numbers for, as the keys of JAX, is an array of objects."""
     if isinstance(value, LazyArray):
         return value
@@ -152,7 +159,9 @@ class _Reading:
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
-        refused = next((one for one in catalogue.refusals(self._framework) if one.meets(arrays)), None)
+        own = plain(path.replace(".", "/").rpartition("/")[2])
+        known = catalogue.refusals(self._framework)
+        refused = next((one for one in known if one.meets(arrays, plain(one.class_name) == own)), None)
         if refused is not None:
             return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:

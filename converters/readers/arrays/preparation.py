@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
@@ -17,16 +18,22 @@ _ROOMS = {
     "lasagne": "arrays.deviations",
     "dynet": "dynet.builders",
     "paddle": "pickled.paddle",
+    "tensorflow": "tensorflow.names",
 }
 """Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""
 
 
 class Prepared(NamedTuple):
-    """Arrays by names that layouts know, what is stated beside what that took, and the names of what is no weight."""
+    """Arrays by names that layouts know, what is stated beside what that took, and the names of what is no weight.
+
+    `remarks` say what of the names was read in a way of which to know; `told` is what the names tell of layers.
+    """
 
     arrays: dict[str, LazyArray]
     assume: Mapping[str, Any]
     unused: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
 def prepared(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]) -> Prepared:

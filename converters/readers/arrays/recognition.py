@@ -35,7 +35,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
     for statement in stated.values():
         taking = [fit for fit in found if statement.option in sizes or settings.takes(path, fit.layout, statement)]
-        if not taking and statement.owner:
+        if not taking and statement.owner and not statement.told:
             raise not_open(statement, settings.stateable(path, [fit.layout for fit in found]))
         if taking:
             found = taking
@@ -81,13 +81,15 @@ def _of_class(
     if statement is None:
         return _of_name(path, shapes, framework, conditions)
     class_name = as_text(statement.value)
+    if statement.told and not layouts_of(framework, class_name):
+        return "", fits(framework, shapes, conditions)
     if not layouts_of(framework, class_name):
         known = ", ".join(catalogue.layers(framework))
         raise ConversionError(f"{statement.said}: {framework} has no layout for this class; there are: {known}")
     try:
         found = fits(framework, shapes, conditions, class_name=class_name)
     except ConversionError:
-        if statement.owner:
+        if statement.owner and not statement.told:
             raise
         return _of_name(path, shapes, framework, conditions)
     assumptions.use(statement)

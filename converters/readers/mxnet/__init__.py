@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.mxnet.params import read_list
@@ -12,7 +13,7 @@ from layouts.errors import CoverageError, UnreadableCheckpoint, printable
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a `.params` file; what its symbol tells of them counts as if the caller had stated it."""
-    found = {}
+    found: dict[str, LazyArray] = {}
     for full, array in read_list(opened.source).items():
         name = full.removeprefix("arg:").removeprefix("aux:")
         if found.setdefault(name, array) is not array:

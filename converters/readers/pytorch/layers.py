@@ -48,7 +48,7 @@ def checkpoint(
         for where, module in known.items()
         for option, text in module.statements().items()
     }
-    layers = [_timed(layer, known.get(layer.path)) for layer in layers_of(made.arrays, FRAMEWORK, told | others)]
+    layers = [_timed(layer, known.get(layer.path)) for layer in layers_of(made.arrays, FRAMEWORK, others, told)]
     found = tuple(_refused(layer, made.refused) for layer in layers)
     if not found:
         raise CheckpointError("the file holds no weights", path=path)

@@ -13,7 +13,7 @@ import numpy as np
 
 from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
-from converters.readers.arrays.mapping import flat, lazy
+from converters.readers.arrays.mapping import flat
 from converters.readers.pytorch.layers import FRAMEWORK, checkpoint
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State
@@ -44,7 +44,7 @@ def holds_tensors(source: Mapping[str, Any]) -> bool:
 
 def read_mapping(source: Mapping[str, Any], assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a state_dict in memory, of tensors or of NumPy arrays. Raises `ConversionError` and its kinds."""
-    arrays = {name.replace("/", "."): lazy(name, value) for name, value in flat(dict(_arrays(source)))}
+    arrays = {name.replace("/", "."): array for name, array in flat(dict(_arrays(source)))}
     return checkpoint("arrays in memory", "mapping of arrays", State(arrays), assume)
 
 
