@@ -21,7 +21,7 @@ from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.shards import refuse_shard
 from converters.readers.source import Source
-from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import ConversionError, ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _LENGTH = 8
 _MOST_HEADER = 40 << 20
@@ -59,13 +59,18 @@ _DTYPES: Mapping[str, Callable[[], np.dtype[Any]]] = {
     "BOOL": _plain("?"),
     "C64": _plain("<c8"),
 }
-_FORMATS = {"pt": "pytorch", "mlx": "mlx", "flax": "flax", "tf": "tensorflow", "jax": "flax", "paddle": "paddle"}
+_FORMATS = {"pt": "pytorch", "mlx": "mlx", "flax": "flax", "pd": "paddle"}
+"""What writers put as `format`, and whose layouts that means; for any other somebody has to say it."""
 
 
 def read(opened: Opened, request: Request) -> Checkpoint:
     """The layers of one file. Raises `CheckpointError` and its kinds; `ConversionError` where a framework is asked."""
     refuse_shard(opened.path)
-    return checkpoint_of(file_arrays(opened.source), "safetensors", request)
+    found = file_arrays(opened.source)
+    if found.framework is None and request.framework is None and found.metadata.get("format"):
+        said = printable(found.metadata["format"])
+        raise ConversionError(f"the file says that its format is {said}: framework= says whose arrays these are")
+    return checkpoint_of(found, "safetensors", request)
 
 
 def file_arrays(source: Source) -> Named:

@@ -40,6 +40,16 @@ def _dictionary(arguments: Arguments) -> dict[Any, Any]:
     return dict(pairs)
 
 
+def _list(arguments: Arguments) -> list[Any]:
+    """An empty list for a queue that is filled later, or the one that it is made of."""
+    match arguments:
+        case () | ((),) | ((), _):
+            return []
+        case (list() as values, *_):
+            return values
+    raise UnreadableCheckpoint("the pickle is damaged: it makes a queue of what is no list")
+
+
 def _tuple(arguments: Arguments) -> tuple[Any, ...]:
     """`tuple(values)`, as Paddle writes a tensor: its name and its array."""
     match arguments:
@@ -74,6 +84,7 @@ PLAIN = (
     Global("collections", "OrderedDict", _dictionary),
     Global("collections", "defaultdict", _dictionary),
     Global("collections", "Counter", _dictionary),
+    Global("collections", "deque", _list),
     Global("flax.core.frozen_dict", "FrozenDict", _dictionary),
     Global("haiku._src.data_structures", "FlatMapping", _dictionary),
     Global("haiku._src.data_structures", "FlatMap", _dictionary),
@@ -85,6 +96,7 @@ PLAIN = (
     Global("jax._src.device_array", "reconstruct_device_array", _jax_array),
     *inert("jax._src.core", "ShapedArray"),
     *inert("argparse", "Namespace"),
+    *inert("types", "SimpleNamespace"),
     *inert("pathlib", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"),
     *inert("pathlib._local", "PosixPath", "PurePosixPath", "WindowsPath"),
     *inert("datetime", "datetime", "timedelta", "date"),

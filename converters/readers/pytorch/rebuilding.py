@@ -116,6 +116,8 @@ TORCH = (
     *(Global("torch.storage", name) for name in ("UntypedStorage", "TypedStorage")),
     *(Global("torch", name) for name in ("per_tensor_affine", "per_channel_affine", "strided", "sparse_coo")),
     Global("torch.serialization", "_get_layout", lambda _: None),
+    Global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"),
+    Global("pytorch_lightning.callbacks.early_stopping", "EarlyStopping"),
 )
 """What a pickle of PyTorch may name, beside arrays of NumPy and plain data."""
 

@@ -20,7 +20,7 @@ OPTION = "state_dict"
 _ALL, _TOP = "all", "top"
 _DEEPEST = 4
 _MOST_ARRAYS = 100_000
-_LISTED = 8
+_LISTED = 20
 _LOOKED_AT = 16
 """How many entries of a list are looked at to tell whether it holds tensors."""
 
