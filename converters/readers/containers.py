@@ -136,7 +136,7 @@ FILES = (
     Container("PyTorch, before 1.6", "*.pt, *.pth", "pytorch", "pytorch.legacy:read", telling.is_legacy),
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
     Container("safetensors", "*.safetensors", ANY, "safetensors:read", _is_safetensors),
-    Container("Shards", "*.index.json", ANY, "safetensors:read_index", _is_index),
+    Container("Shards", "*.index.json", ANY, "index:read", _is_index),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
