@@ -21,6 +21,7 @@ from layouts.frameworks import matlab
 FOLDER = ROOT / "fixtures" / "matlab"
 FILES = ["net.mat", "plain.mat", "net73.mat"]
 
+
 def stored() -> dict[str, np.ndarray]:
     return dict(np.load(FOLDER / "arrays.npz"))
 
