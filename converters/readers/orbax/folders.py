@@ -8,6 +8,7 @@ orbax.checkpoint, `_src/metadata/tree.py` and `type_handlers`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from layouts.errors import CoverageError, UnreadableCheckpoint, UnsafeCheckpoint
 
 _NAMES, _STEP = "_METADATA", "_CHECKPOINT_METADATA"
 _ARRAYS = (".zarray", "zarr.json")
+_NUMBERED = re.compile(r"(?:.*_)?(\d{1,18})")
 _MOST_ENTRIES = 100_000
 _STORED = {"jax.Array", "np.ndarray", "scalar"}
 _WITHOUT = {"None", "Dict", "List", "Tuple", "NamedTuple", "Named Tuple"}
@@ -74,9 +76,11 @@ def _items(path: Path) -> list[Path]:
 
 
 def _steps(path: Path) -> list[Path]:
-    """The steps of a run, in order."""
-    found = [inner for inner in _folders(path) if inner.name.isdecimal() and len(inner.name) < 19]
-    return sorted((inner for inner in found if _is_tree(inner) or _items(inner)), key=lambda inner: int(inner.name))
+    """The steps of a run, in order: folders named by a number, maybe behind a word, as `checkpoint_3`."""
+    numbered = {inner: match for inner in _folders(path) if (match := _NUMBERED.fullmatch(inner.name))}
+    return sorted(
+        (inner for inner in numbered if _is_tree(inner) or _items(inner)), key=lambda inner: int(numbered[inner][1])
+    )
 
 
 def _folders(path: Path) -> list[Path]:
