@@ -88,6 +88,9 @@ class Layout:
     """Gates stored with the opposite sense: σ(-a) = 1 - σ(a)."""
     computes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """As a target: the values of an option that this framework's module computes."""
+    stretches: tuple[str, ...] = ()
+    """As a target: the options whose function may be another one of a stretched argument (`options.STRETCHED`): the
+    weights and biases of the gates that it acts on are then written times that factor."""
     equal: tuple[tuple[str, str], ...] = ()
     """As a target: products of sizes that must agree, such as ('head key', 'in')."""
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +106,7 @@ class Layout:
     def __post_init__(self) -> None:
         if sorted(self.gates) != sorted(self.cell.gates):
             raise LayoutError(f"{self.name}: gates {self.gates!r}; {self.cell.name} has {self.cell.gates!r}")
-        for option in (*self.implies, *self.defaults, *self.computes):
+        for option in (*self.implies, *self.defaults, *self.computes, *self.stretches):
             if option not in self.cell.chooses:
                 raise LayoutError(f"{self.name}: {self.cell.name} has no option {option!r}")
         for template, pattern in self._patterns.items():

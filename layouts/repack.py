@@ -67,6 +67,7 @@ def pack(
     assign: Assign | None = None,
     options: Mapping[str, Any] | None = None,
     sizes: Mapping[str, int] | None = None,
+    factors: Mapping[str, float] | None = None,
 ) -> dict[str, Array]:
     """Fill the arrays of `layout` from neutral pieces; the inverse of `unpack` for every layout.
 
@@ -74,8 +75,9 @@ def pack(
     Two biases become one where the equation adds them, and only there; otherwise the second must be zero.
 
     `allocate(name, shape, dtype)` provides each target array (default `numpy.empty`), `assign(target, source)` moves
-    one piece (default `assign_blocks`). Raises `NotRepresentable` for weights that have no place in the target,
-    `CoverageError` for target arrays that no piece fills.
+    one piece (default `assign_blocks`). Whatever belongs to a gate of `factors` is written times its factor. Raises
+    `NotRepresentable` for weights that have no place in the target, `CoverageError` for target arrays that no piece
+    fills.
     """
     allocate = allocate or (lambda _, shape, dtype: np.empty(shape, dtype))
     assign = assign or assign_blocks
@@ -93,6 +95,8 @@ def pack(
                 assign(view, pieces[piece])
             else:
                 view[...] = cell.slots[part.slot].fill
+            if piece.gate in (factors or {}):
+                _multiply(view, (factors or {})[piece.gate])
         if custom:
             array[...] = custom.pack(plain, len(layout.gates))
         arrays[target.name] = array
@@ -358,6 +362,12 @@ def _made(layout: Layout, pieces: Mapping[Piece, Any]) -> Iterator[tuple[Piece, 
         bias = piece._replace(slot="input_bias")
         if piece.slot in _FED and piece.gate in layout.added and bias not in pieces:
             yield bias, piece
+
+
+def _multiply(view: Array, factor: float) -> None:
+    """A view times a number, in place, rounded once."""
+    _computable(view[:0])
+    np.multiply(view, factor, out=view, dtype=np.float64, casting="unsafe")
 
 
 def _negative(array: Array) -> Array:

@@ -95,12 +95,20 @@ def outputs(layer: Layer, built: torch.nn.Module, x: np.ndarray, states: list[np
         return [np.moveaxis(y.numpy(), 2, -1)]
     if not layer.recurrent:
         return [surrounding_output(layer, built, [x])]
+    if not built.batch_first:
+        return outputs(layer, _batch_first(built), x, states)
     if not states:
         return [np.concatenate(torch_runner(built)(x, ()).outputs, -1)]
     with torch.no_grad():
         y, final = built(torch.from_numpy(x).to(next(built.parameters()).dtype))
     found = [s.numpy() for s in (final if isinstance(final, tuple) else (final,))]
     return [y.numpy(), *(s.reshape(one.shape) for s, one in zip(found, states, strict=True))]
+
+
+def _batch_first(built: torch.nn.Module) -> torch.nn.Module:
+    """The module with the batch first, as the records are: the weights are the same."""
+    built.batch_first = True
+    return built
 
 
 @pytest.mark.parametrize(("case", "name"), FILES)

@@ -78,9 +78,17 @@ class _Filling:
                 self._assign(self._allocate(name, lazy.shape, lazy.dtype), lazy.read())
 
     def _pack(self, layout: Layout, pieces: Pieces) -> None:
-        options, sizes = self._plan.choices.constants, self._module.parts[0].given
-        self._changed = list(_changes(layout, pieces, options, printable(self._module.path or self._module.class_name)))
-        pack(layout, pieces, allocate=self._allocate, assign=self._assign, options=options, sizes=sizes)
+        module, options = self._module, self._plan.choices.constants
+        self._changed = list(_changes(layout, pieces, options, printable(module.path or module.class_name)))
+        pack(
+            layout,
+            pieces,
+            allocate=self._allocate,
+            assign=self._assign,
+            options=options,
+            sizes=module.parts[0].given,
+            factors=module.factors,
+        )
         for name, value in layout.constants.items():
             self._allocate(name, (), np.dtype(np.int64))[...] = self._stored(layout, name, value)
 

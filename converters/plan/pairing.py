@@ -13,7 +13,7 @@ from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import reasons, refusal, stored_states, unstated
+from converters.plan.refusal import factors, reasons, refusal, stored_states, stretching, unstated
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
@@ -60,9 +60,15 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
 
 
 def _at_home(layer: Layer, target: Target) -> Layer:
-    """The layer; one that is the target's own cell, called step by step there, stays that cell."""
-    own = all(part.layout.framework == target.name and not part.layout.holds("layer") for part in layer.parts)
-    return replace(layer, call=replace(layer.call, cell=True)) if own and layer.recurrent else layer
+    """The layer; one that is the target's own cell, called step by step where others run by themselves, stays that."""
+    own = layer.recurrent and all(_is_cell(part.layout, target) for part in layer.parts)
+    return replace(layer, call=replace(layer.call, cell=True)) if own else layer
+
+
+def _is_cell(layout: Layout, target: Target) -> bool:
+    """Whether a layout is the target's own, of one step, beside another of whole sequences."""
+    others = (other for other in catalogue.of(target.name) if other.cell is layout.cell)
+    return layout.framework == target.name and not layout.holds("layer") and any(o.holds("layer") for o in others)
 
 
 def _is_whole(layout: Layout, parts: Sequence[Part]) -> bool:
@@ -154,9 +160,14 @@ def _module(
     problems += unstated(layers)
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
+    notes += stretching(parts[0], layout, target)
+    times = factors(parts[0], layout, target)
+    if target.channels_last:
+        parts = tuple(replace(part, flattened=()) for part in parts)
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
     tensors = tuple(_tensors(name, layout, parts, target, choices))
-    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why if drop_in else (), (*problems,))
+    why = why if drop_in else ()
+    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)
 
 
 def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, Any]:

@@ -93,6 +93,10 @@ def _is_orbax(path: Path) -> bool:
     return path.is_dir() and bool(_found("orbax.folders:is_checkpoint")(path))
 
 
+def _is_coreml(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("coreml:is_model")(opened.source.view))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -113,6 +117,14 @@ def _is_symbol(opened: Opened) -> bool:
 
 def _is_table(opened: Opened) -> bool:
     return bytes(opened.source.view[-len(TABLE) :]) == TABLE
+
+
+def _is_graph(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("tensorflow.frozen:is_graph")(opened.source.view))
+
+
+def _is_meta(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("tensorflow.frozen:is_meta")(opened.source.view))
 
 
 TABLE = bytes.fromhex("57fb808b247547db")
@@ -139,6 +151,9 @@ FILES = (
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
     Container("TensorFlow, checkpoint", "*.index, *.ckpt", ANY, "tensorflow.files:read_table", _is_table),
+    Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
+    Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
+    Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
@@ -149,6 +164,12 @@ def _is_tensorflow(path: Path) -> bool:
 
 
 PLACES = (
+    Place(
+        "Hugging Face, folder", "model.safetensors, pytorch_model.bin", "pytorch", "pytorch.folder:read", telling.is_hub
+    ),
+    Place(
+        "Core ML, package", "*.mlpackage", "coreml", "coreml:read_package", lambda path: _holds(path, "Manifest.json")
+    ),
     Place("Keras, folder", "config.json", "keras", "keras.files:read_folder", lambda path: _holds(path, "config.json")),
     Place(
         "TensorFlow, checkpoint or SavedModel",

@@ -9,9 +9,7 @@ format's own description and its validation (safetensors, README and `Metadata::
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,13 @@ from converters.model.checkpoint import Checkpoint
 from converters.readers.arrays.named import Named, checkpoint_of
 from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
+from converters.readers.shards import refuse_shard
 from converters.readers.source import Source, open_beside
 from layouts.errors import CoverageError, ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _LENGTH = 8
 _MOST_HEADER = 40 << 20
 _MOST_SHARDS = 10_000
-_SHARD = re.compile(r"(.*)-\d{5}-of-\d{5}(\.[a-z]+)")
 
 
 def _float8(name: str) -> Callable[[], np.dtype[Any]]:
@@ -67,9 +65,7 @@ _FORMATS = {"pt": "pytorch", "mlx": "mlx", "flax": "flax", "tf": "tensorflow", "
 
 def read(opened: Opened, request: Request) -> Checkpoint:
     """The layers of one file. Raises `CheckpointError` and its kinds; `ConversionError` where a framework is asked."""
-    index = _index_of(opened.path)
-    if index is not None:
-        raise UnreadableCheckpoint(f"this is one shard of several: give their index, {printable(index)}")
+    refuse_shard(opened.path)
     return checkpoint_of(_file(opened.source), "safetensors", request)
 
 
@@ -111,13 +107,6 @@ def check_shard(named: Mapping[str, str], file: str, arrays: Mapping[str, LazyAr
         raise CoverageError(f"shard {printable(file)} and the index do not agree: {what}", array=(missing or extra)[0])
 
 
-def _index_of(path: str) -> str | None:
-    """The index that stands beside a shard, by the names that all writers give them; None for any other file."""
-    found = _SHARD.fullmatch(Path(path).name)
-    index = f"{found[1]}{found[2]}.index.json" if found else ""
-    return index if index and (Path(path).parent / index).is_file() else None
-
-
 def _file(source: Source) -> Named:
     """The arrays of one file by name, checked against its size."""
     length = int.from_bytes(source.view[:_LENGTH], "little")
@@ -129,7 +118,7 @@ def _file(source: Source) -> Named:
     header = parse_json(source.view[_LENGTH:start], "the header", source.path)
     if not isinstance(header, dict):
         raise UnreadableCheckpoint("the header is no dictionary", path=source.path)
-    metadata = _metadata(header.pop("__metadata__", {}), source.path)
+    metadata = _metadata(header.pop("__metadata__", None) or {}, source.path)
     data = source.part(start, len(source) - start)
     entries = [_Entry(name, fields, data) for name, fields in header.items()]
     _check_cover([(entry.begin, entry.end, entry.name) for entry in entries], len(data), source.path)

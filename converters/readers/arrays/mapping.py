@@ -51,10 +51,11 @@ def checkpoint_of(
 ) -> Checkpoint:
     """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays.
 
-    `told` is what it tells of its layers beside its arrays, keyed as what a caller states.
+    `told` is what it tells of its layers beside its arrays, keyed as what a caller states; None unsays what names tell.
     """
     ready = prepared(found, framework, assume)
-    layers = layers_of(ready.arrays, framework, ready.assume, {**ready.told, **(told or {})})
+    known = {key: value for key, value in {**ready.told, **(told or {})}.items() if value is not None}
+    layers = layers_of(ready.arrays, framework, ready.assume, known)
     unused, remarks = (*ready.unused, *others), (*ready.remarks, *catalogue.remarks(framework))
     return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=remarks)
 

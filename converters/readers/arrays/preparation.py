@@ -17,6 +17,7 @@ _ROOMS = {
     "chainer": "arrays.snapshots",
     "lasagne": "arrays.deviations",
     "dynet": "dynet.builders",
+    "paddle": "pickled.paddle",
     "tensorflow": "tensorflow.names",
 }
 """Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""

@@ -179,6 +179,37 @@ def from_memory(
     return _checkpoint(name, "model in memory", version, layers, model, Statements(assume))
 
 
+def from_groups(
+    path: str,
+    container: str,
+    stored: list[tuple[str, legacy.Weights]],
+    version: Version,
+    assume: Assume,
+    unused: tuple[str, ...] = (),
+) -> Checkpoint:
+    """Arrays by layer, under the names that layers give them, of a container that tells no configuration."""
+    statements = Statements(assume)
+    grouped = list(unconfigured.from_groups(stored, version, False, statements))
+    layers = list(with_flattened(grouped, statements, version))
+    container = f"{container}, no configuration of its layers"
+    return _checkpoint(path, container, version, layers, None, statements, unused)
+
+
+def from_config(
+    path: str,
+    container: str,
+    config: Any,
+    stored: Mapping[str, legacy.Weights],
+    version: Version,
+    assume: Assume,
+    unused: tuple[str, ...] = (),
+) -> Checkpoint:
+    """Arrays by layer, and the configuration of the model that has them."""
+    model = read_model(config, path)
+    layers = list(legacy.read_layers(stored, model, version, False))
+    return _checkpoint(path, container, version, layers, model, Statements(assume), unused)
+
+
 def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:
     """Whether arrays are named as only Keras 1 did: `lstm_1_W_i`, `dense_1_W`, without a folder."""
     names = [name.removesuffix(":0") for _, weights in stored for name, _ in weights]

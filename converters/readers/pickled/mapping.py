@@ -39,7 +39,7 @@ def read(opened: Opened, request: Request) -> Checkpoint:
         raise UnsafeCheckpoint(f"{len(opened.source) - end} bytes follow the pickle")
     if not isinstance(value, dict):
         raise CheckpointError("the pickle holds no dictionary of arrays by name")
-    is_paddle = isinstance(value.get(_PARAMETERS), dict)
+    is_paddle = isinstance(value.get(_PARAMETERS), dict) or _holds_tensors(value)
     if is_paddle and request.framework not in (None, _PADDLE):
         raise ConversionError(f"this file tells itself whose arrays it holds: {_PADDLE}")
     whose = _PADDLE if is_paddle else stated_framework(request.framework, "a pickled dictionary of arrays")
@@ -53,13 +53,26 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     return checkpoint_of(found, "pickled arrays", Request(whose, request.assume))
 
 
+def _holds_tensors(value: Mapping[Any, Any]) -> bool:
+    """Whether an entry, or one of an entry's, is a tensor as Paddle alone writes it: ("linear_0.w_0", array)."""
+    entries = [*value.values(), *(one for inner in value.values() if isinstance(inner, dict) for one in inner.values())]
+    return any(_named_array(one) is not None for one in entries)
+
+
+def _named_array(item: Any) -> NumpyArray | None:
+    match item:
+        case (str(), NumpyArray() as array):
+            return array
+    return None
+
+
 def _flat(value: Mapping[Any, Any], prefix: str, source: Source, others: list[str], depth: int) -> Iterator[Any]:
     """Every array by its full name; what is none is listed in `others`."""
     if depth > _DEEPEST or len(others) > _MOST_ARRAYS:
         raise UnsafeCheckpoint("the dictionaries of the pickle are nested too deeply, or hold too much")
     for key, item in value.items():
         name = f"{prefix}{key}"
-        array = item[1] if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) else item
+        array = _named_array(item) or item
         if isinstance(array, dict):
             yield from _flat(array, f"{name}/", source, others, depth + 1)
         elif isinstance(array, NumpyArray) and array.is_numbers:

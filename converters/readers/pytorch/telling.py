@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from converters.readers.opened import Opened
 
 PICKLE = "data.pkl"
@@ -9,6 +11,15 @@ LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 """A pickle of protocol 2 that holds PyTorch's magic number."""
 PROGRAMS = ("models/model.json", "serialized_exported_program.json")
 """What tells an exported program, since PyTorch 2.8 and before."""
+
+
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""What the files of a model on Hugging Face's hub are called, in the order in which its library looks for them."""
 
 
 def stem_of(opened: Opened, ending: str = PICKLE) -> str | None:
@@ -42,3 +53,8 @@ def is_legacy(opened: Opened) -> bool:
 def is_pickle(opened: Opened) -> bool:
     """A pickle of protocol 2 or later."""
     return opened.head[:1] == b"\x80" and opened.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+
+
+def is_hub(folder: Path) -> bool:
+    """A folder as Hugging Face's hub has models."""
+    return any((folder / name).is_file() for name in WEIGHTS)

@@ -17,6 +17,7 @@ from converters.readers.pytorch.layers import checkpoint
 from converters.readers.pytorch.states import choose
 from converters.readers.pytorch.telling import PICKLE, stem_of
 from converters.readers.pytorch.tensors import GROUPS, Persistent
+from converters.readers.shards import refuse_shard
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 
@@ -26,7 +27,9 @@ _MOST_PICKLE = 256 << 20
 def read(opened: Opened, request: Request) -> Checkpoint:
     """The state_dict of an archive of `torch.save`. Raises `CheckpointError` and its kinds."""
     stem = stem_of(opened)
-    assert stem is not None and opened.archive is not None, opened.path
+    if stem is None or opened.archive is None:
+        raise UnreadableCheckpoint("this is no archive of PyTorch", path=opened.path)
+    refuse_shard(opened.path)
     state = choose(Members(opened, stem).load(table(*GROUPS)), opened.source, request.assume)
     return checkpoint(opened.path, "PyTorch (zip)", state, request.assume, stored=len(opened.source))
 

@@ -15,6 +15,7 @@ import numpy as np
 from converters.model.arrays import LazyArray
 from converters.model.names import module_name
 from converters.readers.tensorflow.graph import Graph, Node, Use
+from converters.readers.tensorflow.names import is_cell
 from layouts import catalogue
 from layouts.reference import ACTIVATIONS
 
@@ -47,6 +48,8 @@ class Evidence:
     names: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """The name of a variable -> why the layer that has it is refused."""
+    untrained: set[str] = field(default_factory=set)
+    """Scalars that are not among the variables that are trained."""
 
     def state(self, path: str, option: str, values: set[Any]) -> None:
         """Note the one value that all uses of a layer have; several are no evidence."""
@@ -89,13 +92,15 @@ class _Look:
         if blocks:
             self._block(name, path, blocks)
             return
-        sums = [self._after(node) for node in self._products(uses)]
+        products = [*self._products(uses)]
+        sums = [self._after(node) for node in products]
         cuts = [cut for node in sums for cut in self._consumers(node, _CUTS)]
         if cuts:
             self._cell(name, path, cuts)
         elif sums and name.endswith(_CANDIDATES):
             self._function(name, _stripped(name, _CANDIDATES), self._operations(sums))
-        elif sums and all(self._reads_joined(node) for node in self._products(uses)):
+        elif sums and all(self._joins(node) is not None for node in products):
+            self._class(path, "BasicRNNCell" if self._runs(products, sums) else None)
             self._function(name, path, self._operations(sums))
         elif sums:
             self._dense(name, sums)
@@ -132,14 +137,32 @@ class _Look:
     def _consumers(self, node: Node, operations: set[str]) -> list[Node]:
         return [use.node for use in self.graph.uses(node) if use.node.op in operations]
 
-    def _reads_joined(self, product: Node) -> bool:
+    def _joins(self, product: Node) -> Node | None:
+        """What joins the inputs of a product, where they are joined."""
         origin = self.graph.origin(product.inputs[0]) if product.inputs else None
-        return origin is not None and origin.op in ("ConcatV2", "Concat")
+        return origin if origin is not None and origin.op in ("ConcatV2", "Concat") else None
+
+    def _runs(self, products: list[Node], sums: list[Node]) -> bool:
+        """Whether the function of a sum is what a loop gives back to the product as its state."""
+        for product, node in zip(products, sums, strict=True):
+            joined = self._joins(product)
+            state = self.graph.origin(joined.inputs[1]) if joined is not None and len(joined.inputs) > 1 else None
+            again = self.graph.nodes.get(state.inputs[1].node) if state is not None and state.op == "Merge" else None
+            given = self.graph.origin(again.inputs[0]) if again is not None and again.op == "NextIteration" else None
+            if given is None or all(use.node is not given for use in self.graph.uses(node)):
+                return False
+        return True
+
+    def _class(self, path: str, class_name: str | None) -> None:
+        """The class of a layer whose scope does not tell it; None says that it is not known."""
+        if not is_cell(path):
+            self.found.state(path, "class", {class_name})
 
     def _cell(self, name: str, path: str, cuts: list[Node]) -> None:
         """An LSTM, cut into i, g, f, o; or a GRU's gates, cut into two."""
         if any(cut.attribute("num_split").integer(3) != 4 for cut in cuts):
             return
+        self._class(path, "LSTMCell")
         offsets = {offset for cut in cuts if (offset := self._offset(cut)) is not None}
         self.found.state(path, "forget_bias", offsets)
         self._function(name, path, {use.node.op for cut in cuts for use in self.graph.uses(cut, 1)})
@@ -159,7 +182,7 @@ class _Look:
         return None
 
     def _block(self, name: str, path: str, blocks: list[Node]) -> None:
-        self.found.state(path, "class", {"LSTMBlockCell"})
+        self._class(path, "LSTMBlockCell")
         self.found.state(path, "forget_bias", {node.attribute("forget_bias").real(4) for node in blocks})
         if any(node.attribute("cell_clip").real(4) > 0 for node in blocks):
             self.found.refused[name] = _CLIPPED
@@ -186,7 +209,7 @@ class _Look:
         if name.rpartition("/")[2] not in catalogue.names("tensorflow"):
             self.found.names |= {name: plain[0]} | ({bias: plain[1]} if bias else {})
         old = name.endswith("/weights") and name not in self.found.names
-        self.found.state(path, "class", {"fully_connected" if old else "Dense"})
+        self._class(path, "fully_connected" if old else "Dense")
         functions = self._operations(sums) & {*_ACTIVATIONS}
         self.found.state(path, "activation", {_ACTIVATIONS[op] for op in functions} or {"linear"})
 

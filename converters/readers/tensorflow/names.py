@@ -111,6 +111,11 @@ def _cells(arrays: Arrays) -> dict[str, str]:
     return {f"{module_name(scope)}.class": class_name for scope, class_name in named.items() if class_name}
 
 
+def is_cell(path: str) -> bool:
+    """Whether a path is named after the class of a cell."""
+    return plain(path.rpartition("/")[2]) in _recurrent()
+
+
 @cache
 def _recurrent() -> Mapping[str, str]:
     """The classes of cells by what their scopes are called."""
