@@ -21,6 +21,7 @@ dots.
 
 from layouts import cells
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _GATED = {
@@ -111,6 +112,9 @@ LAYERS = {
     "GroupNorm": (GROUP_NORM,),
     "RMSNorm": (RMS_NORM,),
 }
+REFUSED = (
+    Refusal("PReLU", ("negative_slope",), "its one slope is an array without axes: give it to nn.PReLU(1) by hand"),
+)
 USUAL = {"transposed": False}
 """What is so unless somebody states otherwise."""
 
