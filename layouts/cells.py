@@ -70,6 +70,8 @@ class Cell:
     """The values of labels other than gate, in neutral order."""
     products: Mapping[str, str] = field(default_factory=dict)
     """A size that is the product of others: the outputs of a depthwise convolution."""
+    told: bool = False
+    """Whether arrays are such a layer only where its class is told, for they are as well those of others."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What each gate is called in words: `forget` is spelled `f`."""
     options: Options = Plain()
@@ -262,7 +264,7 @@ NORMALIZATION_OF_ALL = Cell("normalization_of_all", _OF_ALL, options=Normalizati
 
 def _einsum(name: str, weight: str, bias: str) -> Cell:
     slots = {"weight": Slot(weight), "bias": _bias(bias)}
-    return Cell(name, slots, options=Product(), chooses=("equation",))
+    return Cell(name, slots, told=True, options=Product(), chooses=("equation",))
 
 
 EINSUM_2_1 = _einsum("einsum_2_1", "one two", "first")
