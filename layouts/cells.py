@@ -151,6 +151,10 @@ RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
+LINEAR_TO_HEADS = Cell("linear_to_heads", {"weight": Slot("head key in"), "bias": _bias("head key")})
+"""A linear layer whose outputs stand on two axes."""
+LINEAR_FROM_HEADS = Cell("linear_from_heads", {"weight": Slot("out head key"), "bias": _bias("out")})
+"""A linear layer whose inputs stand on two axes."""
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 
 

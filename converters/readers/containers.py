@@ -65,6 +65,10 @@ def _is_npz(opened: Opened) -> bool:
     return bool(opened.members) and all(name.endswith(".npy") for name in opened.members)
 
 
+def _is_leaves(opened: Opened) -> bool:
+    return opened.head.startswith(b"\x93NUMPY") and bool(_found("arrays.leaves:is_leaves")(opened))
+
+
 def _is_flax(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("flax.files:is_tree")(opened))
 
@@ -129,6 +133,7 @@ TABLE = bytes.fromhex("57fb808b247547db")
 
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
+    Container("Equinox, leaves", "*.eqx", ANY, "arrays.leaves:read_leaves", _is_leaves),
     Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
     Container("PyTorch", "*.pt, *.pth, *.bin, *.ckpt", "pytorch", "pytorch.zipped:read", telling.is_zip),
     Container("TorchScript", "*.pt", "pytorch", "pytorch.scripted:read", telling.is_script),

@@ -223,6 +223,10 @@ def _groups(s: Subject) -> int:
     return s.sizes.get("group") or s.convolution.groups
 
 
+def _heads(s: Subject) -> int:
+    return s.sizes["head"] * s.sizes["key"]
+
+
 def _depthwise_outputs(s: Subject) -> int:
     return s.sizes["in"] * s.sizes["multiplier"]
 
@@ -341,6 +345,8 @@ _OTHER_DROP_INS = {
 }
 _OTHER: Mapping[str, Mapping[str, Constructor]] = {
     "linear": {"": Constructor("Linear", (_size("in"), _size("out")), {"bias": _without("bias")})},
+    "linear_to_heads": {"": Constructor("Linear", (_size("in"), _heads), {"bias": _without("bias")})},
+    "linear_from_heads": {"": Constructor("Linear", (_heads, _size("out")), {"bias": _without("bias")})},
     "embedding": {"": Constructor("Embedding", (_size("index"), _size("feature")))},
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _CONVOLUTION),
     **dict.fromkeys(
