@@ -89,7 +89,9 @@ class Target:
 
     def check_constants(self, constants: Mapping[str, float]) -> None:
         """Raise `ConversionError` for a constant that none of its layouts asks for."""
-        known = {option for framework in self.frameworks for layout in catalogue.of(framework) for option in layout.asked}
+        known = {
+            option for framework in self.frameworks for layout in catalogue.of(framework) for option in layout.asked
+        }
         for stranger in constants.keys() - known:
             listed = ", ".join(sorted(known)) or "nothing"
             raise ConversionError(f"{self.name} asks for {listed}, not {printable(stranger)!r}")

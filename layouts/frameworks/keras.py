@@ -67,9 +67,7 @@ _CUDNN_LSTM = {"clip": (None,), "output_activation": (None,), "input_forget": (F
 _GATED = ("recurrent_activation",)
 _EITHER = ("activation", "recurrent_activation")
 
-LSTM = Layout(
-    "keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", computes=_LSTM, stretches=_GATED, class_name="LSTM"
-)
+LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", computes=_LSTM, stretches=_GATED, class_name="LSTM")
 LSTM_PEEPHOLE = Layout(
     "keras",
     cells.LSTM,

@@ -69,11 +69,12 @@ def numbered(entries: Sequence[Entry], arrays: Arrays, shapes: Mapping[str, tupl
         attributes[f"{folder}/vars"] = {"name": slot.name}
         for inner, keys in slot.arrays.items():
             places = (f"{folder}{inner}/vars/{number}" for number in range(len(keys)))
-            leaves += (_leaf(place, arrays[key], shapes) for place, key in zip(places, keys, strict=True))
+            leaves += (leaf(place, arrays[key], shapes) for place, key in zip(places, keys, strict=True))
     return Tree(tuple(leaves), ("vars",), attributes)
 
 
-def _leaf(path: str, array: Array, shapes: Mapping[str, tuple[int, ...]]) -> Leaf:
+def leaf(path: str, array: Array, shapes: Mapping[str, tuple[int, ...]]) -> Leaf:
+    """A planned array at its place, in the shape that it has there."""
     return Leaf(path, array.key, shapes.get(array.key, array.shape), array.dtype)
 
 
@@ -93,7 +94,7 @@ def by_layer(
             for key in keys
         ]
         attributes[group] = {"weight_names": tuple(name for name, _ in found)}
-        leaves += (_leaf(f"{group}/{name}", array, shapes) for name, array in found)
+        leaves += (leaf(f"{group}/{name}", array, shapes) for name, array in found)
     told: dict[str, Text] = {"layer_names": tuple(names), "backend": "tensorflow", "keras_version": version}
     return Tree(tuple(leaves), (), {root: told, **attributes})
 

@@ -58,7 +58,11 @@ def described(layer: Layer, ways: Ways, many: bool) -> tuple[str, Config]:
         serialized(class_name, {"name": f"{way}_{layer.path.rpartition('/')[2]}", **config})
         for way, (class_name, config) in zip(ways, sides, strict=True)
     ]
-    return "Bidirectional", {"layer": named[0], "backward_layer": named[1], "merge_mode": _MERGES[told.merge or "concat"]}
+    return "Bidirectional", {
+        "layer": named[0],
+        "backward_layer": named[1],
+        "merge_mode": _MERGES[told.merge or "concat"],
+    }
 
 
 def _side(layer: Layer, cells: Sequence[Planned], flags: Config) -> tuple[str, Config]:
@@ -76,7 +80,9 @@ def _cell(module: Planned) -> tuple[str, Config]:
     name, settings = part.cell.name, part.recurrence
     config: Config = {"activation": function(settings.activation), "use_bias": "bias" in shapes}
     if str(module.tensors[0].dtype) == "bfloat16":
-        config["recurrent_initializer"] = "glorot_uniform"  # the usual one asks for what TensorFlow has not for bfloat16
+        config["recurrent_initializer"] = (
+            "glorot_uniform"  # the usual one asks for what TensorFlow has not for bfloat16
+        )
     if name != "rnn":
         config["recurrent_activation"] = function(settings.recurrent_activation)
     if name in MAPS:
@@ -93,7 +99,9 @@ def _map(part: Part, shapes: dict[str, tuple[int, ...]]) -> Config:
     return {
         "filters": shapes["recurrent_kernel"][-2],
         "kernel_size": list(size),
-        "strides": list(options.strides if len(options.strides) == len(size) else (options.strides or (1,)) * len(size)),
+        "strides": list(
+            options.strides if len(options.strides) == len(size) else (options.strides or (1,)) * len(size)
+        ),
         "padding": options.padding,
         "dilation_rate": list(options.dilation if len(options.dilation) == len(size) else usual),
         "data_format": "channels_last",

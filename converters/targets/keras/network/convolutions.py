@@ -75,9 +75,7 @@ def _padding(w: Work, node: Node, options: Convolution, cell: str, count: int) -
 Pairs = list[tuple[int, int]]
 
 
-def _around(
-    w: Work, node: Node, options: Convolution, size: Sequence[int], transposed: bool
-) -> tuple[Pairs, Pairs]:
+def _around(w: Work, node: Node, options: Convolution, size: Sequence[int], transposed: bool) -> tuple[Pairs, Pairs]:
     """What stands before the layer as zeros, and what is cut off behind it, on both sides of every axis.
 
     A transposed convolution of Keras that is not padded is no shorter than its strides; others are as long as the last

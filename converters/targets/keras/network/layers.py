@@ -101,7 +101,9 @@ def _prelu(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config
     (stored,) = part.shapes.values()
     rank = len(w.shape(node.inputs[0]) or ())
     if rank != len(stored) + 1:
-        w.sketch.refuse(node, f"slopes of {len(stored)} axes for a value of {rank or 'unknown'}: not as Keras keeps them")
+        w.sketch.refuse(
+            node, f"slopes of {len(stored)} axes for a value of {rank or 'unknown'}: not as Keras keeps them"
+        )
     shared = [axis for axis, size in enumerate(stored, 1) if size == 1]
     return "PReLU", {"shared_axes": shared or None}
 

@@ -70,9 +70,7 @@ def _layer(
     mask = w.root(node.mask) if node.mask and layer.call.sequences is not False else ""
     count = outputs + (sum(cells.states(module) for own in ways.values() for module in own) if many else 0)
     tensors = [replace(found.tensor, number=number) for number in range(count)]
-    return [
-        Held(tensor, None, found.timed, mask if number < outputs else "") for number, tensor in enumerate(tensors)
-    ]
+    return [Held(tensor, None, found.timed, mask if number < outputs else "") for number, tensor in enumerate(tensors)]
 
 
 def _by_itself(node: Node, layer: Layer, ways: cells.Ways) -> bool:

@@ -141,7 +141,9 @@ class Sketch:
         entry = self.add(wish, "keras.layers", class_name, config)
         return self.call(entry, arguments, named)
 
-    def function(self, wish: str, class_name: str, arguments: Sequence[Any], module: str = "numpy", **config: Any) -> Tensor:
+    def function(
+        self, wish: str, class_name: str, arguments: Sequence[Any], module: str = "numpy", **config: Any
+    ) -> Tensor:
         """A function of `keras.ops` in the place of a layer, called once."""
         entry = self.add(wish, _OPS.format(module), class_name, config)
         return self.call(entry, arguments, {})
