@@ -11,11 +11,11 @@ import numpy as np
 from converters import destination, readers
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
+from converters.model.tree import Tree
 from converters.plan.execution import Sink, execute
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
 from converters.plan.report import Report, announce
-from converters.model.tree import Tree
 from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
 
@@ -87,7 +87,7 @@ def convert(
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Convert a source into a PyTorch state_dict: ``{"lstm.weight_ih_l0": tensor, …}``; or into another framework's arrays.
+    """Convert a source into a PyTorch state_dict, ``{"lstm.weight_ih_l0": tensor, …}``, or another framework's arrays.
 
     Keys are the layer's path and PyTorch's own names, one module a layer; shapes and order are those of `nn.LSTM`,
     `nn.GRU`, `nn.RNN` and of the modules around them, so that ``load_state_dict(strict=True)`` takes them. The plan
@@ -190,6 +190,7 @@ def convert_file(
             )
         checkpoint = read(source, framework=framework, assume=assume, weights=weights)
         choices = Choices(_numpy_dtype(dtype))
+        tree: Tree | None
         found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
     else:
         found, tree = _whole(

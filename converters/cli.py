@@ -231,7 +231,7 @@ def _in_flags(table: text.Table) -> text.Table:
 @_ASSUME
 @_JSON
 def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
-    """Convert a model file into OUTPUT: .safetensors, .pt, .npz, or .keras, .h5, .weights.h5. See `gateport formats`."""
+    """Convert a model file into OUTPUT: .safetensors, .pt, .npz, .keras, .h5 or .weights.h5 (see `formats`)."""
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
         report = api.convert_file(source, output, progress=bar.advance, **_options(values))
         bar.stop()

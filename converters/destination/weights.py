@@ -76,7 +76,7 @@ def _by_name(level: Level, place: Place, model: Like, choices: Choices) -> Fit:
     found = _fit(level, place, model, choices)
     if isinstance(found, str):
         raise ShapeError(
-            f"{printable(level.name)} does not fit the layer {printable(place.name)} of {printable(model.name)}: {found}",
+            f"{printable(level.name)} does not fit {printable(place.name)} of {printable(model.name)}: {found}",
             layer=level.layer.path,
         )
     return found

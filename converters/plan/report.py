@@ -11,7 +11,6 @@ from converters.plan.modules import Module
 from converters.plan.plan import Plan
 from layouts.errors import printable
 
-
 _NO_MODULE = "(no module computes this: weights only)"
 
 

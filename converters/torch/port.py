@@ -113,10 +113,9 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_weights(path: Path, found: Draft, source: str) -> None:
-    with replacing(path, source) as temporary:
-        with writing(path.suffix, temporary, found.plan) as writer:
-            for _ in execute(found.plan, writer):
-                pass
+    with replacing(path, source) as temporary, writing(path.suffix, temporary, found.plan) as writer:
+        for _ in execute(found.plan, writer):
+            pass
 
 
 def _write_check(path: Path, proof: Proof) -> None:

@@ -9,26 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from converters.model.tree import Leaf, Text, Tree
 from converters.targets.keras.network.sketch import Config, Entry
+from converters.targets.keras.network.work import Array
 
 VERSION = "3.15.0"
 """The version whose words are written."""
-
-
-class Array(Protocol):
-    """What a plan tells of an array."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> Any: ...
 
 
 Arrays = Mapping[str, Array]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from converters.model import operations as op
 from converters.model.graph import Node
@@ -154,7 +155,7 @@ def reduce(w: Work, node: Node, settings: op.Reduce, inputs: Inputs) -> Held:
     return _along(w, node, settings.how.capitalize(), x, axis=axes, keepdims=settings.keep_axes)
 
 
-def _along(w: Work, node: Node, function: str, x: Held, **config: object) -> Held:
+def _along(w: Work, node: Node, function: str, x: Held, **config: Any) -> Held:
     return replace(x, tensor=w.sketch.function(node.name, function, [x.tensor], **config), mask="")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from converters.model.layers import Layer
 from converters.targets.keras.network import cells, layers, recurrent
 from converters.targets.keras.network.operations import LOWER
 from converters.targets.keras.network.order import in_order
-from converters.targets.keras.network.sketch import Call, Config, Entry, Held, Sketch, Tensor, serialized
+from converters.targets.keras.network.sketch import Config, Entry, Held, Sketch, Tensor, serialized
 from converters.targets.keras.network.work import MASKS, Planned, Work
 from layouts.errors import NotRepresentable
 
