@@ -16,9 +16,11 @@ from typing import Any
 import click
 
 from converters import __version__, api
+from converters.plan.plan import Plan
 from converters.plan.report import ConversionWarning
 from converters.show import text
 from converters.show.progress import Bar
+from converters.targets import PYTORCH
 from layouts.errors import ConversionError
 
 _LONGEST_LINE = 800
@@ -105,6 +107,9 @@ def _numbers(what: str) -> Callable[[click.Context, click.Parameter, tuple[str, 
 
 _SOURCE = click.argument("source", type=click.Path())
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
+_HTML = click.option(
+    "--html", "page", type=click.Path(), metavar="PATH", help="Write it as one page with pictures, and print where."
+)
 _ASSUME = click.option(
     "--assume",
     multiple=True,
@@ -200,17 +205,29 @@ _CONSTANT = click.option(
 @_choices
 @_FRAMEWORK
 @_ASSUME
+@_HTML
 @_JSON
-def plan(source: str, as_json: bool, **values: Any) -> None:
-    """Show what a conversion would do, and why; write nothing. Exit 1 when it would be refused."""
+def plan(source: str, page: str | None, as_json: bool, **values: Any) -> None:
+    """Show what a conversion would do, and why; convert nothing. Exit 1 when it would be refused."""
     with _refusing(as_json):
-        to = values.pop("to") or "pytorch"
-        found = api.plan(source, to=to, **_options(values))
+        found = api.plan(source, to=values.pop("to") or "pytorch", **_options(values))
+        if page is not None:
+            _write_plan(found, page)
         if as_json:
-            _print(found.data())
+            _print(found.data() | ({} if page is None else {"html": page}))
+        elif page is not None:
+            refused = f", refused: {len(found.fatal)} problems" if found.fatal else ""
+            click.echo(f"{page}: {len(found.modules)} modules{refused}")
         else:
             text.show(*map(_in_flags, found.tables()))
         sys.exit(1 if found.fatal else 0)
+
+
+def _write_plan(found: Plan, page: str) -> None:
+    from converters.plan.pictured import plan_page
+    from converters.writers.html import write_page
+
+    write_page(page, plan_page(found, in_flags), found.checkpoint.path)
 
 
 def _in_flags(table: text.Table) -> text.Table:
@@ -287,9 +304,16 @@ def port(source: str, folder: str, framework: str | None, assume: dict[str, str]
 @main.command()
 @click.argument("framework", required=False)
 @click.argument("layer", required=False)
-def layouts(framework: str | None, layer: str | None) -> None:
+@_HTML
+def layouts(framework: str | None, layer: str | None, page: str | None) -> None:
     """Print the gate-order tables: of all frameworks, of one, or of one layer of it."""
     with _refusing(False):
+        if page is not None:
+            from converters.show.layout_page import layout_page
+            from converters.writers.html import write_page
+
+            write_page(page, layout_page(framework, layer, PYTORCH.frameworks))
+            return click.echo(page)
         from converters.show.layouts import layout_tables
 
         text.show(*layout_tables(framework, layer))

@@ -29,6 +29,10 @@ class Custom(Protocol):
     def pattern(self) -> str:
         """What the axes hold after `unpack`."""
 
+    @property
+    def stored(self) -> str:
+        """Where the same blocks stand in the stored array, whatever the order of the elements inside them."""
+
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape after `unpack` of an array of this shape; its own inverse."""
 
@@ -93,6 +97,9 @@ class Layout:
     """Arrays that carry no weight: made from this scalar when written, passed over when read."""
     ignored: tuple[str, ...] = ()
     """Arrays that may stand beside the weights and do not change the outputs at inference."""
+    zero: Mapping[str, str] = field(default_factory=dict)
+    """Arrays that have no place here and have to be zero for this layout to describe the layer, each with the reason
+    that is given where one is not."""
     class_name: str = ""
     """The class name of this layer in the framework, for messages and tables."""
 
@@ -114,7 +121,7 @@ class Layout:
     @property
     def passed_over(self) -> tuple[str, ...]:
         """Arrays that may stand beside the weights and are not read."""
-        return (*self.ignored, *self.constants)
+        return (*self.ignored, *self.constants, *self.zero)
 
     @cached_property
     def _patterns(self) -> dict[str, Pattern]:
@@ -174,6 +181,12 @@ class Layout:
         """Whether arrays of this layout tell this label apart, by their names or on an axis."""
         on_axes = (f.name for p in self._patterns.values() for axis in p.axes for term in axis.terms for f in term)
         return any(label in _words(template) for template in self.arrays) or label in on_axes
+
+    @cached_property
+    def layer_axis(self) -> int | None:
+        """The axis, in every array, that has the layers of a stack one after another; None where there is none."""
+        first = next(iter(self._patterns.values()))
+        return next((k for k, axis in enumerate(first.axes) if axis.text == "layer"), None)
 
     @property
     def slots(self) -> frozenset[str]:

@@ -67,7 +67,7 @@ class Normalization:
 
     `axes` of the input are normalised, or hold the channels of a batch norm; empty where they are those of PyTorch.
     `groups` of a group norm: -1 for one a channel, 0 where it is not told. `rms_scaling` divides by the root mean
-    square and not by the deviation.
+    square and not by the deviation. `invert` undoes what the statistics do: x × deviation + mean.
     """
 
     epsilon: float | None = None
@@ -75,6 +75,14 @@ class Normalization:
     axes: tuple[int, ...] = ()
     groups: int = 0
     rms_scaling: bool = False
+    invert: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """Of a dense layer of any equation: "abc,cd->abd", of the input and the weight, as einsum reads it."""
+
+    equation: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,4 +97,4 @@ STRETCHED: Mapping[str, Mapping[str, float]] = {
 """Functions that are another one of a stretched argument, f(x) = g(factor × x): 0.2 x = 1.2 x / 6."""
 
 
-Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Plain
+Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Product | Plain

@@ -90,7 +90,12 @@ class _Filling:
             factors=module.factors,
         )
         for name, value in layout.constants.items():
-            self._allocate(name, (), np.dtype(np.int64))[...] = value
+            self._allocate(name, (), np.dtype(np.int64))[...] = self._stored(layout, name, value)
+
+    def _stored(self, layout: Layout, name: str, value: Any) -> Any:
+        """A number that carries no weight: that of the source where it is of the same layout, else the usual one."""
+        own = [part.arrays[name] for part in self._module.parts if part.layout is layout and name in part.arrays]
+        return own[0].read() if own and own[0].shape == () else value
 
     def _pieces(self) -> Pieces:
         pieces: Pieces = {}

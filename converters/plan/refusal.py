@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from converters.model.layers import Layer, Part
+from converters.model.names import module_name
 from converters.model.stacking import bidirectional
 from converters.plan.modules import Reason
 from converters.targets import Target
@@ -148,3 +149,22 @@ def stored_states(layers: Sequence[Layer], target: Target) -> Iterator[NotRepres
                 f"{target.holder} has no place: strict=False gives the weights; pass the states in the call",
                 layer=layer.path,
             )
+
+
+def unstated(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
+    """Constants that a framework adds when it runs, where nothing tells them: without them no output is right."""
+    for layer in layers:
+        lacking = {name: gate for part in layer.parts for gate, name in _asked(part)}
+        for name, gate in lacking.items():
+            key = f"{module_name(layer.path)}.{name}" if layer.path else name
+            yield NotRepresentable(
+                f"{printable(layer.path) or 'the layer'}: {layer.class_name} adds {name} to gate {gate} when it runs, "
+                f"and nothing in the source tells its value: state it, such as assume={{'{printable(key)}': '1.0'}}",
+                layer=layer.path,
+            )
+
+
+def _asked(part: Part) -> Iterator[tuple[str, str]]:
+    for gate, name in part.layout.added.items():
+        if isinstance(name, str) and name not in part.constants:
+            yield gate, name

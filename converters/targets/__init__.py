@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from converters.targets import keras, pytorch
+from converters.targets import keras, onnx, pytorch
 from converters.targets.target import Target
 from layouts import catalogue
 
-__all__ = ["KERAS", "PYTORCH", "Target", "find", "of_file"]
+__all__ = ["KERAS", "ONNX", "PYTORCH", "Target", "find", "of_file"]
 
 PYTORCH = pytorch.TARGET
 KERAS = keras.TARGET
-OWN = (PYTORCH, KERAS)
+ONNX = onnx.TARGET
+OWN = (PYTORCH, KERAS, ONNX)
 """The targets that offer more than arrays."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ WRITTEN = {
     ".pt": "PyTorch state_dict",
     ".pth": "PyTorch state_dict",
     ".npz": "NumPy arrays",
+    ".onnx": "whole model, of LSTM, GRU and RNN nodes",
     ".keras": "whole model",
     ".weights.h5": "weights (HDF5, folders by class)",
     ".h5": "whole model, or with like= weights (HDF5, groups by layer)",
@@ -47,16 +48,21 @@ def check_output(output: Path, target: Target) -> str:
     Raises `ConversionError` for one that the target does not have, or a folder that does not exist.
     """
     suffix = target.ending(output.name)
-    if not suffix:
+    check_name(output, target.suffixes)
+    return suffix
+
+
+def check_name(output: Path, suffixes: Sequence[str]) -> None:
+    """Raise `ConversionError` for a name with none of these suffixes, or a folder that does not exist."""
+    if not output.name.lower().endswith(tuple(suffixes)):
         raise ConversionError(
-            f"{printable(output.name)}: the output is named after its format: {', '.join(target.suffixes)}",
+            f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
             path=os.fspath(output),
         )
     if not output.parent.is_dir():
         raise ConversionError(
             f"cannot write {printable(output)}: there is no folder {printable(output.parent)}", path=os.fspath(output)
         )
-    return suffix
 
 
 @contextmanager
@@ -86,6 +92,10 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.safetensors import open_safetensors
 
         return open_safetensors(temporary, plan)
+    if suffix == ".onnx":
+        from converters.writers.onnx import open_onnx
+
+        return open_onnx(temporary, plan)
     if suffix == ".npz":
         from converters.writers.npz import NpzWriter
 

@@ -372,6 +372,52 @@ PRELU = (
         "keras", cells.PRELU_BY_ELEMENT_2D, {"alphas": "row column channel -> weight"}, class_name="PReLU (Keras 1)"
     ),
 )
+NORMALIZATION = (
+    Layout(
+        "keras",
+        cells.NORMALIZATION,
+        {"mean": "feature -> mean", "variance": "feature -> variance"},
+        ignored=("count",),
+        class_name="Normalization",
+    ),
+    Layout(
+        "keras",
+        cells.NORMALIZATION_OF_ALL,
+        {"mean": "-> mean", "variance": "-> variance"},
+        ignored=("count",),
+        class_name="Normalization (of all)",
+    ),
+)
+EINSUM_DENSE = (
+    Layout(
+        "keras",
+        cells.EINSUM_2_1,
+        {"kernel": "one two -> weight", "bias": "first -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+    Layout(
+        "keras",
+        cells.EINSUM_2_2,
+        {"kernel": "one two -> weight", "bias": "first second -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+    Layout(
+        "keras",
+        cells.EINSUM_3_1,
+        {"kernel": "one two three -> weight", "bias": "first -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+    Layout(
+        "keras",
+        cells.EINSUM_3_2,
+        {"kernel": "one two three -> weight", "bias": "first second -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+)
 ATTENTION = (
     Layout(
         "keras",
@@ -412,6 +458,18 @@ ATTENTION = (
         },
         class_name="MultiHeadAttention",
     ),
+)
+DOT_ATTENTION = (
+    Layout("keras", cells.DOT_ATTENTION, {"scale": "-> scale"}, class_name="Attention"),
+    Layout(
+        "keras",
+        cells.CONCAT_ATTENTION,
+        {"scale": "-> scale", "concat_score_weight": "-> score_weight"},
+        class_name="Attention (concat)",
+    ),
+)
+ADDITIVE_ATTENTION = (
+    Layout("keras", cells.ADDITIVE_ATTENTION, {"scale": "feature -> scale"}, class_name="AdditiveAttention"),
 )
 CONV_LSTM1D = (
     Layout(
@@ -488,7 +546,11 @@ LAYERS = {
     "GroupNormalization": GROUP_NORM,
     "RMSNormalization": RMS_NORM,
     "PReLU": PRELU,
+    "Normalization": NORMALIZATION,
+    "EinsumDense": EINSUM_DENSE,
     "MultiHeadAttention": ATTENTION,
+    "Attention": DOT_ATTENTION,
+    "AdditiveAttention": ADDITIVE_ATTENTION,
 }
 USUAL = _PLAIN
 """What is so unless somebody states otherwise: the Theano backend went with Keras 2."""

@@ -1,4 +1,4 @@
-"""The structure of a Keras model without its weights, out of a file that holds its configuration or of one in memory."""
+"""The structure of a Keras model without its weights: out of a file that holds its configuration, or out of memory."""
 
 from __future__ import annotations
 
