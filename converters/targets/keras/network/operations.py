@@ -169,6 +169,16 @@ def unit_length(w: Work, node: Node, settings: op.UnitLength, inputs: Inputs) ->
     return replace(inputs[0], tensor=w.sketch.layer(node.name, "UnitNormalization", config, [inputs[0].tensor]))
 
 
+def standardize(w: Work, node: Node, settings: op.Standardize, inputs: Inputs) -> Held:
+    config = {"axis": list(settings.axes), "epsilon": settings.epsilon, "center": False, "scale": False}
+    return w.layer(node, inputs[0], "LayerNormalization", config)
+
+
+def standardize_groups(w: Work, node: Node, settings: op.StandardizeGroups, inputs: Inputs) -> Held:
+    config = {"groups": settings.groups, "axis": settings.axis, "epsilon": settings.epsilon}
+    return w.layer(node, inputs[0], "GroupNormalization", {**config, "center": False, "scale": False})
+
+
 def merge_time(w: Work, node: Node, settings: op.MergeTime, inputs: Inputs) -> Held:
     return replace(inputs[0], timed=inputs[0].timed + 1)
 
@@ -205,6 +215,8 @@ LOWER: Mapping[type, Lower] = {
     op.Reduce: reduce,
     op.Scale: scale,
     op.UnitLength: unit_length,
+    op.Standardize: standardize,
+    op.StandardizeGroups: standardize_groups,
     op.Masked: masks.masked,
     op.Choose: masks.choose,
     op.MergeTime: merge_time,
