@@ -73,12 +73,13 @@ def _possible(layout: Layout, target: Target) -> dict[str, tuple[Any, ...]]:
 
 def _stretched(part: Part, layout: Layout, target: Target) -> dict[str, tuple[str, float]]:
     """The options that the target computes by another function of a stretched argument: that function, the factor."""
-    found = {}
+    found: dict[str, tuple[str, float]] = {}
     possible = _possible(layout, target)
     for option in layout.stretches:
         value = getattr(part.options, option)
         others = STRETCHED.get(value, {}) if value not in possible.get(option, ()) else {}
-        found |= {option: (other, factor) for other, factor in others.items() if other in possible.get(option, ())}
+        known = [pair for pair in others.items() if pair[0] in possible.get(option, ())]
+        found.update(dict.fromkeys([option], known[0]) if known else {})
     return found
 
 
