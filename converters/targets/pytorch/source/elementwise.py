@@ -82,7 +82,7 @@ def standardize(w: Writing, node: Node, op: Standardize, values: list[Held]) -> 
     x = values[0].as_source()
     rank = x.rank
     if rank is None:
-        w.refuse(node, "the number of axes of what it normalizes is not known")
+        _refuse_axes(w, node)
         return x
     axes = sorted(axis % rank for axis in op.axes)
     last = list(range(rank - len(axes), rank))
@@ -114,7 +114,7 @@ def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
     """Letters for the axes: the batch is b, the summed axis s; the rest of both follows in order."""
     one, other = (value.as_source() for value in values)
     if one.rank is None or other.rank is None:
-        w.refuse(node, "the number of axes of what it multiplies is not known")
+        _refuse_axes(w, node)
         return one
     texts = [
         f"functional.normalize({v.text}, dim={a})" if op.normalize else v.text
@@ -127,6 +127,12 @@ def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
     rest = "".join(letter for word in letters for letter in word[1:] if letter != "s")
     text = f'torch.einsum("{letters[0]},{letters[1]}->b{rest}", {texts[0]}, {texts[1]})'
     return Held(text if rest else f"{text}.unsqueeze(1)", w.shape(node.outputs[0]))
+
+
+def _refuse_axes(w: Writing, node: Node) -> None:
+    """Axes have to be known; behind what is refused already they are not, and that has been said."""
+    if not w.problems:
+        w.refuse(node, "the number of axes of what it reads is not known")
 
 
 _REDUCED = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin"}
