@@ -18,8 +18,10 @@ from converters.readers.keras.site import Given
 _WHY = "it reads a value whose mask heads take off, and whether before or after is not known"
 
 
-_BLIND = ("Conv", "SeparableConv", "DepthwiseConv", "MaxPooling", "AveragePooling", "GlobalMax", "Cropping")
-_BLIND += ("ZeroPadding", "UpSampling", "Dot", "Flatten", "Permute", "Reshape", "RepeatVector")
+_BLIND = (
+    *("Conv", "SeparableConv", "DepthwiseConv", "MaxPooling", "AveragePooling", "GlobalMax", "Cropping"),
+    *("ZeroPadding", "UpSampling", "Dot", "Flatten", "Permute", "Reshape", "RepeatVector"),
+)
 
 
 def cares(class_name: str) -> bool:
@@ -53,7 +55,7 @@ class TakenMasks:
         return _WHY if others else ""
 
     def seen(self, class_name: str, given: Given) -> tuple[Given, str]:
-        """What a call of such a layer is given, without the masks that were taken; and why that cannot be told, or ''."""
+        """What a call of such a layer is given, without the masks that were taken; why that cannot be told, or ''."""
         flows = [*given.flows, *_flows(given.named)] if cares(class_name) else []
         taken = {flow for flow in flows if flow.mask and self._tensor(flow.value) in self._takers}
         if not taken:
