@@ -12,6 +12,7 @@ from converters.model.operations import (
     Choose,
     Combine,
     Dot,
+    Einsum,
     EitherMask,
     EveryStep,
     Masked,
@@ -26,7 +27,7 @@ from converters.model.operations import (
 )
 from converters.targets.pytorch.source.activations import applied, is_elementwise, is_known
 from converters.targets.pytorch.source.held import Held, together
-from converters.targets.pytorch.source.words import number
+from converters.targets.pytorch.source.words import number, quoted
 from converters.targets.pytorch.source.writing import Writing
 from layouts.errors import printable
 
@@ -49,7 +50,7 @@ def activation(w: Writing, node: Node, op: Activation, values: list[Held]) -> He
 
 
 _BETWEEN = {"add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / "}
-_PAIRWISE = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
+_PAIRWISE = {"maximum": "torch.maximum", "minimum": "torch.minimum", "power": "torch.pow"}
 
 
 def combine(w: Writing, node: Node, op: Combine, values: list[Held]) -> Held:
@@ -108,6 +109,11 @@ def standardize_groups(w: Writing, node: Node, op: StandardizeGroups, values: li
 def product(w: Writing, node: Node, op: MatrixProduct, values: list[Held]) -> Held:
     one, other = (value.as_source() for value in values)
     return Held(f"{one.text} @ {other.text}", w.shape(node.outputs[0]))
+
+
+def einsum(w: Writing, node: Node, op: Einsum, values: list[Held]) -> Held:
+    texts = ", ".join(value.as_source().text for value in values)
+    return Held(f"torch.einsum({quoted(op.equation)}, {texts})", w.shape(node.outputs[0]))
 
 
 def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
@@ -202,6 +208,7 @@ LOWER: Mapping[type, Callable[..., Held]] = {
     EveryStep: every_step,
     Combine: combine,
     Dot: dot,
+    Einsum: einsum,
     MaskOf: mask_of,
     MaskOfLengths: mask_of_lengths,
     Masked: masked,
