@@ -178,3 +178,13 @@ def test_interleaved_blocks_are_runs_of_one() -> None:
     assert [span.runs(3) for span in whole.spans] == [[(0, 3)], [(5, 5)]]
     assert Span(0, (Step("a", 2, 12), Step("b", 3, 4), Step("c", 2, 1))).runs(9) == [(k, 2) for k in range(0, 24, 4)]
     assert Span(5, (Step("a", 3, -2),)).runs(9) == [(1, 1), (3, 1), (5, 1)]
+
+
+def test_labels_on_an_axis_that_is_stored_backwards() -> None:
+    bias = {"bias": "~side (gate unit) -> {side}_bias"}
+    odd = Layout("odd", pytorch.GRU.cell, {**keras.GRU.arrays, **bias}, gates="zrn")
+    found = of_layout(odd, shapes_of(odd))
+    arrays = counted(shapes_of(odd))
+    for piece, view in unpack(odd, arrays).items():
+        region = found[piece]
+        assert np.array_equal(elements(region, arrays[region.array], odd.cell.slots[piece.slot].dims), view)

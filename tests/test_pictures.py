@@ -26,7 +26,9 @@ from markup import Markup, expect_harmless
 
 import converters
 from converters.cli import main
+from converters.model.cards import cards
 from converters.model.checkpoint import Checkpoint
+from converters.model.flow import shown
 from converters.model.graph import Graph
 from converters.plan.pictured import plan_page
 from converters.plan.plan import make_plan
@@ -111,7 +113,27 @@ def test_a_shared_layer_says_which_call_it_is_and_masks_are_dashed() -> None:
     text = plan_page(converters.plan(FIXTURES / "keras2/shared_layer/model.h5"))
     assert "shared: call 1 of 2" in text and "shared: call 2 of 2" in text
     masked = Markup(plan_page(converters.plan(FIXTURES / "keras2/masking/model.h5")))
-    assert masked.count("path", class_="mask") > 0
+    edges = [found["class"] for tag, found in masked.tags if tag == "path" and "edge" in (found.get("class") or "")]
+    assert "edge mask" in edges and "edge" in edges
+
+
+def test_what_brings_a_layer_to_every_step_is_passed_through_by_lines() -> None:
+    graph = converters.read(FIXTURES / "keras3/time_distributed/model.keras").graph
+    assert graph is not None
+    boxes, lines = cards(graph, lambda layer: "")
+    assert any(node not in shown(graph) for node in graph.nodes)
+    names = [box.name for box in boxes]
+    assert {(names[line.start], names[line.end]) for line in lines} == {
+        ("input_layer", "each_dense"),
+        ("each_dense", "output"),
+        ("input_layer", "each_both"),
+        ("each_both", "output"),
+        ("input_layer", "each_model"),
+        ("each_model", "each_model/reader"),
+        ("each_model/reader", "each_model/head"),
+        ("each_model/head", "each_model"),
+        ("each_model", "output"),
+    }
 
 
 def test_weights_alone_are_a_table_and_no_graph(tmp_path: Path) -> None:
@@ -185,6 +207,11 @@ def test_names_from_a_file_are_harmless(name: str, model: Path) -> None:
     assert len(page) < 100_000
     if name.isprintable() and len(name) < 60:
         assert "".join(markup.texts).count(name) > 10
+
+
+def test_a_page_forbids_the_browser_to_load_or_run_anything(model: Path) -> None:
+    policies = Markup(plan_page(converters.plan(model))).with_attribute("content")
+    assert any(policy.startswith("default-src 'none'; style-src 'unsafe-inline';") for policy in policies)
 
 
 def test_text_is_text_wherever_it_stands() -> None:
@@ -312,6 +339,18 @@ def test_interleaved_gates_are_drawn_row_by_row_with_a_gap() -> None:
     assert steps[7] > steps[0] and {*steps[:7]} == {steps[0]}
 
 
+def test_matrices_that_are_stacked_stand_apart_under_their_words() -> None:
+    pieces, regions = next(arrays_of(tf1.BASIC_LSTM))
+    drawn = draw(regions, ("unit", "input"), lambda k: "")
+    upper = next(drawn.boxes[k][0] for k, piece in enumerate(pieces) if piece == Piece("input_weight", "i"))
+    lower = next(drawn.boxes[k][0] for k, piece in enumerate(pieces) if piece == Piece("recurrent_weight", "i"))
+    assert lower[1] - upper[3] > 10 and lower[0] == upper[0]
+    assert {note.words for note in drawn.notes} == {"input", "state"}
+
+
+THEANO = next(layout for layout in catalogue.of("keras") if layout.class_name == "Conv2D (Theano)")
+
+
 def drawn_words(source: Layout, target: Layout) -> tuple[str, list[str]]:
     drawing, told = layout_picture(source, target)
     return ElementTree.tostring(drawing, encoding="unicode"), told
@@ -330,6 +369,7 @@ def drawn_words(source: Layout, target: Layout) -> tuple[str, list[str]]:
         pytest.param(keras.LSTM, pytorch.LSTM, "bias_hh_l0: 0 where the source has no array", id="fill"),
         pytest.param(pytorch.GRU, flax.GRU_JOINED, "bias_hh_l0: recurrent_bias[n] has no place", id="must-be-zero"),
         pytest.param(keras.LSTM_APART, pytorch.LSTM, "W_i, W_f, W_c, W_o → weight_ih_l0: transposed", id="apart"),
+        pytest.param(THEANO, pytorch.CONV2D, "backwards along height and width", id="flipped"),
         pytest.param(keras.GRU_CUDNN, pytorch.GRU, "reshaped, not transposed", id="buffers"),
     ],
 )
