@@ -291,8 +291,9 @@ def length_of(term: Sequence[Factor], sizes: Mapping[str, Size], labels: Mapping
     return math.prod(_length(factor, sizes, labels) or 0 for factor in term)
 
 
-def _backwards(pattern: Pattern) -> tuple[slice, ...]:
-    return tuple(slice(None, None, -1) if axis.reverse else slice(None) for axis in pattern.axes)
+def _backwards(pattern: Pattern) -> tuple[Any, ...]:
+    """The index that turns reversed axes round; with an ellipsis, so that an array of no axes gives a view too."""
+    return (*(slice(None, None, -1) if axis.reverse else slice(None) for axis in pattern.axes), ...)
 
 
 def _split(
@@ -313,4 +314,4 @@ def _split(
         found = {factor.name: v[i] for factor, v, i in chosen if v is not None and isinstance(i, int)}
         if target.gates:
             found["gate"] = target.gates[0]
-        yield View(target.template.format(**found), found, named, array[index])
+        yield View(target.template.format(**found), found, named, array[(*index, ...)])

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from converters.model.arrays import Array, LazyArray
 from converters.model.settings import Call, Wiring
 from layouts.cells import Cell, Piece
-from layouts.errors import ConversionError
+from layouts.errors import ConversionError, NotRepresentable, printable
 from layouts.flatten import MAPS, channels_last
 from layouts.layout import DIRECTIONS, Layout
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
@@ -107,10 +109,18 @@ class Part:
 
     def unpack(self) -> dict[Piece, Array]:
         """The pieces themselves: reads the arrays, and copies nothing but what a convention computes."""
+        self._check_zero()
         arrays = {name: array.read() for name, array in self.arrays.items() if name not in self.layout.passed_over}
         return self._placed(
             unpack(self.source, arrays, options=self.constants, sizes=self.sizes, **self._extent),
         )
+
+    def _check_zero(self) -> None:
+        """Raise `NotRepresentable` for an array that has to be zero and is not."""
+        for name in self.arrays.keys() & self.layout.zero.keys():
+            if np.any(self.arrays[name].read()):
+                array = self.arrays[name].name
+                raise NotRepresentable(f"{printable(array)} is not zero: {self.layout.zero[name]}", array=array)
 
     @property
     def _extent(self) -> dict[str, Any]:

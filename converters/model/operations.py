@@ -13,11 +13,14 @@ from dataclasses import dataclass
 class Apply:
     """The node's layer, with its weights, as its `Call` says.
 
-    Of attention the inputs are (query, value) or (query, value, key), and the mask is that of the value; `causal`: no
-    step of the query sees a later one.
+    Of attention the inputs are (query, value) or (query, value, key), and it may give its scores too. The mask is that
+    of the keys, (batch, key), or of pairs, (batch, query, key), perhaps with an axis for heads behind the batch;
+    `causal`: no step of the query sees a later one. `zeros`: a query that sees no key weighs all of them with zero,
+    and not alike.
     """
 
     causal: bool = False
+    zeros: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,11 +233,28 @@ class UnitLength:
 
 
 @dataclass(frozen=True)
+class Standardize:
+    """Without weights: minus the mean and divided by the deviation, √(variance + epsilon), over some axes together."""
+
+    axes: tuple[int, ...]
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class StandardizeGroups:
+    """The same over the other axes but the batch and each group of channels; as many groups as channels for -1."""
+
+    groups: int
+    epsilon: float
+    axis: int = -1
+
+
+@dataclass(frozen=True)
 class DotAttention:
     """softmax(query × keyᵀ × scale) × value, of inputs (query, value) or (query, value, key).
 
-    `score` "dot", or "additive": sum(tanh(query + key)). `causal`: no step sees a later one. The node's mask is that of
-    the value. A learned scale is the weight of the node's layer.
+    `score` "dot", or "additive" and "concat": sum(tanh(query + key)). `causal`: no step sees a later one. The node's
+    mask is that of the value. A learned scale is the weight of the node's layer. It may give its scores too.
     """
 
     score: str = "dot"
@@ -325,6 +345,8 @@ Operation = (
     | Reduce
     | Scale
     | UnitLength
+    | Standardize
+    | StandardizeGroups
     | DotAttention
     | MaskOf
     | MaskOfLengths

@@ -7,7 +7,7 @@ stored array (`coverage`). It gathers all problems and raises them once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters.model import flow
@@ -164,7 +164,7 @@ def make_plan(
     strict: bool = True,
 ) -> Plan:
     """Plan a conversion. Raises only for wrong arguments; what stands in the way is in `Plan.problems`."""
-    choices = choices or Choices()
+    choices = replace(choices or Choices(), home=checkpoint.framework)
     if layer is not None:
         if stack or rename:
             raise ConversionError("layer= gives one layer without a prefix: stack= and rename= do not go with it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.show.text import Row, Table
+from converters.show.text import Line, Row, Table
 from layouts import catalogue
 from layouts.errors import UnknownLayer, printable
 from layouts.layout import Layout
@@ -36,7 +36,8 @@ def _overview() -> Table:
 
 def _gates_row(layout: Layout) -> Row:
     added = ", ".join(f"{what} to {gate}" for gate, what in layout.added.items())
-    return Row((layout.framework, layout.class_name, layout.cell.name, " ".join(layout.gates) or "–", added))
+    framework = layout.framework + " (unverified)" * bool(catalogue.remarks(layout.framework))
+    return Row((framework, layout.class_name, layout.cell.name, " ".join(layout.gates) or "–", added))
 
 
 def _of_layout(layout: Layout) -> Table:
@@ -48,4 +49,5 @@ def _of_layout(layout: Layout) -> Table:
         left, _, right = (text if isinstance(text, str) else text.pattern).partition("->")
         note = "" if isinstance(text, str) else "  (blocks kept as reshaped buffers)"
         rows.append(Row((name, left.strip() + note, right.strip())))
-    return Table(title, ("array", "axes", "holds"), tuple(rows))
+    lines = tuple(Line("!", remark) for remark in catalogue.remarks(layout.framework))
+    return Table(title, ("array", "axes", "holds"), tuple(rows), lines)

@@ -9,7 +9,13 @@ dots.
 4. tanh and σ are fixed; nothing is added when a cell runs.
 5. There is no simple RNN, no scan over time, no second direction: the names above a cell are the user's.
 6. A convolution keeps axes of one behind its bias, (out, 1, 1). Source: equinox.nn.Conv.
-7. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not described.
+7. ConvTranspose stores (out, in / groups, height, width) and correlates where PyTorch convolves: its kernel is
+   backwards, its channels are swapped. The arrays of a Conv look the same: `transposed` tells them apart. Source:
+   equinox.nn.ConvTranspose.
+8. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not
+   described.
+9. MultiheadAttention keeps a Linear for query, key, value and output, whose outputs or inputs are heads × width; none
+   has a bias unless told.
 """
 
 from layouts import cells
@@ -33,11 +39,53 @@ GRU = Layout(
 )
 
 LINEAR = Layout("equinox", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, class_name="Linear")
+_FORWARD = {"transposed": False}
+_TRANSPOSED = {"transposed": True}
 CONV1D = Layout(
-    "equinox", cells.CONV1D, {"weight": "out in width -> weight", "bias": "out 1 -> bias"}, class_name="Conv1d"
+    "equinox",
+    cells.CONV1D,
+    {"weight": "out in width -> weight", "bias": "out 1 -> bias"},
+    when=_FORWARD,
+    class_name="Conv1d",
 )
 CONV2D = Layout(
-    "equinox", cells.CONV2D, {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"}, class_name="Conv2d"
+    "equinox",
+    cells.CONV2D,
+    {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"},
+    when=_FORWARD,
+    class_name="Conv2d",
+)
+CONV3D = Layout(
+    "equinox",
+    cells.CONV3D,
+    {"weight": "out in depth height width -> weight", "bias": "out 1 1 1 -> bias"},
+    when=_FORWARD,
+    class_name="Conv3d",
+)
+CONV_TRANSPOSE1D = Layout(
+    "equinox",
+    cells.CONV_TRANSPOSE1D,
+    {"weight": "out in ~width -> weight", "bias": "out 1 -> bias"},
+    when=_TRANSPOSED,
+    class_name="ConvTranspose1d",
+)
+CONV_TRANSPOSE2D = Layout(
+    "equinox",
+    cells.CONV_TRANSPOSE2D,
+    {"weight": "out in ~height ~width -> weight", "bias": "out 1 1 -> bias"},
+    when=_TRANSPOSED,
+    class_name="ConvTranspose2d",
+)
+ATTENTION = Layout(
+    "equinox",
+    cells.ATTENTION,
+    {
+        "{role}_proj.weight": "(head key) in -> input_weight",
+        "{role}_proj.bias": "(head key) -> input_bias",
+        "output_proj.weight": "out (head key) -> output_weight",
+        "output_proj.bias": "out -> output_bias",
+    },
+    class_name="MultiheadAttention",
 )
 EMBEDDING = Layout("equinox", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
 _AFFINE = {"weight": "feature -> weight", "bias": "feature -> bias"}
@@ -53,8 +101,14 @@ LAYERS = {
     "Linear": (LINEAR,),
     "Conv1d": (CONV1D,),
     "Conv2d": (CONV2D,),
+    "Conv3d": (CONV3D,),
+    "ConvTranspose1d": (CONV_TRANSPOSE1D,),
+    "ConvTranspose2d": (CONV_TRANSPOSE2D,),
+    "MultiheadAttention": (ATTENTION,),
     "Embedding": (EMBEDDING,),
     "LayerNorm": (LAYER_NORM,),
     "GroupNorm": (GROUP_NORM,),
     "RMSNorm": (RMS_NORM,),
 }
+USUAL = {"transposed": False}
+"""What is so unless somebody states otherwise."""

@@ -20,6 +20,8 @@ from converters.model.operations import (
     MatrixProduct,
     Reduce,
     Scale,
+    Standardize,
+    StandardizeGroups,
     UnitLength,
 )
 from converters.targets.pytorch.source.activations import applied, is_elementwise, is_known
@@ -73,6 +75,34 @@ def scale(w: Writing, node: Node, op: Scale, values: list[Held]) -> Held:
 def unit_length(w: Writing, node: Node, op: UnitLength, values: list[Held]) -> Held:
     x = values[0].as_source()
     return replace(x, text=f"functional.normalize({x.text}, dim={op.axis})")
+
+
+def standardize(w: Writing, node: Node, op: Standardize, values: list[Held]) -> Held:
+    """Over the last axes, where PyTorch has them."""
+    x = values[0].as_source()
+    rank = x.rank
+    if rank is None:
+        w.refuse(node, "the number of axes of what it normalizes is not known")
+        return x
+    axes = sorted(axis % rank for axis in op.axes)
+    last = list(range(rank - len(axes), rank))
+    if axes == last:
+        sizes = f"{x.text}.shape[-{len(axes)}:]"
+        return replace(x, text=f"functional.layer_norm({x.text}, {sizes}, eps={number(op.epsilon)})")
+    w.put(f"moved = {x.text}.movedim({tuple(axes)}, {tuple(last)})")
+    text = f"functional.layer_norm(moved, moved.shape[-{len(axes)}:], eps={number(op.epsilon)})"
+    return replace(x, text=f"{text}.movedim({tuple(last)}, {tuple(axes)})")
+
+
+def standardize_groups(w: Writing, node: Node, op: StandardizeGroups, values: list[Held]) -> Held:
+    x = values[0].joined()
+    rank = x.rank or 0
+    if not rank or op.axis % rank not in (1, rank - 1):
+        w.refuse(node, "groups of an axis that is neither the first nor the last are not written yet")
+        return x
+    x = x.as_source() if op.axis % rank == 1 and rank > 2 else x.channels_at(1)
+    groups = f"{x.text}.size(1)" if op.groups == -1 else str(op.groups)
+    return replace(x, text=f"functional.group_norm({x.text}, {groups}, eps={number(op.epsilon)})")
 
 
 def product(w: Writing, node: Node, op: MatrixProduct, values: list[Held]) -> Held:
@@ -172,5 +202,7 @@ LOWER: Mapping[type, Callable[..., Held]] = {
     MatrixProduct: product,
     Reduce: reduce,
     Scale: scale,
+    Standardize: standardize,
+    StandardizeGroups: standardize_groups,
     UnitLength: unit_length,
 }
