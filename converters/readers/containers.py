@@ -65,6 +65,10 @@ def _is_npz(opened: Opened) -> bool:
     return bool(opened.members) and all(name.endswith(".npy") for name in opened.members)
 
 
+def _is_leaves(opened: Opened) -> bool:
+    return opened.head.startswith(b"\x93NUMPY") and bool(_found("arrays.leaves:is_leaves")(opened))
+
+
 def _is_flax(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("flax.files:is_tree")(opened))
 
@@ -136,6 +140,7 @@ TABLE = bytes.fromhex("57fb808b247547db")
 
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
+    Container("Equinox, leaves", "*.eqx", ANY, "arrays.leaves:read_leaves", _is_leaves),
     Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
     Container("PyTorch", "*.pt, *.pth, *.bin, *.ckpt", "pytorch", "pytorch.zipped:read", telling.is_zip),
     Container("TorchScript", "*.pt", "pytorch", "pytorch.scripted:read", telling.is_script),
@@ -143,7 +148,7 @@ FILES = (
     Container("PyTorch, before 1.6", "*.pt, *.pth", "pytorch", "pytorch.legacy:read", telling.is_legacy),
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
     Container("safetensors", "*.safetensors", ANY, "safetensors:read", _is_safetensors),
-    Container("Shards", "*.index.json", ANY, "safetensors:read_index", _is_index),
+    Container("Shards", "*.index.json", ANY, "index:read", _is_index),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
     Container("DL4J", "*.zip", "dl4j", "dl4j:read_file", lambda o: {*DL4J} <= {*o.members}),
@@ -158,6 +163,7 @@ FILES = (
     Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
     Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
     Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
+    Container("TensorFlow Lite", "*.tflite", "tflite", "tflite.files:read_file", lambda o: o.head[4:8] == b"TFL3"),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 from converters.model.layers import Layer
 from layouts.layout import DIRECTIONS
 
-_CONDITION = "scanned"
 _LIFTED = "Scan"
 """What Flax puts before the name of a class that it scans as it is; the cells of another scanned class go without."""
 
@@ -40,10 +39,9 @@ def _is_stack(layer: Layer, count: int) -> bool:
 
 def _one_by_one(layer: Layer) -> Iterator[Layer]:
     part = layer.parts[0]
-    assumed = {option: value for option, value in layer.assumed.items() if option != _CONDITION}
     for number in range(part.layers):
         own = replace(part, only=(DIRECTIONS[0], number))
-        yield replace(layer, path=f"{layer.path}/{number}".lstrip("/"), parts=(own,), assumed=assumed)
+        yield replace(layer, path=f"{layer.path}/{number}".lstrip("/"), parts=(own,))
 
 
 def _parent(path: str) -> str:
