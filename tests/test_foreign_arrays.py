@@ -1,4 +1,4 @@
-"""Arrays of MXNet, Chainer, Lasagne and DyNet in memory, and DL4J's vector: what is stated, refused, left out, and where."""
+"""Arrays of MXNet, Chainer, Lasagne and DyNet in memory, and DL4J's vector: what is stated, refused, and left out."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def chainer_gru(bias: float) -> dict[str, Any]:
 
 
 def test_a_stateful_gru_with_biases_on_its_state_is_refused() -> None:
-    with pytest.raises(NotRepresentable, match="leaves out the products with its state.*stateful=false"):
+    with pytest.raises(NotRepresentable, match=r"leaves out the products with its state.*stateful=false"):
         convert({"gru": chainer_gru(0.5)}, framework="chainer", dropins=True)
     assert len(convert({"gru": chainer_gru(0.5)}, framework="chainer", dropins=True, assume={"stateful": "false"})) == 4
 
@@ -136,7 +136,7 @@ def test_an_order_that_the_arrays_are_not_in_is_refused(order: str, message: str
 
 def test_an_order_that_fits_in_two_ways_is_a_question() -> None:
     values = [z(3, 5), z(5), z(5), z(5), z(5)]
-    with pytest.raises(UnknownLayer, match="fit in several ways.*DenseLayer-b"):
+    with pytest.raises(UnknownLayer, match=r"fit in several ways.*DenseLayer-b"):
         convert(named(values), framework="lasagne", assume={"order": "DenseLayer BatchNormLayer"})
 
 
@@ -144,7 +144,7 @@ def test_learned_initial_states_are_left_out_on_demand_alone() -> None:
     own = dict(np.load(ROOT / "fixtures/lasagne/recurrent/named.npz"))
     lstm = {name: array for name, array in own.items() if name.startswith("lstm.")}
     lstm["lstm.cell_init"] = np.ones_like(lstm["lstm.cell_init"])
-    with pytest.raises(NotRepresentable, match="cell_init is not zero.*initial_state=given.*c0"):
+    with pytest.raises(NotRepresentable, match=r"cell_init is not zero.*initial_state=given.*c0"):
         convert(lstm, framework="lasagne")
     assert len(convert(lstm, framework="lasagne", assume={"lstm.initial_state": "given"})) == 4
 
