@@ -86,7 +86,7 @@ def _known(layer: Layer, root: Any, modules: Mapping[str, Module]) -> Layer:
     what = type(root.get_submodule(layer.path)).__name__
     whose = printable(layer.path) or "the module"
     why = f"{whose} is a {printable(what)}, no layer of torch.nn: what it computes is not known"
-    arrays = {array.name: array for array in layer.stored()}
+    arrays = {name: array for part in layer.parts for name, array in part.arrays.items()}
     return Layer(layer.path, what, unknown=UnknownLayer(why, layer=layer.path), arrays=arrays)
 
 
