@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -111,6 +112,16 @@ def test_trees_in_memory_may_have_lists_numbers_and_gaps() -> None:
     assert {*found} == {"layers.0.weight", "layers.1.weight", "layers.1.bias", "more.0.weight"}
 
 
+def test_names_may_be_joined_by_points() -> None:
+    """As `flatten_dict(sep=".")` makes them; a layer's arrays are those of its layout all the same."""
+    with np.load(FLAX / "model.npz") as file:
+        slashes = {name: file[name] for name in file.files if "minimal" not in name}
+    points = {name.replace("/", "."): array_ for name, array_ in slashes.items()}
+    found, expected = (converters.convert(arrays, framework="flax") for arrays in (points, slashes))
+    assert {*found} == {*expected}
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 class Key:
     """As a key of JAX, of which NumPy makes no array."""
 
@@ -164,6 +175,20 @@ def get(found: Mapping[str, bytes]) -> zarr.Get:
 @pytest.mark.parametrize("chunk", [(3, 5), (2, 5), (1, 2), (3, 1)])
 def test_chunks_are_put_together(chunk: tuple[int, ...], order: str) -> None:
     whole, found = stored((3, 5), chunk, order)
+    np.testing.assert_array_equal(zarr.array("x", "x", get(found), complete=True)[0].read(), whole)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_axes_that_are_stored_in_another_order_are_put_back(order: tuple[int, ...]) -> None:
+    whole = values(2, 3, 5)
+    told = {
+        "zarr_format": 3, "node_type": "array", "shape": [2, 3, 5], "data_type": "float32", "fill_value": 0.0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 3, 5]}},
+        "chunk_key_encoding": {"name": "default"},
+        "codecs": [{"name": "transpose", "configuration": {"order": [*order]}}, {"name": "bytes"}, {"name": "gzip"}],
+    }  # fmt: skip
+    data = gzip.compress(np.ascontiguousarray(whole.transpose(order)).tobytes())
+    found = {"x/zarr.json": json.dumps(told).encode(), "x/c/0/0/0": data}
     np.testing.assert_array_equal(zarr.array("x", "x", get(found), complete=True)[0].read(), whole)
 
 
