@@ -11,11 +11,12 @@ import numpy as np
 from converters import destination, readers
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
+from converters.model.tree import Tree
 from converters.plan.execution import Sink, execute
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
 from converters.plan.report import Report, announce
-from converters.targets import PYTORCH, find, of_file
+from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def convert(
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Convert a source into a PyTorch state_dict: ``{"lstm.weight_ih_l0": tensor, …}``; or into another framework's arrays.
+    """Convert a source into a PyTorch state_dict, ``{"lstm.weight_ih_l0": tensor, …}``, or another framework's arrays.
 
     Keys are the layer's path and PyTorch's own names, one module a layer; shapes and order are those of `nn.LSTM`,
     `nn.GRU`, `nn.RNN` and of the modules around them, so that ``load_state_dict(strict=True)`` takes them. The plan
@@ -181,32 +182,52 @@ def convert_file(
     framework_of = of_file(target.name, to)
     suffix = check_output(target, framework_of)
     if verify:
-        _check_whole(framework_of.name, layer, stack, rename)
-    found = plan(
-        source,
-        to=framework_of.name,
-        layer=layer,
-        stack=stack,
-        rename=rename,
-        dtype=dtype,
-        dropins=dropins,
-        strict=strict,
-        constants=constants,
-        framework=framework,
-        assume=assume,
-        weights=weights,
-    )
-    found.check()
-    tree = destination.laid_out(found, suffix)
+        _check_whole(PYTORCH.name if suffix in (".keras", ".h5", ".hdf5") else framework_of.name, layer, stack, rename)
+    if like is not None:
+        if layer or stack or framework_of is not KERAS:
+            raise ConversionError(
+                "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
+            )
+        checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+        choices = Choices(_numpy_dtype(dtype))
+        tree: Tree | None
+        found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
+    else:
+        found, tree = _whole(
+            source,
+            suffix,
+            to=framework_of.name,
+            layer=layer,
+            stack=stack,
+            rename=rename,
+            dtype=dtype,
+            dropins=dropins,
+            strict=strict,
+            constants=constants,
+            framework=framework,
+            assume=assume,
+            weights=weights,
+        )
     with replacing(target, found.checkpoint.path) as temporary:
         with writing(suffix, temporary, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
-        if verify:
+        if verify and tree is not None:
+            from converters.verification.rewritten import proved
+
+            proof = proved(found.checkpoint, temporary)
+        elif verify:
             from converters.torch.proving import stored
 
             proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
     return Report(found, os.fspath(output), warnings, proof)
+
+
+def _whole(source: Any, suffix: str, **options: Any) -> tuple[Plan, Tree | None]:
+    """The plan of a source, and what its file holds beyond plain arrays."""
+    found = plan(source, **options)
+    found.check()
+    return found, destination.laid_out(found, suffix)
 
 
 def _check_whole(to: str, *choices: object) -> None:

@@ -104,7 +104,7 @@ def names(framework: str) -> Names:
 
 
 Order = tuple[tuple[str, str], ...]
-"""The arrays of a class in the order in which its framework lists them, each with its axes; '?' where one may lack it."""
+"""The arrays of a class in the order of its framework's own list, each with its axes; '?' where one may lack it."""
 
 
 def orders(framework: str) -> Mapping[str, Order]:

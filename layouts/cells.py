@@ -135,7 +135,7 @@ LSTM = _recurrent(
     "lstm",
     _LSTM_GATES,
     "ifgo",
-    (*_ACTIVATIONS, "output_activation", "clip", "input_forget"),
+    (*_ACTIVATIONS, "output_activation", "clip", "input_forget", "cell_clip", "projection_clip"),
     projection=Slot("state unit", optional=True),
     peephole=Slot("gate unit", optional=True),
 )

@@ -92,6 +92,8 @@ KINDS: Mapping[str, Kind] = {
     "output_activation": Kind(_maybe(_activation), _ACTIVATION.expected),
     "clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "input_forget": _TRUTH,
+    "cell_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
+    "projection_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "strides": _FACTOR,
     "dilation": _FACTOR,
     "groups": Kind(_whole(-1), "a number, or -1 for one group a channel"),

@@ -29,6 +29,8 @@ class Tree:
     leaves: tuple[Leaf, ...]
     folders: tuple[str, ...] = ()
     attributes: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Single whole numbers that a file has to hold and no plan fills, by path."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """Texts that go with the tree into one archive, by name; none where the tree is the whole file."""
     remarks: tuple[str, ...] = ()

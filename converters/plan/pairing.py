@@ -183,7 +183,8 @@ def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, 
 def _tensors(name: str, layout: Layout, parts: Sequence[Part], target: Target, choices: Choices) -> Iterator[Tensor]:
     for array in targets(layout, _dummies(parts, choices.dtype), parts[0].given):
         yield Tensor(target.key(name, array.name), array.name, array.shape, array.dtype.newbyteorder("="))
-    for constant in layout.constants:
+    at_home = parts[0].layout is layout
+    for constant in (name for name in layout.constants if not at_home or name in parts[0].arrays):
         yield Tensor(target.key(name, constant), constant, (), np.dtype(np.int64))
 
 

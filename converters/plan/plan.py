@@ -90,7 +90,7 @@ class Plan:
     def _rows(self) -> Iterator[text.Row]:
         """Every module; where the graph is known in its order, and between them the layers without weights."""
         if self.checkpoint.graph is None or not self.whole:
-            yield from map(_row, self.modules)
+            yield from (_row(module, self.target) for module in self.modules)
             return
         left = list(self.modules)
         for node in flow.shown(self.checkpoint.graph):
@@ -98,8 +98,8 @@ class Plan:
                 yield _plain_row(node, self.target)
             for module in [each for each in left if node.layer in each.layers]:
                 left.remove(module)
-                yield _row(module)
-        yield from map(_row, left)
+                yield _row(module, self.target)
+        yield from (_row(module, self.target) for module in left)
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for JSON."""
@@ -143,11 +143,12 @@ def _step(node: Node, target: Target) -> dict[str, Any]:
     return {"path": node.name, "class_name": node.class_name, "reads": list(node.inputs), "line": target.line(node)}
 
 
-def _row(module: Module) -> text.Row:
+def _row(module: Module, target: Target) -> text.Row:
+    called = target.called(module.layout) if module.layout is not None and module.exact else "?"
     cells = (
         printable(module.name) or "(no prefix)",
         f"{printable(module.path)} ({printable(module.class_name)})",
-        module.constructor or "?",
+        module.constructor or called,
         "\n".join(f"{printable(t.key)} {tuple(t.shape)} {t.dtype}" for t in module.tensors),
     )
     return text.Row(cells, refused=bool(module.problems))

@@ -21,6 +21,8 @@ _FORMULAS = {
 }
 _SENTENCES = {
     "clip": "it clips what goes into its activations to ±{value:.7g}, and {module} does not",
+    "cell_clip": "it clips its cell to ±{value:.7g} (cell_clip), and {module} does not",
+    "projection_clip": "it clips its projection to ±{value:.7g} (proj_clip), and {module} does not",
     "input_forget": "its forget gate is 1 minus its input gate (input_forget), and {module} computes one of its own",
     "rms_scaling": "it divides by the root mean square (rms_scaling), and {module} by the deviation",
 }
@@ -30,6 +32,8 @@ _BRIEF = {
     "output_activation": "{value} output",
     "clip": "clip",
     "input_forget": "input_forget",
+    "cell_clip": "cell_clip",
+    "projection_clip": "proj_clip",
 }
 
 
@@ -69,12 +73,13 @@ def _possible(layout: Layout, target: Target) -> dict[str, tuple[Any, ...]]:
 
 def _stretched(part: Part, layout: Layout, target: Target) -> dict[str, tuple[str, float]]:
     """The options that the target computes by another function of a stretched argument: that function, the factor."""
-    found = {}
+    found: dict[str, tuple[str, float]] = {}
     possible = _possible(layout, target)
     for option in layout.stretches:
         value = getattr(part.options, option)
         others = STRETCHED.get(value, {}) if value not in possible.get(option, ()) else {}
-        found |= {option: (other, factor) for other, factor in others.items() if other in possible.get(option, ())}
+        known = [pair for pair in others.items() if pair[0] in possible.get(option, ())]
+        found.update(dict.fromkeys([option], known[0]) if known else {})
     return found
 
 

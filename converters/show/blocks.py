@@ -70,10 +70,11 @@ def _constant(value: float | str, names: Names) -> str:
 
 
 def badge(move: Move, names: Names) -> str:
-    """What is done to a block on its way, in signs: Σ two are added, ×−1 the opposite sense, +1 a constant."""
+    """What is done to a block on its way, in signs: Σ two are added, ×−1 the opposite sense, +1 a constant, ×0.2."""
     signs = ["Σ"] if len(move.sources) > 1 else []
     signs += ["×−1"] if move.sign < 0 and move.sources else []
     signs += [constants(move.added, names)] if move.added and move.sources else []
+    signs += [f"×{move.factor:.3g}"] if move.factor != 1 and move.sources else []
     return " ".join(signs)
 
 

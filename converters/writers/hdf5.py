@@ -34,6 +34,8 @@ def open_hdf5(path: Path, tree: Tree) -> InPlace:
             for name, value in attributes.items():
                 for key, part in _attributes(name, value):
                     file.require_group(folder or "/").attrs[key] = part
+        for place, number in tree.numbers.items():
+            file.create_dataset(place, data=np.int32(number))
         offsets = {leaf.key: _laid_out(file, leaf) for leaf in tree.leaves}
     reserve(path, path.stat().st_size)
     return InPlace(path, offsets, (int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in tree.leaves))

@@ -40,6 +40,8 @@ class InPlace:
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Memory for one tensor; the one before it is complete, and the system begins to write that out."""
         self._complete()
+        if key not in self._offsets:  # a constant that the file goes without
+            return np.empty(shape, dtype)
         count = math.prod(shape)
         start, length = self._offsets[key], count * dtype.itemsize
         self._written = (start, length)
@@ -68,6 +70,7 @@ class InPlace:
             self._file.write(self._pending.data)
             self._file.flush()
             self._pending = None
+        self._written = (0, 0)
         if length >= _LARGE:
             _begin_writing(self._file.fileno(), start, length)
 

@@ -1,8 +1,8 @@
 """DyNet: the parameters of its builders, each layer under its number.
 
 1. Weights are (gates × units, input), as PyTorch's; a file has the elements of every array column by column.
-2. VanillaLSTMBuilder (LSTMBuilder of Python) and CompactVanillaLSTMBuilder: blocks i, f, o, g. They add 1 to f when they
-   run, and do not store it. One bias. Source: `VanillaLSTMBuilder::add_input_impl` in dynet/lstm.cc, and run.
+2. VanillaLSTMBuilder (LSTMBuilder of Python) and CompactVanillaLSTMBuilder: blocks i, f, o, g. They add 1 to f when
+   they run, and do not store it. One bias. Source: `VanillaLSTMBuilder::add_input_impl` in dynet/lstm.cc, and run.
 3. SimpleRNNBuilder computes tanh.
 4. GRUBuilder has arrays of its own for every gate and resets before the product, h' = (1 - z) h + z n: its z has the
    opposite sense of PyTorch's. Source: `GRUBuilder::add_input_impl` in dynet/gru.cc.

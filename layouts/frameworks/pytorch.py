@@ -17,7 +17,12 @@ from layouts.layout import Layout
 
 _SPELL = {"direction": {"forward": "", "backward": "_reverse"}}
 _GRU = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "clip": (None,)}
-_LSTM = _GRU | {"output_activation": (None, "tanh"), "input_forget": (False,)}
+_LSTM = _GRU | {
+    "output_activation": (None, "tanh"),
+    "input_forget": (False,),
+    "cell_clip": (None,),
+    "projection_clip": (None,),
+}
 _RNN = {"activation": ("tanh", "relu"), "clip": (None,)}
 _STACK = {
     "weight_ih_l{layer}{direction}": "(gate unit) input -> input_weight",

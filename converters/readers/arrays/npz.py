@@ -19,7 +19,8 @@ import numpy as np
 from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.archives import Archive
-from converters.readers.arrays.mapping import checkpoint_of, stated_framework
+from converters.readers.arrays.mapping import stated_framework
+from converters.readers.arrays.named import Named, checkpoint_of
 from converters.readers.opened import Opened, Request
 from converters.readers.source import Source
 from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -50,7 +51,7 @@ def read_npz(opened: Opened, request: Request) -> Checkpoint:
     assert archive is not None, opened.path
     whose = stated_framework(request.framework, "an .npz file")
     arrays = {name.removesuffix(_SUFFIX): _array(opened.source, archive, name) for name in archive.members}
-    return checkpoint_of(opened.path, "arrays (.npz)", arrays, whose, request.assume)
+    return checkpoint_of(Named(opened.path, arrays, {}, whose), "arrays (.npz)", request)
 
 
 def _array(source: Source, archive: Archive, member: str) -> LazyArray:

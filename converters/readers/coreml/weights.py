@@ -20,7 +20,7 @@ _MOST_AXES = 32
 
 
 def parameters(message: Message, name: str, shape: tuple[int, ...], path: str) -> LazyArray:
-    """The numbers of a WeightParams message. Raises `UnreadableCheckpoint` for quantized ones, `ShapeError` otherwise."""
+    """The numbers of a WeightParams message. Raises `UnreadableCheckpoint` for quantized ones, `ShapeError`."""
     if _RAW in message or _INT8 in message:
         raise UnreadableCheckpoint(f"{printable(name)} is quantized, which is not read: save the model with its floats")
     number, dtype = (_HALVES, "<f2") if _HALVES in message else (_FLOATS, "<f4")
@@ -66,10 +66,12 @@ class Blobs:
         return mapped(source, name, start, shape, dtype)
 
 
-DTYPES = {
-    10: "<f2", 11: "<f4", 12: "<f8", 21: "i1", 22: "<i2", 23: "<i4", 24: "<i8", 31: "u1", 32: "<u2", 33: "<u4", 34: "<u8",
-    1: "?",
-}  # fmt: skip
+DTYPES = {1: "?", 10: "<f2", 11: "<f4", 12: "<f8", 21: "i1", 22: "<i2", 23: "<i4", 24: "<i8"} | {
+    31: "u1",
+    32: "<u2",
+    33: "<u4",
+    34: "<u8",
+}
 BFLOAT16 = 13
 
 

@@ -44,15 +44,15 @@ def holds_tensors(source: Mapping[str, Any]) -> bool:
 
 def read_mapping(source: Mapping[str, Any], assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a state_dict in memory, of tensors or of NumPy arrays. Raises `ConversionError` and its kinds."""
-    arrays = {name.replace("/", "."): array for name, array in flat(dict(_lazy(source)))}
+    arrays = {name.replace("/", "."): array for name, array in flat(dict(_arrays(source)))}
     return checkpoint("arrays in memory", "mapping of arrays", State(arrays), assume)
 
 
-def _lazy(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _arrays(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The same with arrays for tensors; what nothing is made of stays as it is."""
     for name, value in source.items():
         if isinstance(value, Mapping):
-            yield name, dict(_lazy(value))
+            yield name, dict(_arrays(value))
         else:
             yield name, _array(str(name), value) if is_tensor(value) else value
 

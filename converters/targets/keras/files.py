@@ -9,26 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from converters.model.tree import Leaf, Text, Tree
 from converters.targets.keras.network.sketch import Config, Entry
+from converters.targets.keras.network.work import Array
 
 VERSION = "3.15.0"
 """The version whose words are written."""
-
-
-class Array(Protocol):
-    """What a plan tells of an array."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> Any: ...
 
 
 Arrays = Mapping[str, Array]
@@ -52,7 +41,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()
 
 
-def folders(slots: Iterable[Slot]) -> Iterator[tuple[str, Slot]]:
+def folders(slots: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
     """The folder of every layer, in the order of the model."""
     counts: dict[str, int] = {}
     for slot in slots:
@@ -65,15 +54,32 @@ def numbered(entries: Sequence[Entry], arrays: Arrays, shapes: Mapping[str, tupl
     """The tree of a `.weights.h5` file for a model of these layers."""
     leaves: list[Leaf] = []
     attributes: dict[str, dict[str, Text]] = {"vars": {"name": "model"}}
+    numbers: dict[str, int] = {}
     for folder, slot in folders(entry for entry in entries if entry.is_layer):
         attributes[f"{folder}/vars"] = {"name": slot.name}
         for inner, keys in slot.arrays.items():
             places = (f"{folder}{inner}/vars/{number}" for number in range(len(keys)))
-            leaves += (_leaf(place, arrays[key], shapes) for place, key in zip(places, keys, strict=True))
-    return Tree(tuple(leaves), ("vars",), attributes)
+            if _class_of(slot) in COUNTED:
+                numbers[f"{folder}{inner}/vars/{len(keys)}"] = 0
+            leaves += (leaf(place, arrays[key], shapes) for place, key in zip(places, keys, strict=True))
+    return Tree(tuple(leaves), ("vars",), attributes, numbers)
 
 
-def _leaf(path: str, array: Array, shapes: Mapping[str, tuple[int, ...]]) -> Leaf:
+COUNTED = ("Normalization",)
+"""Layers that keep a count of what they were adapted to behind their arrays; 0 for what is not known."""
+
+
+def _class_of(slot: Entry) -> str:
+    """The class of a layer, within the wrappers that bring it to every step."""
+    config = slot.config
+    class_name = slot.class_name
+    while class_name == "TimeDistributed":
+        class_name, config = config["layer"]["class_name"], config["layer"]["config"]
+    return class_name
+
+
+def leaf(path: str, array: Array, shapes: Mapping[str, tuple[int, ...]]) -> Leaf:
+    """A planned array at its place, in the shape that it has there."""
     return Leaf(path, array.key, shapes.get(array.key, array.shape), array.dtype)
 
 
@@ -84,6 +90,7 @@ def by_layer(
     leaves: list[Leaf] = []
     attributes: dict[str, dict[str, Text]] = {}
     names: list[str] = []
+    numbers: dict[str, int] = {}
     for slot in slots:
         group = f"{root}/{slot.name}".strip("/")
         names.append(slot.name)
@@ -92,17 +99,19 @@ def by_layer(
             for inner, keys in slot.arrays.items()
             for key in keys
         ]
-        attributes[group] = {"weight_names": tuple(name for name, _ in found)}
-        leaves += (_leaf(f"{group}/{name}", array, shapes) for name, array in found)
+        counted = [f"{slot.name}/count"] if slot.class_name in COUNTED else []
+        numbers.update((f"{group}/{name}", 0) for name in counted)
+        attributes[group] = {"weight_names": (*(name for name, _ in found), *counted)}
+        leaves += (leaf(f"{group}/{name}", array, shapes) for name, array in found)
     told: dict[str, Text] = {"layer_names": tuple(names), "backend": "tensorflow", "keras_version": version}
-    return Tree(tuple(leaves), (), {root: told, **attributes})
+    return Tree(tuple(leaves), (), {root: told, **attributes}, numbers)
 
 
 def archive(tree: Tree, config: Config) -> Tree:
     """The tree of a `.keras` archive, with the texts that stand beside the weights."""
     told = {"keras_version": VERSION}
     beside = {"metadata.json": json.dumps(told), "config.json": json.dumps(config, ensure_ascii=False)}
-    return Tree(tree.leaves, tree.folders, tree.attributes, beside)
+    return replace(tree, beside=beside)
 
 
 def whole(tree: Tree, config: Config) -> Tree:
@@ -113,4 +122,4 @@ def whole(tree: Tree, config: Config) -> Tree:
         "backend": "tensorflow",
     }
     root = {**tree.attributes.get("", {}), **told}
-    return Tree(tree.leaves, tree.folders, {**tree.attributes, "": root})
+    return replace(tree, attributes={**tree.attributes, "": root})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from converters.model import operations as op
 from converters.model.graph import Node
@@ -12,6 +11,7 @@ from converters.model.layers import Part
 from converters.targets.keras.network import convolutions, words
 from converters.targets.keras.network.sketch import Config, Held
 from converters.targets.keras.network.work import Planned, Work
+from layouts.options import Product
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shapes of a module's arrays by their names."""
@@ -35,11 +35,15 @@ def call(w: Work, node: Node, module: Planned, inputs: list[Held]) -> Held:
             w.sketch.refuse(node, f"Keras 3 has no layer for {cell.replace('_', ' ')} here")
             return inputs[0]
         class_name, config = row(w, node, part, shapes)
-        config |= given if class_name == "Dense" else {}
+        config |= given if class_name in _ACTIVATED else {}
         found = w.weighted(node, class_name, config, {"": [tensor.key for tensor in module.tensors]}, inputs[0])
         found = replace(found, mask=_own_mask(w, node, config)) if class_name == "Embedding" else found
-        told = told if class_name == "Dense" or function == "linear" else None
+        told = told if class_name in _ACTIVATED or function == "linear" else None
     return found if told else w.activated(node, found, op.Activation(function))
+
+
+_ACTIVATED = ("Dense", "EinsumDense")
+"""Layers that apply a function to their own output."""
 
 
 def _own_mask(w: Work, node: Node, config: Config) -> str:
@@ -108,6 +112,24 @@ def _prelu(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config
     return "PReLU", {"shared_axes": shared or None}
 
 
+def _normalization(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
+    """Its numbers stand in the file, as those that `adapt` finds do."""
+    axes = list(part.normalization.axes) if part.cell.name == "normalization" else None
+    return "Normalization", {"axis": axes or (None if axes is None else [-1]), "invert": part.normalization.invert}
+
+
+def _einsum(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
+    """A dense layer of any equation; its bias stands on the last axes of its output."""
+    equation = part.options.equation if isinstance(part.options, Product) else ""
+    read, _, made = equation.partition("->")
+    sizes = dict(zip(read.partition(",")[2], shapes["kernel"], strict=True))
+    bias = shapes.get("bias", ())
+    pairs = zip(made[len(made) - len(bias) :], bias, strict=True)
+    axes = "".join(letter for letter, size in pairs if size != 1 or sizes.get(letter) == 1)
+    config = {"equation": equation, "output_shape": [sizes.get(letter) for letter in made[1:]]}
+    return "EinsumDense", {**config, "bias_axes": axes or None}
+
+
 Row = Callable[[Work, Node, Part, Shapes], tuple[str, Config]]
 _ROWS: Mapping[str, Row] = {
     "linear": _linear,
@@ -116,49 +138,7 @@ _ROWS: Mapping[str, Row] = {
     **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d"), _layer_norm),
     "group_norm": _group_norm,
     "rms_norm": _rms_norm,
-    **dict.fromkeys(("prelu", "prelu_by_element", "prelu_by_element_2d"), _prelu),
+    **dict.fromkeys(("prelu", *(f"prelu_by_element{rank}" for rank in ("", "_2d", "_3d", "_4d"))), _prelu),
+    **dict.fromkeys(("normalization", "normalization_of_all"), _normalization),
+    **dict.fromkeys(("einsum_2_1", "einsum_2_2", "einsum_3_1", "einsum_3_2"), _einsum),
 }
-
-
-def attention(w: Work, node: Node, module: Planned, inputs: list[Held]) -> Held:
-    """A MultiHeadAttention: (query, value) or (query, value, key); no mask but that of the value."""
-    sizes = module.parts[0].solved()
-    causal = isinstance(node.operation, op.Apply) and node.operation.causal
-    config = {
-        "num_heads": sizes["head"],
-        "key_dim": sizes["key"],
-        "value_dim": sizes.get("value", sizes["key"]),
-        "use_bias": any(tensor.name.endswith("bias") for tensor in module.tensors),
-        "output_shape": sizes["out"],
-    }
-    held = [w.sketch.plain(each, node.name) for each in inputs]
-    named: dict[str, Any] = {"value_mask": w.mask(node.mask)} if node.mask else {}
-    named |= {"use_causal_mask": True} if causal else {}
-    query, value = held[0], held[min(1, len(held) - 1)]
-    return w.weighted(
-        node, "MultiHeadAttention", config, _roles(module), query, named, [each.tensor for each in (value, *held[2:])]
-    )
-
-
-def _roles(module: Planned) -> dict[str, list[str]]:
-    """The folder of every projection, and its arrays."""
-    found: dict[str, list[str]] = {}
-    for role, folder in (("query", "query"), ("key", "key"), ("value", "value"), ("attention_output", "output")):
-        own = [tensor for tensor in module.tensors if tensor.name.startswith(f"{role}/")]
-        ordered = sorted(own, key=lambda tensor: tensor.name.endswith("bias"))
-        found[f"/{folder}_dense"] = [tensor.key for tensor in ordered]
-    return found
-
-
-def dot_attention(w: Work, node: Node, settings: op.DotAttention, inputs: list[Held]) -> Held:
-    """An Attention or AdditiveAttention of a list of values."""
-    if node.layer is not None:
-        w.sketch.refuse(node, "attention with a learned scale")
-    if settings.score not in ("dot", "additive") or any(held.timed for held in inputs):
-        w.sketch.refuse(node, f"attention by the score {settings.score}, or on every step")
-    held = [w.sketch.plain(each, node.name) for each in inputs]
-    named: dict[str, Any] = {"use_causal_mask": True} if settings.causal else {}
-    named |= {"mask": [None, w.mask(node.mask)]} if node.mask else {}
-    class_name = "Attention" if settings.score == "dot" else "AdditiveAttention"
-    tensor = w.sketch.layer(node.name, class_name, {"use_scale": False}, [[each.tensor for each in held]], **named)
-    return Held(tensor)

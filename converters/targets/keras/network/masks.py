@@ -39,6 +39,9 @@ def _make(w: Work, node: Node) -> None:
         tensor = _joined(w, node, inputs, "LogicalAnd" if isinstance(settings, op.BothMasks) else "LogicalOr")
     elif isinstance(settings, op.EveryStep):
         tensor = _every(w, node, inputs[0])
+    elif isinstance(settings, op.AddAxis):
+        axis = inputs[0].axis(settings.axis)
+        tensor = w.sketch.function(f"{node.name}_mask", "ExpandDims", [inputs[0].tensor], axis=axis)
     elif isinstance(settings, op.Concatenate):
         axis = inputs[0].axis(settings.axis)
         tensor = w.sketch.function(f"{node.name}_mask", "Concatenate", [[each.tensor for each in inputs]], axis=axis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from converters.model import operations as op
 from converters.model.graph import Node
@@ -154,7 +155,7 @@ def reduce(w: Work, node: Node, settings: op.Reduce, inputs: Inputs) -> Held:
     return _along(w, node, settings.how.capitalize(), x, axis=axes, keepdims=settings.keep_axes)
 
 
-def _along(w: Work, node: Node, function: str, x: Held, **config: object) -> Held:
+def _along(w: Work, node: Node, function: str, x: Held, **config: Any) -> Held:
     return replace(x, tensor=w.sketch.function(node.name, function, [x.tensor], **config), mask="")
 
 
@@ -166,6 +167,16 @@ def scale(w: Work, node: Node, settings: op.Scale, inputs: Inputs) -> Held:
 def unit_length(w: Work, node: Node, settings: op.UnitLength, inputs: Inputs) -> Held:
     config = {"axis": inputs[0].axis(settings.axis)}
     return replace(inputs[0], tensor=w.sketch.layer(node.name, "UnitNormalization", config, [inputs[0].tensor]))
+
+
+def standardize(w: Work, node: Node, settings: op.Standardize, inputs: Inputs) -> Held:
+    config = {"axis": list(settings.axes), "epsilon": settings.epsilon, "center": False, "scale": False}
+    return w.layer(node, inputs[0], "LayerNormalization", config)
+
+
+def standardize_groups(w: Work, node: Node, settings: op.StandardizeGroups, inputs: Inputs) -> Held:
+    config = {"groups": settings.groups, "axis": settings.axis, "epsilon": settings.epsilon}
+    return w.layer(node, inputs[0], "GroupNormalization", {**config, "center": False, "scale": False})
 
 
 def merge_time(w: Work, node: Node, settings: op.MergeTime, inputs: Inputs) -> Held:
@@ -204,6 +215,8 @@ LOWER: Mapping[type, Lower] = {
     op.Reduce: reduce,
     op.Scale: scale,
     op.UnitLength: unit_length,
+    op.Standardize: standardize,
+    op.StandardizeGroups: standardize_groups,
     op.Masked: masks.masked,
     op.Choose: masks.choose,
     op.MergeTime: merge_time,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ class Array(Protocol):
     def name(self) -> str: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
 
 
 class Planned(Protocol):
@@ -56,6 +58,8 @@ class Work:
     sketch: Sketch
     modules: Mapping[int, Sequence[Planned]]
     """What the plan has for each layer, by the identity of the layer."""
+    make: Callable[[Work, str], None]
+    """Writes the functions that make a mask (`masks.made`)."""
     held: dict[str, Held] = field(default_factory=dict)
     shared: dict[tuple[int, str], tuple[Entry, int]] = field(default_factory=dict)
     """The entry of each layer, or of a direction of it, and on how many axes of time it runs."""
@@ -91,9 +95,7 @@ class Work:
     def mask(self, name: str) -> Tensor:
         """A mask as a value of the model, made by functions where no value of it is there yet."""
         if name not in self.held:
-            from converters.targets.keras.network.masks import made
-
-            made(self, name)
+            self.make(self, name)
         return self.held[name].tensor
 
     def layer(self, node: Node, held: Held, class_name: str, config: Config) -> Held:
@@ -136,8 +138,12 @@ class Work:
         named: Mapping[str, Any] | None = None,
         arguments: Sequence[Any] = (),
         way: str = "",
+        together: Sequence[Tensor] = (),
     ) -> Held:
-        """A layer with weights: written at its first call, called again at others. `way`: one direction of it."""
+        """A layer with weights: written at its first call, called again at others.
+
+        way: one direction of it. together: the values that it is called with as one list.
+        """
         key = (id(node.layer), way)
         known = self.shared.get(key)
         if known is None:
@@ -148,8 +154,12 @@ class Work:
         entry, timed = known
         if timed != held.timed:
             self.sketch.refuse(node, "it is called on every step, and as a whole elsewhere: no layer of Keras is both")
-        tensor = self.sketch.call(entry, [held.tensor, *arguments], named or {})
+        tensor = self.sketch.call(entry, [list(together) or held.tensor, *arguments], named or {})
         return Held(tensor, held.shape, held.timed, held.mask if entry.class_name in _PASSES else "")
+
+    def numbered(self, held: Held, number: int) -> Held:
+        """Another one of the values of a call."""
+        return Held(replace(held.tensor, number=number), None, held.timed)
 
     def permuted(self, node: Node, held: Held, order: Sequence[int]) -> Held:
         """The axes of a value in another order, the batch among it and first."""

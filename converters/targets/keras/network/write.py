@@ -10,7 +10,7 @@ from typing import Any
 from converters.model import operations as op
 from converters.model.graph import Graph, Node, Value, why
 from converters.model.layers import Layer
-from converters.targets.keras.network import cells, layers, recurrent
+from converters.targets.keras.network import attention, cells, layers, masks, recurrent
 from converters.targets.keras.network.operations import LOWER
 from converters.targets.keras.network.order import in_order
 from converters.targets.keras.network.sketch import Config, Entry, Held, Sketch, Tensor, serialized
@@ -32,7 +32,7 @@ def write(graph: Graph, modules: Sequence[Planned], *, name: str = "model") -> N
 
     Raises `NotRepresentable` with everything that has no form in Keras 3.
     """
-    w = Work(graph, Sketch(_usual(modules)), _by_layer(modules))
+    w = Work(graph, Sketch(_usual(modules)), _by_layer(modules), masks.made)
     for value in graph.inputs:
         _input(w, value)
     for node in graph.nodes:
@@ -106,7 +106,7 @@ def _lower(w: Work, node: Node) -> None:
     elif isinstance(node.operation, op.Apply) and node.layer is not None:
         _apply(w, node, node.layer, inputs)
     elif isinstance(node.operation, op.DotAttention):
-        _hold(w, node, layers.dot_attention(w, node, node.operation, inputs))
+        _hold(w, node, *attention.scored(w, node, node.operation, inputs))
     elif type(node.operation) in LOWER:
         _hold(w, node, LOWER[type(node.operation)](w, node, node.operation, inputs))
     else:
@@ -125,14 +125,15 @@ def _apply(w: Work, node: Node, layer: Layer, inputs: list[Held]) -> None:
     if cell in cells.CELLS:
         recurrent.call(w, node, modules, inputs)
     elif cell.startswith("attention"):
-        _hold(w, node, layers.attention(w, node, modules[0], inputs))
+        _hold(w, node, *attention.heads(w, node, modules[0], inputs))
     else:
         _hold(w, node, layers.call(w, node, modules[0], inputs))
     w.sketch.dtype = before
 
 
-def _hold(w: Work, node: Node, held: Held) -> None:
-    w.held[node.outputs[0]] = replace(held, shape=w.shape(node.outputs[0]))
+def _hold(w: Work, node: Node, *found: Held) -> None:
+    for name, held in zip(node.outputs, found, strict=False):
+        w.held[name] = replace(held, shape=w.shape(name))
 
 
 def _check(w: Work) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from converters.model.checkpoint import Checkpoint
 from converters.model.tree import Tree
+from converters.plan.pairing import Choices
 from converters.plan.plan import Plan
 from converters.targets import KERAS
 
@@ -20,3 +25,12 @@ def laid_out(plan: Plan, suffix: str) -> Tree | None:
     from converters.targets.keras import document
 
     return document.model(plan.checkpoint, plan.modules, suffix)
+
+
+def for_model(
+    checkpoint: Checkpoint, like: Any, suffix: str, rename: Mapping[str, str], choices: Choices
+) -> tuple[Plan, Tree]:
+    """The plan for the weights of a given model of Keras, and the tree of its file; see `weights.for_model`."""
+    from converters.destination import weights
+
+    return weights.for_model(checkpoint, like, suffix, rename, choices)
