@@ -55,17 +55,15 @@ def _matched(checkpoint: Checkpoint, model: Like, rename: Mapping[str, str], cho
             path=checkpoint.path,
         )
     free, every = list(levels(checkpoint)), list(places(model))
-    waiting = list(every)
+    order = {id(place): number for number, place in enumerate(every)}
     renames = Rename(rename, [layer.path for layer in checkpoint.layers], {})
-    found: list[Fit] = []
-    for place in list(waiting):
-        named = [level for level in free if renames.apply(level.name) == module_name(place.name)]
-        if named:
-            found.append(_by_name(named[0], place, model, choices))
-            free.remove(named[0])
-            waiting.remove(place)
-    found += _by_structure(free, waiting, model, choices)
-    return sorted(found, key=lambda each: every.index(each.place))
+    named = {renames.apply(level.name): level for level in free}
+    pairs = [(named[module_name(place.name)], place) for place in every if module_name(place.name) in named]
+    found = [_by_name(level, place, model, choices) for level, place in pairs]
+    taken = {id(one) for pair in pairs for one in pair}
+    left = [place for place in every if id(place) not in taken]
+    found += _by_structure([level for level in free if id(level) not in taken], left, model, choices)
+    return sorted(found, key=lambda each: order[id(each.place)])
 
 
 def _fit(level: Level, place: Place, model: Like, choices: Choices) -> Fit | str:

@@ -95,7 +95,7 @@ def by_layer(
         group = f"{root}/{slot.name}".strip("/")
         names.append(slot.name)
         found = [
-            (f"{slot.name}{inner}/{arrays[key].name.rpartition('/')[2]}", arrays[key])
+            (_name(slot.name, inner, arrays[key].name), arrays[key])
             for inner, keys in slot.arrays.items()
             for key in keys
         ]
@@ -105,6 +105,11 @@ def by_layer(
         leaves += (leaf(f"{group}/{name}", array, shapes) for name, array in found)
     told: dict[str, Text] = {"layer_names": tuple(names), "backend": "tensorflow", "keras_version": version}
     return Tree(tuple(leaves), (), {root: told, **attributes}, numbers)
+
+
+def _name(layer: str, inner: str, name: str) -> str:
+    """The name of a variable as its own path tells it: a projection of attention has another than its folder."""
+    return f"{layer}{inner.rpartition('/')[0] if '/' in name else inner}/{name}"
 
 
 def archive(tree: Tree, config: Config) -> Tree:
