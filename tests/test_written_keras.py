@@ -124,14 +124,17 @@ def test_every_option_is_spelled_out_and_nothing_of_the_source_is_copied(tmp_pat
     config, _ = archived(tmp_path / "new.keras")
     assert "SecretOfAStranger" not in json.dumps(config)
     layers = {layer["name"]: layer["config"] for layer in config["config"]["layers"]}
-    assert layers["rnn"].items() >= {
-        "units": 5,
-        "activation": "tanh",
-        "recurrent_activation": "sigmoid",
-        "use_bias": True,
-        "return_sequences": True,
-        "go_backwards": False,
-    }.items()
+    assert (
+        layers["rnn"].items()
+        >= {
+            "units": 5,
+            "activation": "tanh",
+            "recurrent_activation": "sigmoid",
+            "use_bias": True,
+            "return_sequences": True,
+            "go_backwards": False,
+        }.items()
+    )
 
 
 def test_the_same_source_gives_the_same_file(tmp_path: Path) -> None:
@@ -192,7 +195,7 @@ def test_the_command_upgrades(tmp_path: Path) -> None:
 def test_a_source_without_a_network_says_what_to_do(tmp_path: Path) -> None:
     arrays = {"lstm": {"kernel": numbers(3, 20), "recurrent_kernel": numbers(5, 20), "bias": numbers(20)}}
     source = {f"lstm/{name}": array for name, array in arrays["lstm"].items()}
-    with pytest.raises(NotRepresentable, match="the source tells no network.*like="):
+    with pytest.raises(NotRepresentable, match=r"the source tells no network.*like="):
         converters.convert_file(source, tmp_path / "model.keras", framework="keras")
     with pytest.raises(ConversionError, match=r"like= gives names for weights: \.weights\.h5 or \.h5"):
         converters.convert_file(source, tmp_path / "model.keras", framework="keras", like="model.json")
