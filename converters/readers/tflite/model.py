@@ -128,7 +128,8 @@ class Model:
             return buffer.data(0)
         if offset + size > len(self.source):
             raise UnreadableCheckpoint(f"damaged or truncated: {size} bytes of a tensor at byte {offset}")
-        return memoryview(self.source.view[offset : offset + size])
+        found: memoryview = self.source.part(offset, size).view
+        return found
 
 
 def open_model(source: Source) -> Model:
