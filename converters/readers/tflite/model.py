@@ -66,7 +66,6 @@ class Model:
                 kind = OPERATIONS.get(codes[index], f"operation {codes[index]}")
                 reads, makes = (tuple(map(int, operation.numbers(k, "<i4"))) for k in (1, 2))
                 found.append(Operation(kind, reads, makes, operation.table(4), number))
-        return found
 
     @cached_property
     def _graphs(self) -> list[Table]:
@@ -119,7 +118,7 @@ class Model:
 
     def _data(self, tensor: Table) -> memoryview:
         """The bytes of a tensor: in its buffer, or at a place of the file that the buffer tells."""
-        number = tensor.number(2, "I")
+        number = int(tensor.number(2, "I"))
         if number >= len(self._buffers):
             raise UnreadableCheckpoint("damaged: a tensor has a buffer that is not there")
         buffer = self._buffers[number]
@@ -128,8 +127,7 @@ class Model:
             return buffer.data(0)
         if offset + size > len(self.source):
             raise UnreadableCheckpoint(f"damaged or truncated: {size} bytes of a tensor at byte {offset}")
-        found: memoryview = self.source.part(offset, size).view
-        return found
+        return self.source.part(offset, size).view
 
 
 def open_model(source: Source) -> Model:
