@@ -6,6 +6,7 @@ whether a target computes the same thing. How a layer is called and where it sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -69,7 +70,7 @@ class Normalization:
 
     `axes` of the input are normalised, or hold the channels of a batch norm; empty where they are those of PyTorch.
     `groups` of a group norm: -1 for one a channel, 0 where it is not told. `rms_scaling` divides by the root mean
-    square and not by the deviation.
+    square and not by the deviation. `invert` undoes what the statistics do: x × deviation + mean.
     """
 
     epsilon: float | None = None
@@ -77,6 +78,14 @@ class Normalization:
     axes: tuple[int, ...] = ()
     groups: int = 0
     rms_scaling: bool = False
+    invert: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """Of a dense layer of any equation: "abc,cd->abd", of the input and the weight, as einsum reads it."""
+
+    equation: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,4 +93,11 @@ class Plain:
     """Of a layer that its weights describe whole."""
 
 
-Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Plain
+STRETCHED: Mapping[str, Mapping[str, float]] = {
+    "hard_sigmoid_0.2": {"hard_sigmoid_1/6": 1.2},
+    "hard_sigmoid_1/6": {"hard_sigmoid_0.2": 1.0 / 1.2},
+}
+"""Functions that are another one of a stretched argument, f(x) = g(factor × x): 0.2 x = 1.2 x / 6."""
+
+
+Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Product | Plain

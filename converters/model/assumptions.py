@@ -7,6 +7,7 @@ it. Values are text, as a command line gives them, or what the text would mean.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -48,6 +49,12 @@ def _sizes(least: int, nothing: tuple[str, ...] = ()) -> Callable[[str], tuple[i
         return () if text.lower() in nothing else tuple(_whole(least)(word) for word in words)
 
     return parse
+
+
+def _equation(text: str) -> str:
+    if not re.fullmatch(r"(\.\.\.)?[A-Za-z]{1,26},[A-Za-z]{1,26}->(\.\.\.)?[A-Za-z]{0,26}", text):
+        raise ValueError
+    return text
 
 
 def _truth(text: str) -> bool:
@@ -99,6 +106,8 @@ KINDS: Mapping[str, Kind] = {
     "momentum": Kind(_maybe(_number(0.0, 1.0)), "a number from 0 to 1: the share of the old statistics that is kept"),
     "axes": Kind(_sizes(-64), "numbers of axes such as -1 or 1,2"),
     "rms_scaling": _TRUTH,
+    "invert": _TRUTH,
+    "equation": Kind(_equation, "an equation of einsum such as abc,cd->abd"),
     "rank": Kind(_whole(2, 5), "the number of axes of the input, batch included: 2 to 5"),
     "flattened": Kind(_sizes(1, ("no", "none", "")), "the sizes of the map, channels last, such as 7,7,64; or no"),
 }

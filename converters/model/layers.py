@@ -16,6 +16,7 @@ from layouts.errors import ConversionError, NotRepresentable, printable
 from layouts.flatten import MAPS, channels_last
 from layouts.layout import DIRECTIONS, Layout
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
+from layouts.regions import Region, of_layout
 from layouts.repack import describe, unpack
 
 
@@ -101,6 +102,10 @@ class Part:
     def _described(self) -> dict[Piece, tuple[int, ...]]:
         """The pieces of the layout itself, worked out once: planning asks for them again and again."""
         return describe(self.layout, self.shapes, sizes=self.given, **self._extent)
+
+    def regions(self) -> dict[Piece, Region]:
+        """Where each piece stands in its array, placed as the pieces are."""
+        return self._placed(of_layout(self.source, self.shapes, sizes=self.sizes, **self._extent))
 
     def unpack(self) -> dict[Piece, Array]:
         """The pieces themselves: reads the arrays, and copies nothing but what a convention computes."""

@@ -27,6 +27,10 @@ from . import (
     onnx_odd,
     onnx_recurrent,
     others,
+    pickles,
+    pytorch,
+    safetensors,
+    trees,
 )
 from .cases import Case, Kind
 from .large import FULL_SCALE, LARGE, Part
@@ -37,7 +41,7 @@ __all__ = ["CASES", "FULL_SCALE", "LARGE", "SOUND", "SOUND_ONNX", "Case", "Kind"
 
 HDF5 = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names)
 ONNX = (onnx_bytes, onnx_data, onnx_graphs, onnx_recurrent)
-PARTS = (*HDF5, archives, configs, *ONNX, others)
+PARTS = (*HDF5, archives, configs, *ONNX, others, pickles, pytorch, safetensors, trees)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):

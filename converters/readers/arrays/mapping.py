@@ -19,6 +19,7 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
+from converters.readers.arrays import scanned
 from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.preparation import prepared
 from converters.readers.arrays.recognition import listed, plain, recognise, said
@@ -33,10 +34,10 @@ Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
 
-def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
+def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return checkpoint_of("arrays in memory", "mapping of arrays", dict(_flat(source)), whose, assume)
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
 
 
 def checkpoint_of(
@@ -45,17 +46,18 @@ def checkpoint_of(
     found: Mapping[str, LazyArray],
     framework: str,
     assume: Mapping[str, Any],
+    others: Sequence[str] = (),
     told: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """What a source of arrays by full name holds: its layers, and what is no weight, by name.
+    """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays.
 
     `told` is what it tells of its layers beside its arrays, keyed as what a caller states; None unsays what names tell.
     """
     ready = prepared(found, framework, assume)
     known = {key: value for key, value in {**ready.told, **(told or {})}.items() if value is not None}
-    assumptions = Assumptions(ready.assume, partial(stacks, framework=framework), known)
-    layers = _Reading(ready.arrays, framework, assumptions).layers()
-    return Checkpoint(path, framework, "", container, layers, unused=ready.unused, remarks=ready.remarks)
+    layers = layers_of(ready.arrays, framework, ready.assume, known)
+    unused, remarks = (*ready.unused, *others), (*ready.remarks, *catalogue.remarks(framework))
+    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=remarks)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -66,16 +68,35 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
-    """Every array by its full name; what is nested is joined by '/'."""
+def layers_of(
+    arrays: Arrays, framework: str, assume: Mapping[str, Any], told: Mapping[str, Any] | None = None
+) -> tuple[Layer, ...]:
+    """The layers of arrays by full name; `told` is what their source tells beside them."""
+    assumptions = Assumptions(assume, partial(stacks, framework=framework), told or {})
+    return _Reading(arrays, framework, assumptions).layers()
+
+
+def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
+    """Every array by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
     for name, value in source.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str | int):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}/")
-        else:
-            full = prefix + name
-            yield full, value if isinstance(value, LazyArray) else in_memory(full, np.asarray(value))
+            yield from flat(value, f"{prefix}{name}/")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            yield from flat(dict(enumerate(value)), f"{prefix}{name}/")
+        elif value is not None:
+            yield f"{prefix}{name}", _lazy(f"{prefix}{name}", value)
+
+
+def _lazy(name: str, value: Any) -> LazyArray:
+    """A value as an array; what NumPy has no numbers for, as the keys of JAX, is an array of objects."""
+    if isinstance(value, LazyArray):
+        return value
+    try:
+        return in_memory(name, np.asarray(value))
+    except TypeError:
+        return in_memory(name, np.empty((), object))
 
 
 class _Reading:
@@ -94,7 +115,7 @@ class _Reading:
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
         whole = joined(found, self._framework, self._assumptions)
         self._check((*found, *whole))
-        return whole
+        return tuple(scanned.apart(whole))
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
@@ -114,6 +135,7 @@ class _Reading:
     def _either(self, path: str, members: Mapping[str, str], level: int) -> Iterator[Layer]:
         """One layer with these arrays, or several with shorter names; a question where both may be meant."""
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
+        below.discard(path)
         if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
             if isinstance(whole.unknown, NotRepresentable):
@@ -201,7 +223,7 @@ def _splits(name: str, separators: str) -> Iterator[Split]:
 
 
 def _last(name: str) -> Split:
-    path, _, short = name.rpartition("/")
+    path, _, short = name.rpartition("/" if "/" in name else ".")
     return path, short
 
 

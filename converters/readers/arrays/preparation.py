@@ -8,8 +8,18 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
+from converters.readers.arrays import ordered
+from converters.readers.arrays.variables import sorted_out
+from layouts import catalogue
 
-_ROOMS = {"mxnet": "mxnet.fused", "chainer": "arrays.snapshots", "tensorflow": "tensorflow.names"}
+_ROOMS = {
+    "mxnet": "mxnet.fused",
+    "chainer": "arrays.snapshots",
+    "lasagne": "arrays.deviations",
+    "dynet": "dynet.builders",
+    "paddle": "pickled.paddle",
+    "tensorflow": "tensorflow.names",
+}
 """Framework -> the module of a room beside this one that has `prepared(arrays, assume)`."""
 
 
@@ -28,7 +38,11 @@ class Prepared(NamedTuple):
 
 def prepared(arrays: Mapping[str, LazyArray], framework: str, assume: Mapping[str, Any]) -> Prepared:
     """The arrays of a framework, ready to be recognised. Raises `ConversionError` and its kinds."""
+    if catalogue.orders(framework) and ordered.is_unnamed([*arrays]):
+        arrays, assume = ordered.named(arrays, framework, assume)
+    kept, unused = sorted_out(framework, arrays)
     room = _ROOMS.get(framework)
     if room is None:
-        return Prepared(dict(arrays), assume)
-    return Prepared(*importlib.import_module(f"converters.readers.{room}").prepared(arrays, assume))
+        return Prepared(kept, assume, unused)
+    found = Prepared(*importlib.import_module(f"converters.readers.{room}").prepared(kept, assume))
+    return found._replace(unused=(*unused, *found.unused))

@@ -30,7 +30,7 @@ def of_names(stored: Stored, request: Request, told: Evidence, problem: str = ""
         new = told.names.get(name, name)
         arrays[new if new not in stored.arrays or new == name else name] = array
     framework = request.framework or _framework(arrays)
-    found = checkpoint_of(stored.path, stored.container, arrays, framework, request.assume, told.stated)
+    found = checkpoint_of(stored.path, stored.container, arrays, framework, request.assume, told=told.stated)
     layers = tuple(_refused(layer, told.refused) for layer in found.layers)
     remarks = (*found.remarks, *filter(None, [problem]))
     unused = (
