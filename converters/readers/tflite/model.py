@@ -66,6 +66,7 @@ class Model:
                 kind = OPERATIONS.get(codes[index], f"operation {codes[index]}")
                 reads, makes = (tuple(map(int, operation.numbers(k, "<i4"))) for k in (1, 2))
                 found.append(Operation(kind, reads, makes, operation.table(4), number))
+        return found
 
     @cached_property
     def _graphs(self) -> list[Table]:
