@@ -1,4 +1,4 @@
-"""Files of Torch7, written here by its public format: modules in containers, views of storages, functions passed over."""
+"""Files of Torch7, written here by its public format: modules in containers, views of storages, functions."""
 
 from __future__ import annotations
 
@@ -132,6 +132,10 @@ def test_shared_weights_are_one_layer(tmp_path: Path) -> None:
     writer = Writer()
     writer.write({1: shared})
     assert len(converters.read(saved(tmp_path, {"a": shared, "b": 1})).layers) == 1
+
+
+def test_a_tensor_beside_the_modules_is_named(tmp_path: Path) -> None:
+    assert converters.read(saved(tmp_path, {"model": linear(2, 3), "mean": z(4)})).unused == ("mean",)
 
 
 def test_an_lstm_with_peepholes_is_refused(tmp_path: Path) -> None:
