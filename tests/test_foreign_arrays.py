@@ -224,3 +224,11 @@ def test_layers_of_dl4j_that_were_never_compared_are_named(tmp_path: Path) -> No
     layer = {"layer": {"embedding": {"nin": 7, "nout": 3}}, "variables": ["W"]}
     with pytest.warns(converters.ConversionWarning, match="never compared with what it computes"):
         converters.convert(dl4j(tmp_path, [layer], z(21)))
+
+
+@pytest.mark.parametrize(
+    "file", ["cntk/embedding/net.model", "coreml/around/net.mlmodel", "coreml/around/net.mlpackage"]
+)
+def test_nothing_can_be_stated_of_a_source_that_tells_its_layers(file: str) -> None:
+    with pytest.raises(ConversionError, match="tells its layers itself"):
+        converters.read(ROOT / "fixtures" / file, assume={"activation": "relu"})

@@ -23,6 +23,7 @@ _MOST_MODULES = 100_000
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of the modules in a file. Raises `UnreadableCheckpoint` where it holds none."""
+    request.refuse_statements("a file of Torch7")
     walk = _Walk(opened.source)
     layers = tuple(walk.layers(read_object(opened.source), ""))
     if not layers:
