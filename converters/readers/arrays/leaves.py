@@ -2,8 +2,8 @@
 module. Source: equinox.tree_serialise_leaves.
 
 What they are follows from the names that a caller states, `assume={"names": "cell.weight_ih cell.weight_hh …"}`, or
-from the classes of the layers in order, `assume={"order": "cell=LSTMCell head=Linear"}`. Arrays are mapped where they
-stand. Numbers of Python that a module holds as settings, a rate of dropout, are leaves too: they are left out by name.
+from the classes of the layers in order, `assume={"order": "cell=LSTMCell head=Linear"}`; of one layer its class is
+enough, `assume={"class": "LSTMCell"}`. Arrays are mapped where they stand. Numbers of Python that a module holds as settings, a rate of dropout, are leaves too: they are left out by name.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from layouts.errors import CheckpointError, UnknownLayer, UnreadableCheckpoint, 
 
 MAGIC = b"\x93NUMPY"
 STATEMENT = "names"
+_CLASS = "class"
 _MOST_LEAVES = 100_000
 _LONGEST_HEADER = 10_064
 _PYTHON = ("float64", "int64", "bool", "complex128")
@@ -52,6 +53,9 @@ def read_leaves(opened: Opened, request: Request) -> Checkpoint:
     assume = {key: value for key, value in request.assume.items() if key != STATEMENT}
     if STATEMENT in request.assume:
         arrays, others = _named(leaves, str(request.assume[STATEMENT]))
+    elif _CLASS in assume and ordered.STATEMENT not in assume:
+        found, _ = ordered.named(arrays, framework, {ordered.STATEMENT: assume[_CLASS]})
+        arrays = {name.removeprefix("0/"): array for name, array in found.items()}
     elif ordered.STATEMENT not in assume:
         raise UnknownLayer(_question(arrays, framework), path=opened.path)
     return checkpoint_of(opened.path, "arrays without names", arrays, framework, assume, others)
