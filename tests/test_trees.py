@@ -289,6 +289,13 @@ def test_the_leaves_of_one_layer_need_its_class_alone(tmp_path: Path) -> None:
         converters.convert(tmp_path / "cell.eqx", assume={"class": "Linear"})
 
 
+def test_a_line_of_settings_before_the_leaves_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "model.eqx").write_bytes(b'{"hidden": 5}\n' + leaves(WEIGHT))
+    with pytest.warns(converters.ConversionWarning, match=r'begins with what its writer noted: \{"hidden": 5\}'):
+        found = converters.convert(tmp_path / "model.eqx", assume={"order": "head=Linear"})
+    np.testing.assert_array_equal(found["head.weight"].numpy(), WEIGHT)
+
+
 def test_leaves_of_bfloat16_keep_their_bits(tmp_path: Path) -> None:
     import ml_dtypes
 

@@ -66,7 +66,7 @@ def _is_npz(opened: Opened) -> bool:
 
 
 def _is_leaves(opened: Opened) -> bool:
-    return opened.head.startswith(b"\x93NUMPY") and bool(_found("arrays.leaves:is_leaves")(opened))
+    return opened.head[:1] in (b"\x93", b"{") and bool(_found("arrays.leaves:is_leaves")(opened))
 
 
 def _is_part_of_orbax(opened: Opened) -> bool:
