@@ -116,9 +116,6 @@ def own_names(layer: Layer) -> dict[str, LazyArray]:
 
 def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout | None:
     """The target's layout for these cells; None where it, and its drop-ins, have none."""
-    own = {part.layout for part in parts}
-    if target.keeps_own and choices.home == target.name and choices.class_name is None and len(own) == 1:
-        return own.pop()
     slots = {piece.slot for part in parts for piece in part.pieces()}
     try:
         return catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
