@@ -123,6 +123,15 @@ DL4J = ("configuration.json", "coefficients.bin")
 """The members that DL4J's archives have."""
 
 
+def _is_torch7(opened: Opened) -> bool:
+    """An object of a class with its version, or a table of few entries whose first key is a number or a text."""
+    head = opened.head
+    if head[:4] == b"\4\0\0\0":
+        return head[8:14] == b"\3\0\0\0V "
+    entries = int.from_bytes(head[8:12], "little")
+    return head[:8] == b"\3\0\0\0\1\0\0\0" and 0 < entries < 1 << 20 and head[12:16] in (b"\1\0\0\0", b"\2\0\0\0")
+
+
 def _is_symbol(opened: Opened) -> bool:
     return isinstance(opened.json, dict) and {"nodes", "arg_nodes"} <= {*opened.json}
 
@@ -162,6 +171,7 @@ FILES = (
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Orbax, a part", "_METADATA, manifest.ocdbt", ANY, "orbax.folders:refuse_part", _is_part_of_orbax),
+    Container("Torch7", "*.t7", "torch7", "torch7:read_file", _is_torch7),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("CNTK", "*.model", "cntk", "cntk:read_file", _is_cntk),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
