@@ -22,7 +22,7 @@ from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLay
 from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
 from layouts.refusals import Refusal
-from layouts.repack import solve
+from layouts.repack import solve_layers
 from layouts.trees import Tree
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def names(framework: str) -> Names:
 
 
 Order = tuple[tuple[str, str], ...]
-"""The arrays of a class in the order in which its framework lists them, each with its axes; '?' where one may lack it."""
+"""The arrays of a class in the order of its framework's own list, each with its axes; '?' where one may lack it."""
 
 
 def orders(framework: str) -> Mapping[str, Order]:
@@ -153,7 +153,7 @@ def choose(
     misfits: list[ShapeError] = []
     for layout in fitting:
         try:
-            solve(layout, weights_of(layout, shapes), directions, depth)
+            solve_layers(layout, weights_of(layout, shapes), directions, depth)
         except ShapeError as error:
             misfits.append(error)
         else:

@@ -70,6 +70,8 @@ class Cell:
     """The values of labels other than gate, in neutral order."""
     products: Mapping[str, str] = field(default_factory=dict)
     """A size that is the product of others: the outputs of a depthwise convolution."""
+    told: bool = False
+    """Whether arrays are such a layer only where its class is told, for they are as well those of others."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What each gate is called in words: `forget` is spelled `f`."""
     options: Options = Plain()
@@ -133,7 +135,7 @@ LSTM = _recurrent(
     "lstm",
     _LSTM_GATES,
     "ifgo",
-    (*_ACTIVATIONS, "output_activation", "clip", "input_forget"),
+    (*_ACTIVATIONS, "output_activation", "clip", "input_forget", "cell_clip", "projection_clip"),
     projection=Slot("state unit", optional=True),
     peephole=Slot("gate unit", optional=True),
 )
@@ -149,6 +151,10 @@ RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
+LINEAR_TO_HEADS = Cell("linear_to_heads", {"weight": Slot("head key in"), "bias": _bias("head key")})
+"""A linear layer whose outputs stand on two axes."""
+LINEAR_FROM_HEADS = Cell("linear_from_heads", {"weight": Slot("out head key"), "bias": _bias("out")})
+"""A linear layer whose inputs stand on two axes."""
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 
 
@@ -258,7 +264,7 @@ NORMALIZATION_OF_ALL = Cell("normalization_of_all", _OF_ALL, options=Normalizati
 
 def _einsum(name: str, weight: str, bias: str) -> Cell:
     slots = {"weight": Slot(weight), "bias": _bias(bias)}
-    return Cell(name, slots, options=Product(), chooses=("equation",))
+    return Cell(name, slots, told=True, options=Product(), chooses=("equation",))
 
 
 EINSUM_2_1 = _einsum("einsum_2_1", "one two", "first")

@@ -6,7 +6,7 @@ It reads no data. Elements that are moved as it says are those that `repack` giv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from layouts.axes import Size
 from layouts.cells import Piece
 from layouts.layout import DIRECTIONS, Layout
 from layouts.regions import Region, of_entry
-from layouts.repack import targets
+from layouts.repack import FED, targets
 
 
 class Stored(NamedTuple):
@@ -39,7 +39,7 @@ class Move:
 
     sources: none where a constant stands for a missing array; several are added. sign: -1 where the sense is the
     opposite one. added: constants of the source's layout, and those of the target's taken away, after the sign.
-    fill: what is written where there is neither source nor constant.
+    fill: what is written where there is neither source nor constant. factor: what all of it is written times.
     """
 
     piece: Piece
@@ -48,6 +48,7 @@ class Move:
     sign: int = 1
     added: tuple[Added, ...] = ()
     fill: float | None = None
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,19 @@ class Moves:
 
     moves: tuple[Move, ...]
     homeless: tuple[tuple[Piece, Stored], ...]
-    """Biases that must be zero: the target has one, and the equation does not add the two."""
+    """A second bias must be zero where the target has one and the equation does not add the two; others are refused."""
 
 
-def moves(stored: Mapping[Piece, Stored], target: Layout, sizes: Mapping[str, int] | None = None) -> Moves:
-    """Every block of the target's arrays and what fills it. Raises `CoverageError` as `repack.targets` does.
+def moves(
+    stored: Mapping[Piece, Stored],
+    target: Layout,
+    sizes: Mapping[str, int] | None = None,
+    factors: Mapping[str, float] | None = None,
+) -> Moves:
+    """Every block of the target's arrays and what fills it; `sizes` and `factors` as in `repack.pack`.
 
-    A recurrent bias without a home joins the input bias where the equation adds the two. A piece of any other slot
-    without one is left out here, and refused by `pack`.
+    A recurrent bias without a home joins the input bias where the equation adds the two. Raises `CoverageError` as
+    `repack.targets` does.
     """
     homes = _homes(stored, target)
     joined = {
@@ -74,7 +80,7 @@ def moves(stored: Mapping[Piece, Stored], target: Layout, sizes: Mapping[str, in
     dummies = _dummies(stored, target)
     dummies |= {piece: _dummy(own.region, target, piece) for piece, own in joined.items() if piece not in dummies}
     found = tuple(
-        _move(piece, region, stored, joined, target)
+        replace(_move(piece, region, stored, joined, target), factor=(factors or {}).get(piece.gate, 1.0))
         for array in targets(target, dummies, sizes)
         for piece, region in of_entry(array.entry, target, array.sizes, array.labels)
     )
@@ -100,7 +106,7 @@ def _dummies(stored: Mapping[Piece, Stored], target: Layout) -> dict[Piece, Any]
     found = {piece: _dummy(own.region, target, piece) for piece, own in stored.items()}
     for piece, own in stored.items():
         bias = piece._replace(slot="input_bias")
-        if piece.slot == "input_weight" and piece.gate in own.layout.added:
+        if piece.slot in FED and piece.gate in own.layout.added:
             found.setdefault(bias, _dummy(own.region, target, bias))
     return found
 
@@ -122,9 +128,9 @@ def _move(
 
 def _beside(piece: Piece, stored: Mapping[Piece, Stored]) -> Iterator[Stored]:
     """The weight beside a bias: its layout tells what is added to a bias that is not stored."""
-    weight = piece._replace(slot="input_weight")
-    if piece.slot == "input_bias" and weight in stored:
-        yield stored[weight]
+    if piece.slot == "input_bias":
+        weights = (piece._replace(slot=slot) for slot in FED)
+        yield from (stored[weight] for weight in weights if weight in stored)
 
 
 def _sign(layout: Layout, piece: Piece) -> int:

@@ -17,7 +17,8 @@ class Recurrence:
     Activations carry the names of `layouts.reference.ACTIVATIONS`; any other text is a function that is not known here.
     `activation` is that of the candidate, `recurrent_activation` that of the gates, `output_activation` that of an
     LSTM's cell on its way out (None: that of the candidate). `clip` limits what goes into the first two to ±clip;
-    `input_forget` makes f = 1 - i.
+    `input_forget` makes f = 1 - i. `cell_clip` limits an LSTM's cell to ±cell_clip as soon as it is new, and
+    `projection_clip` what its projection gives.
     """
 
     activation: str = "tanh"
@@ -25,6 +26,8 @@ class Recurrence:
     output_activation: str | None = None
     clip: float | None = None
     input_forget: bool = False
+    cell_clip: float | None = None
+    projection_clip: float | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from layouts.layout import DIRECTIONS, Entry, Layout
 Pieces = dict[Piece, Array]
 Assign = Callable[[Array, Array], None]
 
-_FED = ("input_weight", "input_kernel")
+FED = ("input_weight", "input_kernel")
 """The weights of an input: a gate that has one has a place for a bias."""
 
 _ROWS, _COLUMNS = 16, 1024
@@ -133,7 +133,7 @@ def changed(layout: Layout, pieces: Mapping[Piece, Array], options: Mapping[str,
     Everything else moves on bits. Raises as `pack` does.
     """
     biases = {p: v for p, v in pieces.items() if p.slot in ("input_bias", "recurrent_bias")}
-    around = biases | {p: v for p, v in pieces.items() if p.slot in _FED}
+    around = biases | {p: v for p, v in pieces.items() if p.slot in FED}
     stored = _homed(layout, _neutral(layout, around, options or {}, sign=-1))
     back = _neutral(layout, stored, options or {}, sign=1)
     return [piece for piece, value in biases.items() if not _same(value, back.get(piece))]
@@ -348,7 +348,7 @@ def _neutral(layout: Layout, pieces: Pieces, options: Mapping[str, Any], sign: i
         constant = options.get(added) if isinstance(added, str) else added
         if constant is None:
             raise NotRepresentable(f"{layout.name} adds {added} to gate {gate} at run time: state its value")
-        for piece in [p for p in pieces if p.slot in _FED and p.gate == gate]:
+        for piece in [p for p in pieces if p.slot in FED and p.gate == gate]:
             bias = piece._replace(slot="input_bias")
             stored = pieces.get(bias, np.zeros(pieces[piece].shape[:1], pieces[piece].dtype))
             value = _computable(stored)
@@ -360,7 +360,7 @@ def _made(layout: Layout, pieces: Mapping[Piece, Any]) -> Iterator[tuple[Piece, 
     """The biases that exist only because something is added to them, each with the weight of its gate."""
     for piece in pieces:
         bias = piece._replace(slot="input_bias")
-        if piece.slot in _FED and piece.gate in layout.added and bias not in pieces:
+        if piece.slot in FED and piece.gate in layout.added and bias not in pieces:
             yield bias, piece
 
 

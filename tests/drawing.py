@@ -153,7 +153,7 @@ def _film(draw: Draw, sketch: Sketch) -> None:
     sketch.entry((3, 7, 5, 2))
 
 
-ENTRIES = (_series, _words, _series, _words, _words, _vector, _image, _series, _words, _film)
+ENTRIES = (_series, _words, _image, _film, _series, _words, _vector, _image)
 
 
 def _newest(draw: Draw, names: list[str]) -> str:
@@ -246,7 +246,7 @@ def _attention(draw: Draw, sketch: Sketch) -> bool:
     if pair is None:
         return False
     text = draw(st.sampled_from(ATTENTIONS))
-    causal = draw(st.sampled_from(("", "", ", use_causal_mask=True")))
+    causal = draw(st.sampled_from(("", "", ", use_causal_mask=True", ", return_attention_scores=True")))
     many = text.startswith("L.MultiHead")
     sketch.call(sketch.layer(text), f"{{}}({{}}, {{}}{causal})" if many else f"{{}}([{{}}, {{}}]{causal})", *pair)
     return True
@@ -254,9 +254,13 @@ def _attention(draw: Draw, sketch: Sketch) -> bool:
 
 ATTENTIONS = (
     "L.Attention()",
+    "L.Attention(use_scale=True)",
+    "L.Attention(score_mode='concat')",
     "L.AdditiveAttention(use_scale=False)",
+    "L.AdditiveAttention()",
     "L.MultiHeadAttention(2, 3)",
-    "L.MultiHeadAttention(1, 5, use_bias=False)",
+    "L.MultiHeadAttention(1, 5, use_bias=False, dropout=0.1)",
+    "L.MultiHeadAttention(2, 2, value_dim=3)",
 )
 
 

@@ -148,8 +148,23 @@ def _normalized(draw: Draw, shape: Shape) -> str:
 
 
 def _slopes(draw: Draw, shape: Shape) -> str:
+    """A slope for every channel; where the sizes are told and there are no more axes than that, for every element."""
     shared = list(range(1, len(shape)))
-    return called("PReLU", **({"shared_axes": shared} if shared else {}))
+    every = None not in shape and len(shape) < 4 and draw(st.booleans())
+    return called("PReLU", **({"shared_axes": shared} if shared and not every else {}))
+
+
+def _dense(draw: Draw, shape: Shape) -> str:
+    """A dense layer by an equation: of the last axis, into two, or out of the last two."""
+    letters, units = "abcd"[: len(shape) + 1], draw(st.sampled_from(PRIMES))
+    last, batch = letters[-1], (None,) * (len(shape) - 1)
+    bias = draw(st.sampled_from(("y", None)))
+    told = {"bias_axes": bias} if bias else {}
+    if draw(st.booleans()) or len(shape) < 2:
+        equation, out = f"{letters},{last}y->{letters[:-1]}y", (*shape[:-1], units)
+    else:
+        equation, out = f"{letters},{last}xy->{letters[:-1]}xy", (*shape[:-1], 2, units)
+    return called("EinsumDense", repr(equation), (*batch, *out[len(batch) :]), **told)
 
 
 def _timed(draw: Draw, shape: Shape) -> str:
@@ -175,18 +190,27 @@ def _maps(shape: Shape) -> bool:
     return len(shape) in (3, 4) and all(size is not None and size >= 2 for size in shape)
 
 
+_STATISTICS = tuple(
+    f"L.Normalization(axis=None, mean=0.5, variance={variance}, invert={invert})"
+    for variance in (2.0, 0.25)
+    for invert in BOTH
+)
+
 SIMPLE: tuple[Kind, ...] = (
     plain("Dense", rank(1, 2, 3), PRIMES, activation=(None, *ACTIVATIONS), use_bias=(True, True, False)),
     plain("Activation", rank(1, 2, 3, 4), tuple(repr(name) for name in ACTIVATIONS)),
     plain("ReLU", rank(1, 2, 3), max_value=(None, 1.5), negative_slope=(0.0, 0.2), threshold=(0.0, 0.3)),
     plain("LeakyReLU", rank(1, 2, 3), negative_slope=(0.3, 0.1)),
     plain("ELU", rank(1, 2), alpha=(1.0, 0.7)),
-    plain("Softmax", known(2, 3), axis=(-1, 1)),
+    plain("Softmax", known(3), axis=(-1, 1)),
     plain("Dropout", rank(1, 2, 3), (0.3,)),
     plain("SpatialDropout1D", rank(2), (0.3,)),
     plain("GaussianNoise", rank(1, 2), (0.3,)),
     plain("UnitNormalization", rank(1, 2)),
     plain("RMSNormalization", rank(1, 2)),
+    plain("GroupNormalization", lambda s: len(s) in (2, 3), (-1,), center=(True, False), scale=(True, False)),
+    Kind("Normalization", rank(1, 2), lambda draw, shape: draw(st.sampled_from(_STATISTICS))),
+    Kind("EinsumDense", lambda shape: len(shape) in (1, 2) and shape[-1] is not None, _dense),
     plain("Rescaling", rank(1, 2, 3), (0.5, 2.0), offset=(0.0, -0.25)),
     plain("RepeatVector", rank(1), (2, 3, 7)),
     plain("Flatten", known(1, 2, 3, 4)),

@@ -280,7 +280,7 @@ def test_the_answer_may_be_the_name_of_a_layout() -> None:
 def test_sizes_that_no_shape_tells_are_asked_for() -> None:
     attention = {k: v.detach().numpy() for k, v in nn.MultiheadAttention(6, 2).state_dict().items()}
     with pytest.raises(UnknownLayer, match=r"do not tell head, key .* state assume=\{'x.head'"):
-        converters.convert({"x": attention}, framework="pytorch")
+        converters.convert({"x": attention}, framework="pytorch", to="keras")
     found = converters.convert(attention, framework="pytorch", assume={"head": "2"})
     assert all(np.array_equal(found[name], array) for name, array in attention.items())
 
@@ -324,7 +324,7 @@ def test_integers_are_passed_over_where_they_are_no_weights() -> None:
     found = converters.convert(arrays, framework="pytorch")
     module.load_state_dict(found, strict=True)
     with pytest.raises(ShapeError, match="running_mean holds int64; weights are floating point"):
-        converters.convert({**arrays, "running_mean": np.ones(5, int)}, framework="pytorch")
+        converters.convert({**arrays, "running_mean": np.ones(5, int)}, framework="pytorch", to="keras")
 
 
 def test_all_layers_that_fit_nothing_are_told_at_once() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ def outputs(layer: Layer, built: torch.nn.Module, x: np.ndarray, states: list[np
         return [np.moveaxis(y.numpy(), 2, -1)]
     if not layer.recurrent:
         return [surrounding_output(layer, built, [x])]
+    if layer.call.direction != "forward":
+        forward = replace(layer, call=replace(layer.call, direction="forward"))
+        y, *finals = outputs(forward, built, np.ascontiguousarray(x[:, ::-1]), states)
+        return [y[:, ::-1] if layer.call.direction == "reverse" else y, *finals]
     if not built.batch_first:
         return outputs(layer, _batch_first(built), x, states)
     if not states:

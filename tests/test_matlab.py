@@ -1,4 +1,4 @@
-"""MAT-files of both versions: the same layers in the same places, texts that tell options, objects that are no arrays."""
+"""MAT-files of both versions: the same layers in the same places, texts that tell options, objects left alone."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_it_is_said_that_nothing_was_compared_with_matlab() -> None:
 def test_a_state_that_is_not_zero_is_left_out_only_on_demand() -> None:
     arrays = {name.partition("/")[2]: array for name, array in stored().items() if name.startswith("lstm/")}
     arrays["CellState"] = np.ones((5, 1), "f4")
-    with pytest.raises(NotRepresentable, match="CellState is not zero.*initial_state=given.*c0"):
+    with pytest.raises(NotRepresentable, match=r"CellState is not zero.*initial_state=given.*c0"):
         converters.convert(arrays, framework="matlab")
     told = {"initial_state": "given", "activation": "tanh", "recurrent_activation": "sigmoid"}
     with warnings.catch_warnings():

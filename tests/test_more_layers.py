@@ -132,6 +132,16 @@ def test_masks_of_pairs_of_steps(case: str, dtype: str, keras: Any, tmp_path: Pa
     check(keras, keras.Model([x, mask], PAIRS[case](keras.layers, x, mask)), inputs, tmp_path)
 
 
+def test_a_softmax_leaves_masked_places_with_nothing(keras: Any, tmp_path: Path) -> None:
+    x, mask = keras.Input((TIME, WIDTH)), keras.Input((TIME, TIME), dtype="bool")
+    shares = keras.layers.Softmax()(keras.layers.Dot(2)([x, x]), mask=mask)
+    generator = np.random.default_rng(4)
+    seen = generator.random((3, TIME, TIME)) < 0.6
+    seen[1, 2] = False
+    inputs = [generator.normal(size=(3, TIME, WIDTH)).astype("float32"), seen]
+    check(keras, keras.Model([x, mask], shares), inputs, tmp_path)
+
+
 @pytest.mark.parametrize("case", PLAIN)
 def test_layer(case: str, keras: Any, tmp_path: Path) -> None:
     make, shape = PLAIN[case]

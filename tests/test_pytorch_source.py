@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hostile import pytorch as built
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 import converters
+import converters.nn
 from converters import ConversionError, NotRepresentable, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint
 
 State = dict[str, torch.Tensor]
@@ -151,6 +154,32 @@ def test_stored_storages_are_mapped_and_not_copied(tmp_path: Path) -> None:
     assert not array.flags.owndata and not array.flags.writeable
 
 
+def test_big_endian_storages_are_turned(tmp_path: Path) -> None:
+    path = built.archive(tmp_path, stored=np.arange(60, dtype=">f4").tobytes(), byteorder=b"big")
+    assert torch.equal(converted(path)["lin.weight"], torch.arange(60.0).reshape(20, 3))
+
+
+def test_an_older_batch_norm_without_its_counter_gets_none(tmp_path: Path) -> None:
+    state = nn.BatchNorm1d(5).state_dict()
+    del state["num_batches_tracked"]
+    torch.save(dict(state), tmp_path / "model.pt")
+    assert_same(converted(tmp_path / "model.pt"), dict(state))
+
+
+def test_names_of_python_2_are_read(tmp_path: Path) -> None:
+    """A name was bytes there; a storage was named by its address, and a tensor had four parts."""
+    old = built.tensor().replace(b"_rebuild_tensor_v2", b"_rebuild_tensor").replace(b"\x89}t", b"t")
+    name = b"U\x0alin.weight"
+    whole = built.legacy_bytes(b"\x80\x02}" + name + old + b"s.", ["0"], (60, np.arange(60, dtype="<f4").tobytes()))
+    (tmp_path / "model.pth").write_bytes(whole)
+    assert torch.equal(converted(tmp_path / "model.pth")["lin.weight"], torch.arange(60.0).reshape(20, 3))
+
+
+def test_a_drop_in_leads_to_its_own_way_out() -> None:
+    with pytest.raises(NotRepresentable, match=r"rnn \(GRU\) is a drop-in.*export_arrays"):
+        converters.read(nn.ModuleDict({"rnn": converters.nn.GRU(3, 5)}))
+
+
 # --- checkpoints
 
 
@@ -166,6 +195,10 @@ def training(model: nn.Module) -> dict[str, Any]:
         "rng": torch.get_rng_state(),
         "args": {"lr": 0.1, "names": ["a", "b"], "none": None},
         "size": torch.Size([2, 3]),
+        "options": argparse.Namespace(path=Path("a"), device=torch.device("cpu"), dtype=torch.float32),
+        "losses": deque([0.5, 0.25], maxlen=7),
+        "counts": Counter("abca"),
+        "kinds": {1, 2},
         "score": np.float64(0.25),
     }
 
@@ -238,6 +271,14 @@ def test_weight_normalisation_is_worked_out(tmp_path: Path) -> None:
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=3e-7, atol=0.0)
     assert "computed by weight normalisation" in " ".join(converters.read(tmp_path / "model.pt").remarks)
+
+
+def test_arrays_that_only_look_like_parts_of_a_norm_stay_as_they_are(tmp_path: Path) -> None:
+    state = {"gate_g": torch.randn(5, 1), "gate_v": torch.randn(5, 3)} | {
+        f"mix.weight_{part}": torch.randn(5, 3) for part in "gv"
+    }
+    torch.save(state, tmp_path / "model.pt")
+    assert_same(converted(tmp_path / "model.pt"), state)
 
 
 def test_pruned_weights_are_worked_out(tmp_path: Path) -> None:
@@ -328,10 +369,22 @@ def test_safetensors_say_whose_they_are_or_are_asked(tmp_path: Path) -> None:
     assert "read as pytorch's" in " ".join(converters.read(path).remarks)
     save_file(nn.LSTM(3, 5).state_dict(), path, {"format": "pt"})
     assert converters.read(path).remarks == ()
+    save_file(nn.LSTM(3, 5).state_dict(), path, {"format": "tf"})
+    with pytest.raises(ConversionError, match="its format is tf: framework="):
+        converters.read(path)
     save_file({"rnn.Wx": torch.randn(20, 3), "rnn.Wh": torch.randn(20, 5)}, path)
-    with pytest.raises(ConversionError, match=r"rnn\.W[xh] is no name of PyTorch's.*mlx.*framework="):
+    with pytest.raises(ConversionError, match=r"rnn \(W[hx], W[hx]\): no layer of PyTorch's, .*mlx.*framework="):
         converters.read(path)
     assert [layer.class_name for layer in converters.read(path, framework="mlx").layers] == ["LSTM"]
+
+
+def test_second_names_of_paddle_are_said(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[1] / "fixtures/paddle/lstm"
+    said = " ".join(converters.read(folder / "model.pdparams").remarks)
+    assert "second names of arrays of cells: lstm.weight_ih_l0" in said
+    flat = {"weight_ih_l0": np.ones((20, 3), "f4"), "weight_hh_l0": np.ones((20, 5), "f4")}
+    (layer,) = converters.read({"lstm": flat}, framework="paddle").layers
+    assert (layer.path, layer.class_name) == ("lstm", "LSTM")
 
 
 def test_one_shard_alone_leads_to_its_index() -> None:

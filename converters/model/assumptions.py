@@ -7,6 +7,7 @@ it. Values are text, as a command line gives them, or what the text would mean.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -50,6 +51,12 @@ def _sizes(least: int, nothing: tuple[str, ...] = ()) -> Callable[[str], tuple[i
     return parse
 
 
+def _equation(text: str) -> str:
+    if not re.fullmatch(r"(\.\.\.)?[A-Za-z]{1,26},[A-Za-z]{1,26}->(\.\.\.)?[A-Za-z]{0,26}", text):
+        raise ValueError
+    return text
+
+
 def _truth(text: str) -> bool:
     return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
 
@@ -85,6 +92,8 @@ KINDS: Mapping[str, Kind] = {
     "output_activation": Kind(_maybe(_activation), _ACTIVATION.expected),
     "clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "input_forget": _TRUTH,
+    "cell_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
+    "projection_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "strides": _FACTOR,
     "dilation": _FACTOR,
     "groups": Kind(_whole(-1), "a number, or -1 for one group a channel"),
@@ -97,6 +106,8 @@ KINDS: Mapping[str, Kind] = {
     "momentum": Kind(_maybe(_number(0.0, 1.0)), "a number from 0 to 1: the share of the old statistics that is kept"),
     "axes": Kind(_sizes(-64), "numbers of axes such as -1 or 1,2"),
     "rms_scaling": _TRUTH,
+    "invert": _TRUTH,
+    "equation": Kind(_equation, "an equation of einsum such as abc,cd->abd"),
     "rank": Kind(_whole(2, 5), "the number of axes of the input, batch included: 2 to 5"),
     "flattened": Kind(_sizes(1, ("no", "none", "")), "the sizes of the map, channels last, such as 7,7,64; or no"),
 }

@@ -35,7 +35,8 @@ class Activation:
     Beside those: "softmax" and "log_softmax" (`axis`), "leaky_relu" (`alpha`: slope below 0), "elu" (`alpha`),
     "celu" (`alpha`), "thresholded_relu" (`alpha`: the threshold), "relu" with `ceiling`, `threshold` and `alpha` as
     Keras's ReLU layer has them, "relu6", "hard_silu", "hard_tanh", "mish", "softmin", "log_sigmoid", "gelu_tanh",
-    "hard_shrink", "soft_shrink", "tanh_shrink", "square", "sqrt", "abs", "negative", "reciprocal", "log", "erf".
+    "hard_shrink", "soft_shrink", "tanh_shrink", "square", "sqrt", "abs", "negative", "reciprocal", "log", "erf",
+    "floor", "ceil", "round" (halves to the even number), "sign", "power" (`alpha`: the exponent).
     """
 
     function: str
@@ -48,7 +49,7 @@ class Activation:
 @dataclass(frozen=True)
 class Combine:
     """Several values, element by element and broadcast: "add", "subtract", "multiply", "divide", "average", "maximum",
-    "minimum"."""
+    "minimum", "power"."""
 
     how: str
 
@@ -71,6 +72,13 @@ class Dot:
 @dataclass(frozen=True)
 class MatrixProduct:
     """The matrix product of two values over their last two axes."""
+
+
+@dataclass(frozen=True)
+class Einsum:
+    """Products of several values summed over the letters that the equation names left of its arrow alone."""
+
+    equation: str
 
 
 @dataclass(frozen=True)
@@ -326,6 +334,7 @@ Operation = (
     | Concatenate
     | Dot
     | MatrixProduct
+    | Einsum
     | Flatten
     | Reshape
     | Regroup

@@ -90,6 +90,8 @@ class _Filling:
             factors=module.factors,
         )
         for name, value in layout.constants.items():
+            if name not in self._planned:
+                continue
             self._allocate(name, (), np.dtype(np.int64))[...] = self._stored(layout, name, value)
 
     def _stored(self, layout: Layout, name: str, value: Any) -> Any:

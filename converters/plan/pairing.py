@@ -116,9 +116,6 @@ def own_names(layer: Layer) -> dict[str, LazyArray]:
 
 def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout | None:
     """The target's layout for these cells; None where it, and its drop-ins, have none."""
-    own = {part.layout for part in parts}
-    if target.keeps_own and choices.home == target.name and choices.class_name is None and len(own) == 1:
-        return own.pop()
     slots = {piece.slot for part in parts for piece in part.pieces()}
     try:
         return catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
@@ -189,7 +186,8 @@ def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, 
 def _tensors(name: str, layout: Layout, parts: Sequence[Part], target: Target, choices: Choices) -> Iterator[Tensor]:
     for array in targets(layout, _dummies(parts, choices.dtype), parts[0].given):
         yield Tensor(target.key(name, array.name), array.name, array.shape, array.dtype.newbyteorder("="))
-    for constant in layout.constants:
+    at_home = parts[0].layout is layout
+    for constant in (name for name in layout.constants if not at_home or name in parts[0].arrays):
         yield Tensor(target.key(name, constant), constant, (), np.dtype(np.int64))
 
 

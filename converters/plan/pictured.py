@@ -88,7 +88,7 @@ def _module(module: Module, anchor: str, say: Say) -> Element:
     if module.layout is None:
         return element("section", title, *words, _arrays(module), id=anchor, class_=kind)
     stored = {piece: own for k, part in enumerate(module.parts) for piece, own in _stored(k, part).items()}
-    found = moves(stored, module.layout, module.parts[0].given)
+    found = moves(stored, module.layout, module.parts[0].given, module.factors)
     constants = {name: value for part in module.parts for name, value in part.constants.items()}
     names = Names(partial(_source, module), _named(module), constants)
     drawing = blocks_picture(stored, found, names, f"how the arrays of {called} move")

@@ -21,6 +21,8 @@ _FORMULAS = {
 }
 _SENTENCES = {
     "clip": "it clips what goes into its activations to ±{value:.7g}, and {module} does not",
+    "cell_clip": "it clips its cell to ±{value:.7g} (cell_clip), and {module} does not",
+    "projection_clip": "it clips its projection to ±{value:.7g} (proj_clip), and {module} does not",
     "input_forget": "its forget gate is 1 minus its input gate (input_forget), and {module} computes one of its own",
     "rms_scaling": "it divides by the root mean square (rms_scaling), and {module} by the deviation",
 }
@@ -30,6 +32,8 @@ _BRIEF = {
     "output_activation": "{value} output",
     "clip": "clip",
     "input_forget": "input_forget",
+    "cell_clip": "cell_clip",
+    "projection_clip": "proj_clip",
 }
 
 

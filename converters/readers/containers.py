@@ -65,6 +65,10 @@ def _is_npz(opened: Opened) -> bool:
     return bool(opened.members) and all(name.endswith(".npy") for name in opened.members)
 
 
+def _is_leaves(opened: Opened) -> bool:
+    return opened.head.startswith(b"\x93NUMPY") and bool(_found("arrays.leaves:is_leaves")(opened))
+
+
 def _is_flax(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("flax.files:is_tree")(opened))
 
@@ -93,6 +97,10 @@ def _is_coreml(opened: Opened) -> bool:
     return not is_stranger(opened) and bool(_found("coreml:is_model")(opened.source.view))
 
 
+def _is_cntk(opened: Opened) -> bool:
+    return not is_stranger(opened) and bool(_found("cntk:is_model")(opened.source.view))
+
+
 def _holds(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
@@ -105,6 +113,9 @@ DYNET = (b"#Parameter# ", b"#LookupParameter# ")
 
 MATLAB = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
 """How MAT-files of level 5, and those that are HDF5, begin."""
+
+DL4J = ("configuration.json", "coefficients.bin")
+"""The members that DL4J's archives have."""
 
 
 def _is_symbol(opened: Opened) -> bool:
@@ -129,6 +140,7 @@ TABLE = bytes.fromhex("57fb808b247547db")
 
 FILES = (
     Container("NumPy arrays", "*.npz", ANY, "arrays.npz:read_npz", _is_npz),
+    Container("Equinox, leaves", "*.eqx", ANY, "arrays.leaves:read_leaves", _is_leaves),
     Container("MATLAB", "*.mat", "matlab", "matlab:read_file", lambda o: o.head.startswith(MATLAB)),
     Container("PyTorch", "*.pt, *.pth, *.bin, *.ckpt", "pytorch", "pytorch.zipped:read", telling.is_zip),
     Container("TorchScript", "*.pt", "pytorch", "pytorch.scripted:read", telling.is_script),
@@ -136,19 +148,22 @@ FILES = (
     Container("PyTorch, before 1.6", "*.pt, *.pth", "pytorch", "pytorch.legacy:read", telling.is_legacy),
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
     Container("safetensors", "*.safetensors", ANY, "safetensors:read", _is_safetensors),
-    Container("Shards", "*.index.json", ANY, "safetensors:read_index", _is_index),
+    Container("Shards", "*.index.json", ANY, "index:read", _is_index),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
+    Container("DL4J", "*.zip", "dl4j", "dl4j:read_file", lambda o: {*DL4J} <= {*o.members}),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
+    Container("CNTK", "*.model", "cntk", "cntk:read_file", _is_cntk),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),
     Container("TensorFlow, checkpoint", "*.index, *.ckpt", ANY, "tensorflow.files:read_table", _is_table),
     Container("TensorFlow, frozen graph", "*.pb", ANY, "tensorflow.frozen:read_frozen", _is_graph),
     Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", _is_meta),
     Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", _is_coreml),
+    Container("TensorFlow Lite", "*.tflite", "tflite", "tflite.files:read_file", lambda o: o.head[4:8] == b"TFL3"),
     Container("ONNX", "*.onnx", "onnx", "onnx:read_file", _is_onnx),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""

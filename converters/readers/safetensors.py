@@ -20,12 +20,11 @@ from converters.readers.arrays.named import Named, checkpoint_of
 from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.shards import refuse_shard
-from converters.readers.source import Source, open_beside
-from layouts.errors import CoverageError, ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from converters.readers.source import Source
+from layouts.errors import ConversionError, ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _LENGTH = 8
 _MOST_HEADER = 40 << 20
-_MOST_SHARDS = 10_000
 
 
 def _float8(name: str) -> Callable[[], np.dtype[Any]]:
@@ -60,54 +59,21 @@ _DTYPES: Mapping[str, Callable[[], np.dtype[Any]]] = {
     "BOOL": _plain("?"),
     "C64": _plain("<c8"),
 }
-_FORMATS = {"pt": "pytorch", "mlx": "mlx", "flax": "flax", "tf": "tensorflow", "jax": "flax", "paddle": "paddle"}
+_FORMATS = {"pt": "pytorch", "mlx": "mlx", "flax": "flax", "pd": "paddle"}
+"""What writers put as `format`, and whose layouts that means; for any other somebody has to say it."""
 
 
 def read(opened: Opened, request: Request) -> Checkpoint:
     """The layers of one file. Raises `CheckpointError` and its kinds; `ConversionError` where a framework is asked."""
     refuse_shard(opened.path)
-    return checkpoint_of(_file(opened.source), "safetensors", request)
+    found = file_arrays(opened.source)
+    if found.framework is None and request.framework is None and found.metadata.get("format"):
+        said = printable(found.metadata["format"])
+        raise ConversionError(f"the file says that its format is {said}: framework= says whose arrays these are")
+    return checkpoint_of(found, "safetensors", request)
 
 
-def holds_weights(file: str) -> bool:
-    """Whether a shard of this name is one of safetensors; else it is one of `torch.save`."""
-    return file.endswith(".safetensors")
-
-
-def read_index(opened: Opened, request: Request) -> Checkpoint:
-    """The layers of all shards that an index names, each array out of the shard that it is said to be in."""
-    named: Mapping[str, str] = opened.json["weight_map"]
-    files = dict.fromkeys(named.values())
-    if len(files) > _MOST_SHARDS:
-        raise UnsafeCheckpoint(f"the index names {len(files)} files")
-    if not all(holds_weights(file) for file in files):
-        from converters.readers.pytorch.shards import read_shards
-
-        return read_shards(opened, named, [*files], request)
-    arrays: dict[str, LazyArray] = {}
-    metadata: dict[str, str] = {}
-    for file in files:
-        shard = _file(open_beside(opened.path, file))
-        check_shard(named, file, shard.arrays)
-        arrays, metadata = arrays | shard.arrays, {**metadata, **shard.metadata}
-    return checkpoint_of(
-        Named(opened.path, arrays, metadata, _FORMATS.get(metadata.get("format", ""))), _SHARDS, request
-    )
-
-
-_SHARDS = "safetensors (shards)"
-
-
-def check_shard(named: Mapping[str, str], file: str, arrays: Mapping[str, LazyArray]) -> None:
-    """Raise `CoverageError` unless a shard holds the arrays that the index says, and no others."""
-    wanted = {name for name, where in named.items() if where == file}
-    missing, extra = sorted(wanted - {*arrays}), sorted({*arrays} - wanted)
-    if missing or extra:
-        what = f"{printable(missing[0])} is missing in it" if missing else f"{printable(extra[0])} is not in the index"
-        raise CoverageError(f"shard {printable(file)} and the index do not agree: {what}", array=(missing or extra)[0])
-
-
-def _file(source: Source) -> Named:
+def file_arrays(source: Source) -> Named:
     """The arrays of one file by name, checked against its size."""
     length = int.from_bytes(source.view[:_LENGTH], "little")
     start = _LENGTH + length

@@ -70,10 +70,11 @@ def _constant(value: float | str, names: Names) -> str:
 
 
 def badge(move: Move, names: Names) -> str:
-    """What is done to a block on its way, in signs: Σ two are added, ×−1 the opposite sense, +1 a constant."""
+    """What is done to a block on its way, in signs: Σ two are added, ×−1 the opposite sense, +1 a constant, ×0.2."""
     signs = ["Σ"] if len(move.sources) > 1 else []
     signs += ["×−1"] if move.sign < 0 and move.sources else []
     signs += [constants(move.added, names)] if move.added and move.sources else []
+    signs += [f"×{move.factor:.3g}"] if move.factor != 1 and move.sources else []
     return " ".join(signs)
 
 
@@ -118,10 +119,12 @@ def _array(cell: Cell, name: str, blocks: Sequence[tuple[int, Piece, Region]], n
 
 
 def _panel(piece: Piece, pieces: Sequence[Piece]) -> str:
-    """What tells the blocks of a panel from the others of its array: its direction, or its slot."""
-    if len({each.direction for each in pieces}) > 1:
-        return piece.direction
-    return piece.slot.replace("_", " ") if len({each.slot for each in pieces}) > 1 else ""
+    """What tells the blocks of a panel from the others of its array: its layer, its direction, or its slot."""
+    told = [f"layer {piece.layer}"] if len({each.layer for each in pieces}) > 1 else []
+    told += [piece.direction] if len({each.direction for each in pieces}) > 1 else []
+    if not told and len({each.slot for each in pieces}) > 1:
+        return piece.slot.replace("_", " ")
+    return ", ".join(told)
 
 
 def axes_line(region: Region, sizes: bool = True) -> str:

@@ -68,6 +68,9 @@ def _arithmetic(found: Moves, names: Names) -> Iterator[str]:
             yield f"{names.target(move.target.array)}: {arrays}, which the equation adds"
         if move.sign < 0 and move.sources:
             yield f"gate {move.piece.gate} has the opposite sense: its weights and biases change their sign"
+        if move.factor != 1:
+            what = f"gate {move.piece.gate}: everything of it" if move.piece.gate else "everything"
+            yield f"{what} is written times {move.factor:.6g}"
         if move.added:
             yield f"{place}: {constants(move.added, names)}, added when the layer runs and not stored"
 
@@ -82,4 +85,5 @@ def _made(found: Moves, names: Names) -> Iterator[str]:
 def _homeless(found: Moves, names: Names) -> Iterator[str]:
     for piece, own in found.homeless:
         array = names.source(own.key, own.region.array)
-        yield f"{array}: {piece} has no place and must be zero, else the conversion is refused"
+        must = "must be zero, else the conversion is" if piece.slot == "recurrent_bias" else "is"
+        yield f"{array}: {piece} has no place and {must} refused"

@@ -57,6 +57,7 @@ def _combine(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
         "divide": np.divide,
         "maximum": np.maximum,
         "minimum": np.minimum,
+        "power": np.power,
     }
     if settings.how == "average":
         return np.asarray(reduce(np.add, inputs) / len(inputs))
@@ -211,6 +212,7 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.Concatenate: lambda s, x, m: np.concatenate(x, axis=s.axis),
     op.Dot: _dot,
     op.MatrixProduct: lambda s, x, m: x[0] @ x[1],
+    op.Einsum: lambda s, x, m: np.einsum(s.equation, *x),
     op.Flatten: lambda s, x, m: x[0].reshape(len(x[0]), -1),
     op.Reshape: lambda s, x, m: x[0].reshape(len(x[0]), *s.shape),
     op.Regroup: _regroup,

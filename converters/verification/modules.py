@@ -28,8 +28,8 @@ Pieces = Mapping[Piece, Array]
 @dataclass(frozen=True, eq=False)
 class Given:
     """What a module got: its inputs; of a recurrent one the initial states (layers × directions, batch, size) and the
-    lengths of the sequences, where it got any. Of attention the inputs are (query, value, key), and the mask tells which
-    keys are seen: (batch, key), or with axes for the heads and the queries before the last."""
+    lengths of the sequences, where it got any. Of attention the inputs are (query, value, key), and the mask tells
+    which keys are seen: (batch, key), or with axes for the heads and the queries before the last."""
 
     inputs: tuple[Array, ...]
     states: tuple[Array, ...] = ()

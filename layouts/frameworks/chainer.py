@@ -100,8 +100,8 @@ _LINKS = {
     "U{gate}/W": "unit state -> recurrent_weight",
 }
 _SKIPPED = (
-    "a stateful GRU of Chainer leaves out the products with its state, and this bias with them, on the first step after "
-    "reset_state, and no module computes that. If this is a StatelessGRU, state stateful=false of the layer"
+    "a stateful GRU of Chainer leaves out the products with its state, and this bias with them, on the first step "
+    "after reset_state, and no module computes that. If this is a StatelessGRU, state stateful=false of the layer"
 )
 GRU = Layout(
     "chainer",

@@ -4,8 +4,9 @@
    NeuralNetwork.proto and the operations' documentation in coremltools.
 2. MIL `lstm`: blocks i, f, o, g; one bias, the sum of two; peepholes i, f, o; the second direction as `…_back`. Source:
    coremltools' iOS15 operation lstm.
-3. MIL `gru`: blocks r, n, z, and resets before the product, unless `reset_after`, which has a second bias; `bias` is then
-   the one on the state. h' = (1 - z) n + z h. Source: coremltools' iOS18 operation gru and its test against PyTorch.
+3. MIL `gru`: blocks r, n, z, and resets before the product, unless `reset_after`, which has a second bias; `bias` is
+   then the one on the state. h' = (1 - z) n + z h. Source: coremltools' iOS18 operation gru, and its test against
+   PyTorch.
 4. The layers of networks have a field a gate; the candidate is called blockInput in an LSTM, outputGate in a GRU, which
    resets before the product. `forgetBias` adds 1 to f when the layer runs. Source: NeuralNetwork.proto.
 5. Activations stand in the file. Cells may be clipped, which acts on the cell and not on what goes into gates.
@@ -37,7 +38,7 @@ NETWORK_LSTM = Layout(
     gates="ifgo",
     spelling=_SPELLED,
     when={"forget_bias": False},
-    class_name="LSTM (network)",
+    class_name="uniDirectionalLSTM",
 )
 NETWORK_LSTM_OFFSET = Layout(
     "coreml",
@@ -47,7 +48,7 @@ NETWORK_LSTM_OFFSET = Layout(
     spelling=_SPELLED,
     when={"forget_bias": True},
     added={"f": 1.0},
-    class_name="LSTM (network, forgetBias)",
+    class_name="uniDirectionalLSTM (forgetBias)",
 )
 NETWORK_GRU = Layout(
     "coreml", cells.GRU_RESET_BEFORE, _MATRICES, gates="rzn", spelling=_SPELLED_GRU, class_name="GRU (network)"

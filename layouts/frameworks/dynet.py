@@ -1,8 +1,8 @@
 """DyNet: the parameters of its builders, each layer under its number.
 
 1. Weights are (gates × units, input), as PyTorch's; a file has the elements of every array column by column.
-2. VanillaLSTMBuilder (LSTMBuilder of Python) and CompactVanillaLSTMBuilder: blocks i, f, o, g. They add 1 to f when they
-   run, and do not store it. One bias. Source: `VanillaLSTMBuilder::add_input_impl` in dynet/lstm.cc, and run.
+2. VanillaLSTMBuilder (LSTMBuilder of Python) and CompactVanillaLSTMBuilder: blocks i, f, o, g. They add 1 to f when
+   they run, and do not store it. One bias. Source: `VanillaLSTMBuilder::add_input_impl` in dynet/lstm.cc, and run.
 3. SimpleRNNBuilder computes tanh.
 4. GRUBuilder has arrays of its own for every gate and resets before the product, h' = (1 - z) h + z n: its z has the
    opposite sense of PyTorch's. Source: `GRUBuilder::add_input_impl` in dynet/gru.cc.
@@ -57,7 +57,7 @@ GRU = Layout(
     implies=_FIXED,
     class_name="GRUBuilder",
 )
-LINEAR = Layout("dynet", cells.LINEAR, {"W": "out in -> weight", "b": "out -> bias"}, class_name="W, b")
+LINEAR = Layout("dynet", cells.LINEAR, {"W": "out in -> weight", "b": "out -> bias"}, class_name="Linear (W and b)")
 LOOKUP = Layout("dynet", cells.EMBEDDING, {"lookup": "feature index -> weight"}, class_name="LookupParameters")
 
 _COUPLED = ("x2i", "h2i", "c2i", "bi", "x2o", "h2o", "c2o", "bo", "x2c", "h2c", "bc")
@@ -94,6 +94,6 @@ LAYERS = {
     "BiRNNBuilder": (LSTM, RNN, GRU),
     "SimpleRNNBuilder": (RNN,),
     "GRUBuilder": (GRU,),
-    "W, b": (LINEAR,),
+    "Linear": (LINEAR,),
     "LookupParameters": (LOOKUP,),
 }

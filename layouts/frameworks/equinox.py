@@ -14,12 +14,14 @@ dots.
    equinox.nn.ConvTranspose.
 8. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not
    described.
-9. MultiheadAttention keeps a Linear for query, key, value and output, whose outputs or inputs are heads × width; none
+9. A file of leaves has no names: `ORDERS` has those of every class, in the order of its fields.
+10. MultiheadAttention keeps a Linear for query, key, value and output, whose outputs or inputs are heads × width; none
    has a bias unless told.
 """
 
 from layouts import cells
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _GATED = {
@@ -110,5 +112,28 @@ LAYERS = {
     "GroupNorm": (GROUP_NORM,),
     "RMSNorm": (RMS_NORM,),
 }
+REFUSED = (
+    Refusal("PReLU", ("negative_slope",), "its one slope is an array without axes: give it to nn.PReLU(1) by hand"),
+)
 USUAL = {"transposed": False}
 """What is so unless somebody states otherwise."""
+
+_PROJECTED = ("query_proj", "key_proj", "value_proj", "output_proj")
+ORDERS = {
+    "LSTMCell": (("weight_ih", "unit input"), ("weight_hh", "unit state"), ("bias", "? unit")),
+    "GRUCell": (("weight_ih", "unit input"), ("weight_hh", "unit state"), ("bias", "? unit"), ("bias_n", "? unit")),
+    "Linear": (("weight", "out in"), ("bias", "? out")),
+    "Conv1d": (("weight", "out in width"), ("bias", "? out 1")),
+    "Conv2d": (("weight", "out in height width"), ("bias", "? out 1 1")),
+    "Conv3d": (("weight", "out in depth height width"), ("bias", "? out 1 1 1")),
+    "ConvTranspose1d": (("weight", "out in width"), ("bias", "? out 1")),
+    "ConvTranspose2d": (("weight", "out in height width"), ("bias", "? out 1 1")),
+    "Embedding": (("weight", "index feature"),),
+    "LayerNorm": (("weight", "? feature"), ("bias", "? feature")),
+    "GroupNorm": (("weight", "? channel"), ("bias", "? channel")),
+    "RMSNorm": (("weight", "? feature"), ("bias", "? feature")),
+    "MultiheadAttention": tuple(
+        entry for name in _PROJECTED for entry in ((f"{name}.weight", "out in"), (f"{name}.bias", "? out"))
+    ),
+}
+"""The arrays of every class in the order in which they are written, each with its axes; '?' where one may lack it."""

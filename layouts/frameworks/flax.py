@@ -178,6 +178,7 @@ LAYERS = {
     **other.LAYERS_AROUND,
 }
 REFUSED = (
+    *other.REFUSED,
     Refusal(
         "MGUCell",
         ("if/kernel", "if/bias", "in/kernel", "in/bias", "hf/kernel", "hn/kernel"),

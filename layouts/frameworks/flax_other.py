@@ -7,11 +7,15 @@
    With `transpose_kernel=True` it stores (height, width, out, in), and turns it itself. The arrays of a Conv look the
    same: `transposed` tells them apart. Source: jax.lax.conv_transpose.
 3. Attention keeps (in, heads, width) for query, key and value, and (heads, width, out) behind them.
-4. A layer in `nn.scan` has an axis of layers before its own, as a cell has.
+4. DenseGeneral keeps its kernel with as many axes as it reads and makes, (in, heads, width) or (heads, width, out),
+   which nn.Linear has on one axis each. Arrays alone look like those of other layers, so its class has to be told.
+5. InstanceNorm is a group norm of one group a channel. A PReLU has one slope, an array without axes.
+6. A layer in `nn.scan` has an axis of layers before its own, as a cell has.
 """
 
 from layouts import cells
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 IMAGES = {"padding": "same", "channels_last": True}
 _BIAS = {"bias": "out -> bias"}
@@ -121,7 +125,31 @@ BATCH_NORM = Layout(
 )
 GROUP_NORM = Layout("flax", cells.GROUP_NORM, _AFFINE, defaults=_LAST | _SMALL | {"groups": 32}, class_name="GroupNorm")
 
-_SCANNED = {"scanned": True}
+INSTANCE_NORM = Layout(
+    "flax",
+    cells.GROUP_NORM,
+    _AFFINE,
+    defaults=_LAST | _SMALL,
+    implies={"groups": -1},
+    class_name="InstanceNorm",
+)
+_ON_TWO_AXES = {"heads": True}
+DENSE_TO_HEADS = Layout(
+    "flax",
+    cells.LINEAR_TO_HEADS,
+    {"kernel": "in head key -> weight", "bias": "head key -> bias"},
+    when=_ON_TWO_AXES,
+    class_name="DenseGeneral (two axes out)",
+)
+DENSE_FROM_HEADS = Layout(
+    "flax",
+    cells.LINEAR_FROM_HEADS,
+    {"kernel": "head key out -> weight", "bias": "out -> bias"},
+    when=_ON_TWO_AXES,
+    class_name="DenseGeneral (two axes in)",
+)
+
+_SCANNED = {"scanned": True, "heads": False}
 DENSE_SCANNED = Layout(
     "flax",
     cells.LINEAR,
@@ -138,10 +166,15 @@ LAYER_NORM_SCANNED = Layout(
     defaults=_SMALL,
     class_name="LayerNorm (scanned)",
 )
+REFUSED = (
+    Refusal("PReLU", ("negative_slope",), "its one slope is an array without axes: give it to nn.PReLU(1) by hand"),
+)
 
 LAYERS_AROUND = {
     "Dense": (DENSE, DENSE_SCANNED),
     "Linear": (DENSE, DENSE_SCANNED),
+    "DenseGeneral": (DENSE_TO_HEADS, DENSE_FROM_HEADS),
+    "LinearGeneral": (DENSE_TO_HEADS, DENSE_FROM_HEADS),
     "Conv": (CONV1D, CONV2D, CONV3D),
     "ConvTranspose": (
         CONV_TRANSPOSE1D,
@@ -156,6 +189,7 @@ LAYERS_AROUND = {
     "LayerNorm": (LAYER_NORM, LAYER_NORM_SCANNED),
     "RMSNorm": (RMS_NORM,),
     "GroupNorm": (GROUP_NORM,),
+    "InstanceNorm": (INSTANCE_NORM,),
     "BatchNorm": (BATCH_NORM,),
 }
-USUAL = {"transposed": False, "transpose_kernel": False}
+USUAL = {"heads": False, "transposed": False, "transpose_kernel": False}

@@ -40,8 +40,8 @@ _PAIR = {
     "hidden_to_hidden.W": "state unit -> recurrent_weight",
 }
 _LEARNED = (
-    "the layer starts from a state of its own, which stands in no state_dict: state initial_state=given of the layer to "
-    "leave it out, and pass it to the module as {}"
+    "the layer starts from a state of its own, which stands in no state_dict: state initial_state=given of the layer "
+    "to leave it out, and pass it to the module as {}"
 )
 _H, _C = {"hid_init": _LEARNED.format("h0")}, {"cell_init": _LEARNED.format("c0")}
 _ZERO, _GIVEN = {"initial_state": "zero"}, {"initial_state": "given"}

@@ -48,9 +48,7 @@ _BIAS = {"bias": "out -> bias"}
 _LAST = {"channels_last": True}
 LINEAR = Layout("mlx", cells.LINEAR, {"weight": "out in -> weight"} | _BIAS, class_name="Linear")
 EMBEDDING = Layout("mlx", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
-CONV1D = Layout(
-    "mlx", cells.CONV1D, {"weight": "out width in -> weight"} | _BIAS, defaults=_LAST, class_name="Conv1d"
-)
+CONV1D = Layout("mlx", cells.CONV1D, {"weight": "out width in -> weight"} | _BIAS, defaults=_LAST, class_name="Conv1d")
 CONV2D = Layout(
     "mlx", cells.CONV2D, {"weight": "out height width in -> weight"} | _BIAS, defaults=_LAST, class_name="Conv2d"
 )

@@ -2,10 +2,10 @@
 
 1. Recurrent weights are PyTorch's: (gates × units, input), blocks i, f, g, o and r, z, c (n), two biases. Nothing is
    transposed. Source: `paddle.split` and `paddle.chunk` in LSTMCell.forward and GRUCell.forward.
-2. A recurrent layer has its arrays twice in a state_dict: `weight_ih_l0`, backwards `…_reverse`, and `0.cell.weight_ih`,
-   or with two directions `0.cell_fw.weight_ih` and `0.cell_bw.weight_ih`. The names of the first kind are dealt out in
-   the order of the parameters and are wrong where there is a projection and a second layer; the second are right, and
-   the first are left out where the second are there. Source: RNNBase.__init__ and flatten_parameters; ran.
+2. A recurrent layer has its arrays twice in a state_dict: `weight_ih_l0`, backwards `…_reverse`, and
+   `0.cell.weight_ih`, or with two directions `0.cell_fw.weight_ih` and `0.cell_bw.weight_ih`. The names of the first
+   kind are dealt out in the order of the parameters and are wrong where there is a projection and a second layer; the
+   second are right, and the first are left out where they are there. Source: RNNBase.__init__ and flatten_parameters.
 3. A projection is `weight_ho`, (units, projected): the transpose of PyTorch's.
 4. A layer without biases stores zeros for them under the names of the second kind. Source: create_parameter in
    LSTMCell.__init__, with `attr=None` and a constant of 0; ran.
@@ -147,7 +147,7 @@ INSTANCE_NORM = Layout(
     {"scale": "channel -> weight", "bias": "channel -> bias"},
     defaults=_EPSILON,
     implies={"groups": -1},
-    class_name="InstanceNorm",
+    class_name="InstanceNorm1D",
 )
 LAYER_NORM = Layout(
     "paddle",
@@ -197,6 +197,7 @@ LAYERS = {
     "Conv1DTranspose": (CONV_TRANSPOSE1D,),
     "Conv2DTranspose": (CONV_TRANSPOSE2D,),
     "Conv3DTranspose": (CONV_TRANSPOSE3D,),
+    "BatchNorm": (BATCH_NORM,),
     "BatchNorm1D": (BATCH_NORM,),
     "BatchNorm2D": (BATCH_NORM,),
     "BatchNorm3D": (BATCH_NORM,),

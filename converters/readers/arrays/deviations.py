@@ -1,4 +1,4 @@
-"""Lasagne's BatchNormLayer stores 1 / √(variance + epsilon): the variance is worked out, with the epsilon it was made of."""
+"""Lasagne's BatchNormLayer stores 1 / √(variance + epsilon): the variance is worked out, with the same epsilon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STORED, _WANTED = "inv_std", "var"
 def prepared(
     arrays: Mapping[str, LazyArray], assume: Mapping[str, Any]
 ) -> tuple[dict[str, LazyArray], Mapping[str, Any]]:
-    """The arrays, each inverse deviation as a variance; whatever epsilon is stated or assumed, the outputs are the same."""
+    """The arrays, each inverse deviation as a variance; whatever epsilon is assumed, the outputs are the same."""
     return dict(_made(name, array, assume) for name, array in arrays.items()), assume
 
 
@@ -35,6 +35,7 @@ def _made(name: str, array: LazyArray, assume: Mapping[str, Any]) -> tuple[str, 
         stored = array.read()
         if not (stored > 0).all():
             raise ConversionError(f"{printable(name)}: an inverse of a deviation is above 0", array=name)
-        return (1 / np.square(stored.astype(np.float64)) - epsilon).astype(stored.dtype)
+        found: Array = (1 / np.square(stored.astype(np.float64)) - epsilon).astype(stored.dtype)
+        return found
 
     return path + _WANTED, LazyArray(f"{array.name} (as a variance)", array.shape, array.dtype, read, array.release)

@@ -5,16 +5,18 @@ A file that does not say is read as PyTorch's where nothing speaks against it, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
 from converters.readers.arrays import mapping
 from converters.readers.opened import Request
 from layouts import catalogue
-from layouts.errors import ConversionError, printable
+from layouts.errors import ConversionError, ShapeError, UnknownLayer, printable
+from layouts.fitting import fits
 
 _USUAL = "pytorch"
 
@@ -33,37 +35,43 @@ class Named(NamedTuple):
 def checkpoint_of(found: Named, container: str, request: Request) -> Checkpoint:
     """The layers of these arrays. Raises `ConversionError` where somebody has to say whose they are."""
     whose = request.framework or found.framework
-    remarks = found.remarks
     if whose is None:
-        _check_usual(found.arrays)
-        whose = _USUAL
-        remarks += (f"the file does not say whose arrays it holds: read as {_USUAL}'s; framework= says otherwise",)
-    if whose == _USUAL:
+        remarks = (f"the file does not say whose arrays it holds: read as {_USUAL}'s; framework= says otherwise",)
+        made = _read(found, container, _USUAL, request.assume)
+        _check_others(made.layers)
+        return replace(made, remarks=(*made.remarks, *remarks))
+    return _read(found, container, whose, request.assume)
+
+
+def _read(found: Named, container: str, framework: str, assume: Mapping[str, Any]) -> Checkpoint:
+    """The layers of the arrays of one framework."""
+    if framework == _USUAL:
         from converters.readers.pytorch.layers import checkpoint
         from converters.readers.pytorch.states import State
 
-        return checkpoint(found.path, container, State(found.arrays, found.unused, remarks), request.assume)
-    made = mapping.checkpoint_of(found.path, container, found.arrays, whose, request.assume)
-    return replace(made, unused=(*found.unused, *made.unused), remarks=(*remarks, *made.remarks))
+        return checkpoint(found.path, container, State(found.arrays, found.unused, found.remarks), assume)
+    made = mapping.checkpoint_of(found.path, container, found.arrays, framework, assume, found.unused)
+    return replace(made, remarks=(*found.remarks, *made.remarks))
 
 
-def _check_usual(arrays: Mapping[str, LazyArray]) -> None:
-    """Raise where an array has a name that other frameworks give, and PyTorch does not."""
-    for name in arrays:
-        if not any(short in catalogue.names(_USUAL) for short in _tails(name)):
-            others = [one for one in catalogue.frameworks() if _knows(one, name)]
+def _check_others(layers: Iterable[Layer]) -> None:
+    """Raise where a layer that PyTorch does not have is a recurrent one of other frameworks, by names and shapes."""
+    for layer in layers:
+        if layer.unknown is not None:
+            shapes = {name: array.shape for name, array in layer.arrays.items()}
+            others = [one for one in catalogue.frameworks() if one != _USUAL and _has(one, shapes)]
             if others:
+                listed = ", ".join(map(printable, shapes))
                 raise ConversionError(
-                    f"{printable(name)} is no name of PyTorch's, but one of {', '.join(others)}: framework= says "
-                    "whose arrays these are"
+                    f"{printable(layer.path) or 'the arrays'} ({listed}): no layer of PyTorch's, but one of "
+                    f"{', '.join(others)}: framework= says whose arrays these are",
+                    layer=layer.path,
                 )
 
 
-def _knows(framework: str, name: str) -> bool:
-    return framework != "gateport" and any(short in catalogue.names(framework) for short in _tails(name))
-
-
-def _tails(name: str) -> Iterator[str]:
-    """Every name that an array may have within its layer."""
-    yield name
-    yield from (name[k + 1 :] for k, letter in enumerate(name) if letter in "/.")
+def _has(framework: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether arrays of these names and shapes are a recurrent layer of a framework."""
+    try:
+        return any(fit.layout.cell.recurrent for fit in fits(framework, shapes, {}))
+    except (ShapeError, UnknownLayer):
+        return False

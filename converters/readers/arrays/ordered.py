@@ -40,7 +40,7 @@ def named(
 ) -> tuple[dict[str, LazyArray], Mapping[str, Any]]:
     """The arrays of a list under their names, and what is stated, the classes with it.
 
-    Raises `UnknownLayer` without an order, and where the arrays do not fit the one that is stated, or fit it in two ways.
+    Raises `UnknownLayer` without an order, and where the arrays do not fit the one that is stated, or fit in two ways.
     """
     stated = assume.get(STATEMENT)
     if stated is None:

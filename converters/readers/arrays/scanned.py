@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from converters.model.layers import Layer
+from converters.readers.arrays.recognition import last_word
 from layouts.layout import DIRECTIONS
 
-_CONDITION = "scanned"
 _LIFTED = "Scan"
 """What Flax puts before the name of a class that it scans as it is; the cells of another scanned class go without."""
 
@@ -34,17 +34,16 @@ def _is_scanned(layer: Layer) -> bool:
 
 def _is_stack(layer: Layer, count: int) -> bool:
     sizes = layer.parts[0].solved()
-    alone = count == 1 or layer.path.rpartition("/")[2].startswith(_LIFTED)
+    alone = count == 1 or last_word(layer.path).startswith(_LIFTED)
     return layer.recurrent and alone and (layer.parts[0].layers == 1 or sizes["input"] == sizes["state"])
 
 
 def _one_by_one(layer: Layer) -> Iterator[Layer]:
     part = layer.parts[0]
-    assumed = {option: value for option, value in layer.assumed.items() if option != _CONDITION}
     for number in range(part.layers):
         own = replace(part, only=(DIRECTIONS[0], number))
-        yield replace(layer, path=f"{layer.path}/{number}".lstrip("/"), parts=(own,), assumed=assumed)
+        yield replace(layer, path=f"{layer.path}/{number}".lstrip("/"), parts=(own,))
 
 
 def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
+    return path[: len(path) - len(last_word(path))]

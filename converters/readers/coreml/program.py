@@ -1,7 +1,7 @@
 """The operations of a Core ML program (MIL) that have weights, as layers; a loop with weights in it is none of them.
 
-A program has functions, each with one block that counts; a block has operations, whose inputs name the outputs of others.
-Constants are operations `const`. Source: MIL.proto of coremltools.
+A program has functions, each with one block that counts; a block has operations, whose inputs name the outputs of
+others. Constants are operations `const`. Source: MIL.proto of coremltools.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from converters.readers.coreml.weights import Blobs
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import (
-    ConversionError,
+    OF_A_LAYER,
     NotRepresentable,
     UnknownLayer,
     UnreadableCheckpoint,
@@ -51,7 +51,7 @@ def program_layers(source: Source, program: Message) -> tuple[tuple[Layer, ...],
     if not functions:
         raise UnreadableCheckpoint("the program has no function", path=source.path)
     reading = _Program(source.path)
-    layers = []
+    layers: list[Layer] = []
     for name, function in functions.items():
         block = next((entry.message(2) for entry in function.messages(3)), None)
         if block is None:
@@ -139,25 +139,21 @@ class _Program:
             part = replace(part, options=made_of.options) if made_of.options is not None else part
             part.solved()
             self.remarks += [remark.format(printable(path)) for remark in made_of.remarks]
-            states = {
-                state: "stored" if state in bound and np.any(bound[state].array().read()) else "input"
-                for state in ("initial_h", "initial_c")
-                if state in one.inputs and not (state in bound and not np.any(bound[state].array().read()))
-            }
-            return Layer(path, one.kind, (part,), replace(made_of.call, **states))
-        except ConversionError as error:
+            h, c = (_state(one, bound, name) for name in ("initial_h", "initial_c"))
+            return Layer(path, one.kind, (part,), replace(made_of.call, initial_h=h, initial_c=c))
+        except OF_A_LAYER as error:
             error.layer = path
             return Layer(path, "unknown", unknown=error)
 
     def _unknown(
         self, one: Operation, bound: Mapping[str, Constant], constants: Mapping[str, Constant], prefix: str
     ) -> Iterator[Layer]:
-        """A loop with weights in it, or constants of more than one element that go into an operation of another kind."""
+        """A loop with weights in it, or constants of several elements that go into an operation of another kind."""
         inside = [name for block in one.message.messages(4) for name in self._weights(block, constants, 0)]
         if inside:
             text = (
-                "a loop or branch with weights in it, such as a GRU becomes: it is not recognised as a layer; convert the "
-                "model that this one was made of"
+                "a loop or branch with weights in it, such as a GRU becomes: it is not recognised as a layer; convert "
+                "the model that this one was made of"
             )
             found = {constants[name].name: constants[name].array() for name in inside if name in constants}
             path = prefix + self._unique(one.name)
@@ -188,6 +184,15 @@ class _Program:
             path, count = f"{name}_{count}", count + 1
         self._names.add(path)
         return path
+
+
+def _state(one: Operation, bound: Mapping[str, Constant], name: str) -> str:
+    """Where an initial state comes from: '' for zeros, 'stored' for other constants, else 'input'."""
+    if name not in one.inputs:
+        return ""
+    if name not in bound:
+        return "input"
+    return "stored" if np.any(bound[name].array().read()) else ""
 
 
 def _with_values(one: Operation) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -1,7 +1,7 @@
 """DyNet's text files: `ParameterCollection.save`, and the `.data` of `dynet.save`.
 
-A line `#Parameter# {name} {sizes} {bytes} ZERO_GRAD`, the numbers on a line of their own, column by column; with FULL_GRAD
-another line of gradients. `bytes` counts both lines. Source: `TextFileSaver` in dynet/io.cc.
+A line `#Parameter# {name} {sizes} {bytes} ZERO_GRAD`, the numbers on a line of their own, column by column; with
+FULL_GRAD another line of gradients. `bytes` counts both lines. Source: `TextFileSaver` in dynet/io.cc.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Caller:
         layer = self._layers.get(leaf.path)
         if layer is None and needs_arrays(leaf):
             layer = self._named.get((leaf.name, leaf.kind))
-        given, why = self._taken.seen(given)
+        given, why = self._taken.seen(leaf.kind, given)
         site = Site(self._draft, self._version, leaf, given, call, layer)
         takes = attention.takes_masks(site)
         why = why or (self._taken.conflict(given.flows) if takes else "")

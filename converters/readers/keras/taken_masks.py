@@ -18,6 +18,17 @@ from converters.readers.keras.site import Given
 _WHY = "it reads a value whose mask heads take off, and whether before or after is not known"
 
 
+_BLIND = (
+    *("Conv", "SeparableConv", "DepthwiseConv", "MaxPooling", "AveragePooling", "GlobalMax", "Cropping"),
+    *("ZeroPadding", "UpSampling", "Dot", "Flatten", "Permute", "Reshape", "RepeatVector"),
+)
+
+
+def cares(class_name: str) -> bool:
+    """Whether a layer does anything else where a mask comes with its input, or hands it on."""
+    return class_name.startswith("ConvLSTM") or not class_name.startswith(_BLIND)
+
+
 class TakenMasks:
     """Which masks were taken, and by which calls."""
 
@@ -36,16 +47,16 @@ class TakenMasks:
         if not masked:
             return ""
         needed = self._needed([flow.value for flow in flows])
-        readers = (node for node in self._draft.nodes if node.class_name != "mask" and not self._is_same(node))
+        readers = (node for node in self._draft.nodes if self._counts(node))
         others = any(
             masked & {self._tensor(value) for value in node.inputs} and not needed & set(node.outputs)
             for node in readers
         )
         return _WHY if others else ""
 
-    def seen(self, given: Given) -> tuple[Given, str]:
-        """What a call is given, without the masks that were taken; and why that cannot be told, or ''."""
-        flows = [*given.flows, *_flows(given.named)]
+    def seen(self, class_name: str, given: Given) -> tuple[Given, str]:
+        """What a call of such a layer is given, without the masks that were taken; why that cannot be told, or ''."""
+        flows = [*given.flows, *_flows(given.named)] if cares(class_name) else []
         taken = {flow for flow in flows if flow.mask and self._tensor(flow.value) in self._takers}
         if not taken:
             return given, ""
@@ -65,6 +76,9 @@ class TakenMasks:
     @staticmethod
     def _is_same(node: Node) -> bool:
         return isinstance(node.operation, op.Identity)
+
+    def _counts(self, node: Node) -> bool:
+        return node.class_name != "mask" and cares(node.class_name) and not self._is_same(node)
 
     def _needed(self, values: Sequence[str]) -> set[str]:
         """These values, and all that were needed to make them."""

@@ -32,8 +32,8 @@ def read_file(opened: Opened, request: Request) -> Checkpoint:
     arrays, others = _arrays(variables)
     if not arrays:
         raise UnreadableCheckpoint(
-            f"this MAT-file holds no arrays of numbers ({_named(variables)}): a network is an object of MATLAB's own; save "
-            "the properties of its layers, such as s.lstm.InputWeights = net.Layers(2).InputWeights",
+            f"this MAT-file holds no arrays of numbers ({_named(variables)}): a network is an object of MATLAB's own; "
+            "save the properties of its layers, such as s.lstm.InputWeights = net.Layers(2).InputWeights",
             path=opened.path,
         )
     container = "MAT-file (7.3)" if is_hdf5 else "MAT-file"
@@ -48,9 +48,8 @@ def _arrays(variables: Iterable[Variable]) -> tuple[dict[str, LazyArray], tuple[
     for path, value in variables:
         if value is None:
             others.append(path)
-        elif isinstance(value, LazyArray) and value.size:
-            if arrays.setdefault(path, value) is not value:
-                raise CoverageError(f"two variables are called {printable(path)}", array=path)
+        elif isinstance(value, LazyArray) and value.size and arrays.setdefault(path, value) is not value:
+            raise CoverageError(f"two variables are called {printable(path)}", array=path)
     return arrays, tuple(others)
 
 

@@ -1,8 +1,8 @@
 """MATLAB's MAT-files of level 5: variables of numbers, structs and cells, each maybe deflated; objects are left alone.
 
-A header of 128 bytes; then elements: u32 kind, u32 bytes, content, to a multiple of 8; a short one keeps both numbers in
-the four bytes of its kind. An array is an element (14) of elements: flags, sizes, name, content by its class; elements
-stand column by column. Source: the MathWorks's "MAT-File Format", the section on level 5.
+A header of 128 bytes; then elements: u32 kind, u32 bytes, content, to a multiple of 8; a short one keeps both numbers
+in the four bytes of its kind. An array is an element (14) of elements: flags, sizes, name, content by its class;
+elements stand column by column. Source: the MathWorks's "MAT-File Format", the section on level 5.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MATLAB's MAT-files of version 7.3: HDF5 behind a block of 512 bytes; axes in reverse, texts as numbers, structs as groups."""
+"""MATLAB's MAT-files of version 7.3: HDF5 behind 512 bytes; axes in reverse, texts as numbers, structs as groups."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ orbax.checkpoint, `_src/metadata/tree.py` and `type_handlers`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
@@ -24,13 +25,13 @@ from layouts.errors import CoverageError, UnreadableCheckpoint, UnsafeCheckpoint
 
 _NAMES, _STEP = "_METADATA", "_CHECKPOINT_METADATA"
 _ARRAYS = (".zarray", "zarr.json")
+_NUMBERED = re.compile(r"(?:.*_)?(\d{1,18})")
 _MOST_ENTRIES = 100_000
 _STORED = {"jax.Array", "np.ndarray", "scalar"}
 _WITHOUT = {"None", "Dict", "List", "Tuple", "NamedTuple", "Named Tuple"}
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """An array that a tree lists: its path, as names joined by '/', and the prefix of its keys in the store."""
 
     path: str
@@ -50,13 +51,20 @@ def read_folder(path: Path, request: Request) -> Checkpoint:
         raise UnreadableCheckpoint(f"this folder holds the steps {listed}: give one of them, such as {steps[-1]}")
     step = steps[0] if steps else path
     items = [step] if _is_tree(step) else _items(step)
-    found: dict[str, LazyArray] = {}
-    others: list[str] = []
+    found = _Found({}, [], [])
     for item in items:
-        arrays, own = _tree(item, f"{item.name}/" if len(items) > 1 else "")
-        found |= arrays
-        others += own
-    return checkpoint_of(os.fspath(path), "Orbax", found, request.framework or "flax", request.assume, others)
+        _add(found, item, f"{item.name}/" if len(items) > 1 else "")
+    name, whose = os.fspath(path), request.framework or "flax"
+    checkpoint = checkpoint_of(name, "Orbax", found.arrays, whose, request.assume, found.others)
+    return replace(checkpoint, remarks=(*checkpoint.remarks, *found.remarks))
+
+
+class _Found(NamedTuple):
+    """The arrays by their paths, the paths of what is none, and what has to be said."""
+
+    arrays: dict[str, LazyArray]
+    others: list[str]
+    remarks: list[str]
 
 
 def _is_tree(path: Path) -> bool:
@@ -68,9 +76,11 @@ def _items(path: Path) -> list[Path]:
 
 
 def _steps(path: Path) -> list[Path]:
-    """The steps of a run, in order."""
-    found = [inner for inner in _folders(path) if inner.name.isdecimal() and len(inner.name) < 19]
-    return sorted((inner for inner in found if _is_tree(inner) or _items(inner)), key=lambda inner: int(inner.name))
+    """The steps of a run, in order: folders named by a number, maybe behind a word, as `checkpoint_3`."""
+    numbered = {inner: match for inner in _folders(path) if (match := _NUMBERED.fullmatch(inner.name))}
+    return sorted(
+        (inner for inner in numbered if _is_tree(inner) or _items(inner)), key=lambda inner: int(numbered[inner][1])
+    )
 
 
 def _folders(path: Path) -> list[Path]:
@@ -85,21 +95,22 @@ def _folders(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _tree(path: Path, prefix: str) -> tuple[dict[str, LazyArray], list[str]]:
-    """The arrays of one tree by their paths, and the paths of what is none."""
+def _add(found: _Found, path: Path, before: str) -> None:
+    """The arrays of one tree, their paths behind those words."""
     get, stored = _store(path)
     told = _told(path)
     names, others = _listed(told) if told else ([Named(name, name) for name in stored()], [])
     complete = bool(told) and told.get("store_array_data_equal_to_fill_value") is True
-    found: dict[str, LazyArray] = {}
     for name in names:
-        array = zarr.array(prefix + name.path, name.prefix, get, complete=complete)
-        if found.setdefault(prefix + name.path, array) is not array:
+        array, whole = zarr.array(before + name.path, name.prefix, get, complete=complete)
+        if found.arrays.setdefault(array.name, array) is not array:
             raise CoverageError(f"two arrays are called {printable(name.path)}", array=name.path)
-    if told and {*stored()} - {name.prefix for name in names}:
-        extra = min({*stored()} - {name.prefix for name in names})
-        raise CoverageError(f"{printable(extra)} is stored, and the checkpoint does not list it", array=extra)
-    return found, [prefix + other for other in others]
+        if not whole:
+            found.remarks.append(f"{printable(array.name)} is not stored where it is 0: such parts of it are read as 0")
+    extra = {*stored()} - {name.prefix for name in names} if told else ()
+    if extra:
+        raise CoverageError(f"{printable(min(extra))} is stored, and the checkpoint does not list it", array=min(extra))
+    found.others.extend(before + other for other in others)
 
 
 def _store(path: Path) -> tuple[zarr.Get, Callable[[], list[str]]]:

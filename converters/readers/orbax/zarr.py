@@ -45,8 +45,8 @@ class Form:
     fill: Any
 
 
-def array(name: str, prefix: str, get: Get, *, complete: bool) -> LazyArray:
-    """An array below a prefix of the store; `complete` where every chunk has to be stored.
+def array(name: str, prefix: str, get: Get, *, complete: bool) -> tuple[LazyArray, bool]:
+    """An array below a prefix of the store, and whether all of it is stored; `complete` where it has to be.
 
     Raises `CheckpointError` for metadata that are damaged, or promise more than is there.
     """
@@ -64,7 +64,8 @@ def array(name: str, prefix: str, get: Get, *, complete: bool) -> LazyArray:
     size = math.prod(shape) * dtype.itemsize
     if size > _EMPTY + _DENSEST * sum(map(len, stored.values())):
         raise UnsafeCheckpoint(f"{printable(name)} declares {size} bytes, more than what is stored of it can hold")
-    return LazyArray(name, shape, dtype, lambda: _read(name, form, stored))
+    whole = len(stored) == math.prod(form.grid.counts)
+    return LazyArray(name, shape, dtype, lambda: _read(name, form, stored)), whole
 
 
 def _read(name: str, form: Form, stored: Mapping[tuple[int, ...], memoryview]) -> Array:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from converters.readers.pickled.machine import Find
 from converters.readers.pickled.numpy_arrays import NUMPY, NumpyArray
 from converters.readers.pickled.records import Arguments, Global, Inert
+from converters.readers.pickled.stack import Find
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
+
+_LONGEST_TUPLE = 16
 
 
 def table(*groups: Iterable[Global]) -> Find:
@@ -27,7 +29,7 @@ def _dictionary(arguments: Arguments) -> dict[Any, Any]:
     if not given:
         return {}
     if isinstance(given[0], dict):
-        return dict(given[0])
+        return given[0]
     if not isinstance(given[0], list | tuple):
         raise UnreadableCheckpoint("the pickle is damaged: it makes a dictionary of what is none")
     pairs = [tuple(pair) for pair in given[0] if isinstance(pair, list | tuple) and len(pair) == 2]
@@ -38,10 +40,20 @@ def _dictionary(arguments: Arguments) -> dict[Any, Any]:
     return dict(pairs)
 
 
+def _list(arguments: Arguments) -> list[Any]:
+    """An empty list for a queue that is filled later, or the one that it is made of."""
+    match arguments:
+        case () | ((),) | ((), _):
+            return []
+        case (list() as values, *_):
+            return values
+    raise UnreadableCheckpoint("the pickle is damaged: it makes a queue of what is no list")
+
+
 def _tuple(arguments: Arguments) -> tuple[Any, ...]:
     """`tuple(values)`, as Paddle writes a tensor: its name and its array."""
     match arguments:
-        case (list() | tuple() as values,):
+        case (list() | tuple() as values,) if len(values) <= _LONGEST_TUPLE:
             return tuple(values)
     raise UnreadableCheckpoint("the pickle is damaged: it makes a tuple of what is no list")
 
@@ -72,6 +84,7 @@ PLAIN = (
     Global("collections", "OrderedDict", _dictionary),
     Global("collections", "defaultdict", _dictionary),
     Global("collections", "Counter", _dictionary),
+    Global("collections", "deque", _list),
     Global("flax.core.frozen_dict", "FrozenDict", _dictionary),
     Global("haiku._src.data_structures", "FlatMapping", _dictionary),
     Global("haiku._src.data_structures", "FlatMap", _dictionary),
@@ -83,6 +96,7 @@ PLAIN = (
     Global("jax._src.device_array", "reconstruct_device_array", _jax_array),
     *inert("jax._src.core", "ShapedArray"),
     *inert("argparse", "Namespace"),
+    *inert("types", "SimpleNamespace"),
     *inert("pathlib", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"),
     *inert("pathlib._local", "PosixPath", "PurePosixPath", "WindowsPath"),
     *inert("datetime", "datetime", "timedelta", "date"),

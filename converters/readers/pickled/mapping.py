@@ -8,7 +8,8 @@ paddle/framework/io.py and io_utils.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ _PADDLE = "paddle"
 _DEEPEST = 32
 _MOST_ARRAYS = 100_000
 _MOST_TIMES = 16
+_LOOKED_AT = 16
+"""How many entries of a list are looked at to tell whether it holds arrays."""
 
 
 def read(opened: Opened, request: Request) -> Checkpoint:
@@ -42,21 +45,21 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     is_paddle = isinstance(value.get(_PARAMETERS), dict) or _holds_tensors(value)
     if is_paddle and request.framework not in (None, _PADDLE):
         raise ConversionError(f"this file tells itself whose arrays it holds: {_PADDLE}")
-    whose = _PADDLE if is_paddle else stated_framework(request.framework, "a pickled dictionary of arrays")
-    others: list[str] = []
     slices = value.pop(_SLICES, {})
     value.pop(_PARAMETERS, None)
-    arrays = dict(_flat(value, "", opened.source, others, 0))
-    arrays = _whole(arrays, slices) if slices else arrays
+    flat = _Flat(opened.source)
+    flat.add(value)
+    arrays = _whole(flat.arrays, slices) if slices else flat.arrays
     _bound(arrays, len(opened.source))
-    found = Named(opened.path, arrays, {}, whose, tuple(others))
+    whose = _PADDLE if is_paddle else stated_framework(request.framework, "a pickled dictionary of arrays")
+    found = Named(opened.path, arrays, {}, whose, tuple(flat.others))
     return checkpoint_of(found, "pickled arrays", Request(whose, request.assume))
 
 
 def _holds_tensors(value: Mapping[Any, Any]) -> bool:
     """Whether an entry, or one of an entry's, is a tensor as Paddle alone writes it: ("linear_0.w_0", array)."""
-    entries = [*value.values(), *(one for inner in value.values() if isinstance(inner, dict) for one in inner.values())]
-    return any(_named_array(one) is not None for one in entries)
+    within = (one for inner in value.values() if isinstance(inner, dict) for one in inner.values())
+    return any(_named_array(one) is not None for one in islice(chain(value.values(), within), _MOST_ARRAYS))
 
 
 def _named_array(item: Any) -> NumpyArray | None:
@@ -66,22 +69,33 @@ def _named_array(item: Any) -> NumpyArray | None:
     return None
 
 
-def _flat(value: Mapping[Any, Any], prefix: str, source: Source, others: list[str], depth: int) -> Iterator[Any]:
-    """Every array by its full name; what is none is listed in `others`."""
-    if depth > _DEEPEST or len(others) > _MOST_ARRAYS:
-        raise UnsafeCheckpoint("the dictionaries of the pickle are nested too deeply, or hold too much")
-    for key, item in value.items():
-        name = f"{prefix}{key}"
-        array = _named_array(item) or item
-        if isinstance(array, dict):
-            yield from _flat(array, f"{name}/", source, others, depth + 1)
-        elif isinstance(array, NumpyArray) and array.is_numbers:
-            yield name, array.lazy(name, source)
-        elif isinstance(array, tuple | list) and any(isinstance(part, NumpyArray | dict) for part in array):
-            own = {str(k): part for k, part in enumerate(array)}
-            yield from _flat(own, f"{name}/", source, others, depth + 1)
+class _Flat:
+    """The entries of nested dictionaries by full name: arrays, and the names of what is none."""
+
+    def __init__(self, source: Source) -> None:
+        self.arrays: dict[str, LazyArray] = {}
+        self.others: list[str] = []
+        self._source, self._count = source, 0
+
+    def add(self, value: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> None:
+        """Every entry of a dictionary, and of those in it. Raises `UnsafeCheckpoint` where they are too many."""
+        self._count += len(value)
+        if depth > _DEEPEST or self._count > _MOST_ARRAYS:
+            raise UnsafeCheckpoint("the dictionaries of the pickle are nested too deeply, or hold too many arrays")
+        for key, item in value.items():
+            self._one(f"{prefix}{key}", _named_array(item) or item, depth)
+
+    def _one(self, name: str, item: Any, depth: int) -> None:
+        if isinstance(item, dict):
+            self.add(item, f"{name}/", depth + 1)
+        elif isinstance(item, NumpyArray) and item.is_numbers:
+            if name in self.arrays:
+                raise UnsafeCheckpoint(f"{printable(name)} stands twice in the pickle")
+            self.arrays[name] = item.lazy(name, self._source)
+        elif isinstance(item, tuple | list) and any(isinstance(part, NumpyArray | dict) for part in item[:_LOOKED_AT]):
+            self.add({str(k): part for k, part in enumerate(item[:_MOST_ARRAYS])}, f"{name}/", depth + 1)
         else:
-            others.append(name)
+            self.others.append(name)
 
 
 def _bound(arrays: Mapping[str, LazyArray], stored: int) -> None:

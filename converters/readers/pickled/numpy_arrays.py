@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,32 +66,31 @@ class NumpyArray:
         return self.kind is not None and self.kind.dtype is not None
 
     def lazy(self, name: str, source: Source) -> LazyArray:
-        """The array over its bytes. Raises `ShapeError` for what are no numbers, `UnsafeCheckpoint` for a false size."""
+        """The array over its bytes. Raises `ShapeError` for no numbers, `UnsafeCheckpoint` for a false size."""
         dtype = self.kind.dtype if self.kind else None
         if dtype is None:
             what = printable(self.kind.text) if self.kind else "nothing"
             raise ShapeError(f"{printable(name)} holds {what}, which are no numbers", path=source.path, array=name)
-        data, wanted = as_bytes(self.data), math.prod(self.shape) * dtype.itemsize
-        if len(data) != wanted:
+        data, wanted = self.data, math.prod(self.shape) * dtype.itemsize
+        stored = len(data) if isinstance(data, memoryview | str) else 0
+        if stored != wanted:
             raise UnsafeCheckpoint(
-                f"{printable(name)}: {wanted} bytes are declared, and {len(data)} are stored", path=source.path
+                f"{printable(name)}: {wanted} bytes are declared, and {stored} are stored", path=source.path
             )
         shape, order, native = self.shape, "F" if self.fortran else "C", dtype.newbyteorder("=")
 
         def read() -> Array:
-            flat = np.frombuffer(data, dtype) if wanted else np.empty(0, dtype)
+            flat = np.frombuffer(_as_bytes(data), dtype) if wanted else np.empty(0, dtype)
             array = flat.reshape(shape, order="F" if order == "F" else "C")
             return array if dtype.isnative else array.astype(native)
 
         return LazyArray(name, shape, native, read, source.release)
 
 
-def as_bytes(value: Any) -> memoryview | bytes:
-    """Bytes, or the text of Python 2 that they were read as."""
-    if isinstance(value, memoryview):
-        return value
+def _as_bytes(value: memoryview | str) -> memoryview | bytes:
+    """Bytes, or the text of Python 2 that they were read as, a character a byte."""
     try:
-        return value.encode("latin-1") if isinstance(value, str) else b""
+        return value.encode("latin-1") if isinstance(value, str) else value
     except UnicodeEncodeError:
         raise UnreadableCheckpoint(_DAMAGED) from None
 
@@ -112,7 +112,7 @@ def _float8(name: str) -> np.dtype[Any]:
     return found
 
 
-_SPECIAL = {
+_SPECIAL: Mapping[str, Callable[[], np.dtype[Any]]] = {
     "bfloat16": bfloat16,
     "float8_e4m3fn": lambda: _float8("float8_e4m3fn"),
     "float8_e5m2": lambda: _float8("float8_e5m2"),

@@ -19,16 +19,16 @@ _LISTED = 3
 
 def prepared(
     arrays: Mapping[str, LazyArray], assume: Mapping[str, Any]
-) -> tuple[dict[str, LazyArray], Mapping[str, Any], tuple[str, ...]]:
-    """The arrays, each once; the second names as one text."""
+) -> tuple[dict[str, LazyArray], Mapping[str, Any], tuple[str, ...], tuple[str, ...]]:
+    """The arrays, each once, and a sentence about the second names."""
     owners = {match[1] for name in arrays if (match := _OF_CELL.fullmatch(name))}
     second = [name for name in arrays if (match := _OF_LAYER.fullmatch(name)) and match[1] in owners]
     kept = {name: array for name, array in arrays.items() if name not in {*second}}
-    return kept, assume, (_said(second),) if second else ()
+    return kept, assume, (), (_said(second),) if second else ()
 
 
 def _said(names: list[str]) -> str:
     """The second names in a few words, for they are many."""
     more = len(names) - _LISTED
     listed = ", ".join(names[:_LISTED])
-    return f"a second name of each array of its cells ({listed}{f' and {more} more' if more > 0 else ''})"
+    return f"left out, for they are second names of arrays of cells: {listed}{f' and {more} more' if more > 0 else ''}"

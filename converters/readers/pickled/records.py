@@ -1,4 +1,4 @@
-"""What the machine builds beside numbers, text, tuples, lists and dictionaries: arrays, and things that are left alone."""
+"""What the machine builds beside numbers, text, lists and dictionaries: arrays, and objects that are left alone."""
 
 from __future__ import annotations
 

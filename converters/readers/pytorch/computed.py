@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
+from layouts import catalogue
 from layouts.errors import NotRepresentable, printable
 
 Arrays = dict[str, LazyArray]
@@ -92,7 +93,7 @@ def _recipe(name: str, arrays: Mapping[str, LazyArray]) -> tuple[str, _Recipe | 
     for what, one, two, function in _PAIRS:
         for tail in (one[2:], two[2:]):
             stem = last.removesuffix(tail)
-            if stem != last and f"{prefix}{stem}" not in arrays:
+            if stem != last and f"{prefix}{stem}" not in arrays and stem in catalogue.names("pytorch"):
                 parts = (prefix + one.format(stem), prefix + two.format(stem))
                 target, recipe = _made(what, parts, f"{prefix}{stem}", name, arrays, function)
                 if target:
@@ -112,10 +113,16 @@ def _made(
     if not all(part in arrays for part in parts) or target in arrays:
         return "", None
     one, two = (arrays[part].shape for part in parts)
-    alike = len(one) == len(two) and all(a in (1, b) for a, b in zip(one, two, strict=True))
-    if not (alike or one == ()) or not all(arrays[part].is_floating for part in parts):
+    fit = one == two if function is _pruned else one == () or _is_norm(one, two)
+    if not fit or not all(arrays[part].is_floating for part in parts):
         return "", None
     return target, _Recipe(what, *parts, function) if name == parts[0] else None
+
+
+def _is_norm(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
+    """Whether a shape is that of the sizes of these directions: one element for each place on at most one axis."""
+    alike = len(one) == len(two) and all(a in (1, b) for a, b in zip(one, two, strict=True))
+    return alike and sum(size > 1 for size in one) <= 1 and len(one) > 1
 
 
 def _opaque(name: str, arrays: Mapping[str, LazyArray]) -> tuple[str | None, str]:

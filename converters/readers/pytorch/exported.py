@@ -9,7 +9,7 @@ read. Source: torch/export/pt2_archive/_package.py and torch/_export/serde/schem
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from converters.model.arrays import LazyArray
@@ -19,10 +19,11 @@ from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.rebuilding import GROUPS
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State, choose
 from converters.readers.pytorch.telling import PROGRAMS, stem_of
-from converters.readers.pytorch.tensors import DTYPES, GROUPS, Storage, Tensor
+from converters.readers.pytorch.tensors import DTYPES, Storage, Tensor
 from converters.readers.pytorch.zipped import Members, member
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -90,18 +91,12 @@ def _weights(opened: Opened, archive: Archive, stem: str) -> Iterator[tuple[str,
     table_of = config.get("config") if isinstance(config, dict) else None
     if not isinstance(table_of, dict):
         raise UnreadableCheckpoint("the table of weights is none", path=opened.path)
-
-    def stored(key: str, wanted: int) -> Source:
-        found = member(archive, folder + key, len(opened.source) << 10, opened.path)
-        if len(found) < wanted:
-            raise UnsafeCheckpoint(f"{printable(key)} is declared with {wanted} bytes, and {len(found)} are stored")
-        return found
-
+    members = Members(opened, stem, "data/weights/")
     for name, fields in table_of.items():
-        yield name, _tensor(name, fields, archive, folder, stored).lazy(name, opened.source)
+        yield name, _tensor(name, fields, archive, folder, members.bytes).lazy(name, opened.source)
 
 
-def _tensor(name: str, fields: Any, archive: Archive, folder: str, stored: Any) -> Tensor:
+def _tensor(name: str, fields: Any, archive: Archive, folder: str, stored: Callable[[str, int], Source]) -> Tensor:
     """One weight as the table describes it."""
     match fields:
         case {
@@ -111,14 +106,15 @@ def _tensor(name: str, fields: Any, archive: Archive, folder: str, stored: Any) 
                 "dtype": int() as number,
                 "sizes": list() as shape,
                 "strides": list() as strides,
-                "storage_offset": {"as_int": int() as offset},
+                "storage_offset": offset,
             },
         } if number in _NUMBERS and len(shape) == len(strides) <= 32 and folder + key in archive.members:
             dtype = DTYPES[_NUMBERS[number]]()
             held = archive.members[folder + key].file_size // dtype.itemsize
             sizes = [_whole(name, size) for size in (*shape, *strides)]
+            start = _whole(name, offset)
             storage = Storage(key, dtype, held, stored)
-            return Tensor(storage, dtype, offset, tuple(sizes[: len(shape)]), tuple(sizes[len(shape) :]))
+            return Tensor(storage, dtype, start, tuple(sizes[: len(shape)]), tuple(sizes[len(shape) :]))
     raise UnreadableCheckpoint(f"weight {printable(name)} is described in a way that is not read")
 
 

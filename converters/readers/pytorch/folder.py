@@ -1,4 +1,4 @@
-"""A folder as Hugging Face's hub has models: the one file of weights, or the index of its shards, by their usual names."""
+"""A folder as Hugging Face's hub has models: one file of weights, or the index of its shards, by their usual names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from converters.model.checkpoint import Checkpoint
-from converters.readers import safetensors
+from converters.readers import index, safetensors
 from converters.readers.opened import Opened, Request
 from converters.readers.pytorch import legacy, zipped
 from converters.readers.pytorch.telling import WEIGHTS, is_legacy
@@ -18,7 +18,7 @@ def read(folder: Path, request: Request) -> Checkpoint:
     first, *others = [name for name in WEIGHTS if (folder / name).is_file()]
     opened = Opened(open_source(folder / first))
     if first.endswith(".json"):
-        found = safetensors.read_index(opened, request)
+        found = index.read(opened, request)
     elif first.endswith(".safetensors"):
         found = safetensors.read(opened, request)
     else:

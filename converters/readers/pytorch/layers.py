@@ -1,4 +1,4 @@
-"""The layers of a state_dict: names without the wrappers' prefixes, weights that are computed, classes that are told."""
+"""The layers of a state_dict: without prefixes of wrappers, with computed weights, and classes where they are told."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def checkpoint(
         for where, module in known.items()
         for option, text in module.statements().items()
     }
-    layers = [_timed(layer, known.get(layer.path)) for layer in layers_of(made.arrays, FRAMEWORK, told | others)]
+    layers = [_timed(layer, known.get(layer.path)) for layer in layers_of(made.arrays, FRAMEWORK, others, told)]
     found = tuple(_refused(layer, made.refused) for layer in layers)
     if not found:
         raise CheckpointError("the file holds no weights", path=path)

@@ -12,8 +12,9 @@ from converters.readers.opened import Opened, Request
 from converters.readers.pickled import machine
 from converters.readers.pickled.known import ARRAYS, table
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.rebuilding import GROUPS, Persistent
 from converters.readers.pytorch.states import choose
-from converters.readers.pytorch.tensors import GROUPS, Persistent, Storage
+from converters.readers.pytorch.tensors import Storage
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 

@@ -15,20 +15,20 @@ from typing import Any
 from converters.model.checkpoint import Checkpoint
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
-from converters.readers.pickled.machine import Find
 from converters.readers.pickled.records import Arguments, Global, Record
+from converters.readers.pickled.stack import Find
 from converters.readers.pytorch.code import Code
 from converters.readers.pytorch.layers import checkpoint
+from converters.readers.pytorch.rebuilding import GROUPS
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State
 from converters.readers.pytorch.telling import stem_of
-from converters.readers.pytorch.tensors import GROUPS
 from converters.readers.pytorch.zipped import Members
 from layouts.errors import CheckpointError, NotRepresentable, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _CODE = "__torch__"
 _TORCH = "__torch__.torch.nn.modules."
-_MOST_MODULES, _DEEPEST = 100_000, 64
+_MOST_MEMBERS, _DEEPEST = 1_000_000, 64
 
 
 @dataclass(eq=False)
@@ -91,15 +91,15 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     walked.walk(root, "", 0)
     arrays = {name: record.lazy(name, opened.source) for name, record in walked.tensors.items()}
     if not any(array.is_floating and array.shape for array in arrays.values()):
-        raise _without_weights(opened, members)
+        raise _without_weights(opened, stem)
     state = State(arrays)
     return checkpoint(
         opened.path, "TorchScript", state, request.assume, stored=len(opened.source), modules=walked.classes
     )
 
 
-def _without_weights(opened: Opened, members: Members) -> Exception:
-    constants = members.load(_find(), "constants.pkl", "constants/")
+def _without_weights(opened: Opened, stem: str) -> Exception:
+    constants = Members(opened, stem, "constants/").load(_find(), "constants.pkl")
     if isinstance(constants, tuple) and any(isinstance(one, Record) for one in constants):
         return NotRepresentable(
             "the program is frozen: its weights are constants of its code, without names. Give the program as it was "
@@ -119,9 +119,9 @@ class _Walked:
 
     def walk(self, module: Script, path: str, depth: int) -> None:
         """One module and its parts; a part that two modules share is met twice, as in a state_dict."""
-        self._count += 1
-        if depth > _DEEPEST or self._count > _MOST_MODULES:
-            raise UnsafeCheckpoint("the modules of the program are nested too deeply, or are too many")
+        self._count += 1 + len(module.members)
+        if depth > _DEEPEST or self._count > _MOST_MEMBERS:
+            raise UnsafeCheckpoint("the modules of the program are nested too deeply, or hold too much")
         if module.class_name.startswith(_TORCH):
             self.classes[path] = Module(module.class_name.rpartition(".")[2], self._code.constants(module.class_name))
         for name, member in _members(module):

@@ -20,7 +20,9 @@ OPTION = "state_dict"
 _ALL, _TOP = "all", "top"
 _DEEPEST = 4
 _MOST_ARRAYS = 100_000
-_LISTED = 8
+_LISTED = 20
+_LOOKED_AT = 16
+"""How many entries of a list are looked at to tell whether it holds tensors."""
 
 
 class State(NamedTuple):
@@ -36,7 +38,7 @@ def choose(value: Any, source: Source, assume: Mapping[str, Any]) -> State:
     if not isinstance(value, dict):
         what = "one array without a name" if isinstance(value, Record) else f"a {type(value).__name__}"
         raise CheckpointError(f"the file holds {what}, and no state_dict: save model.state_dict()", path=source.path)
-    found = dict(_states(value, ()))
+    found = dict(_states(value, (), set()))
     if not found:
         raise CheckpointError("no dictionary in the file holds weights by name", path=source.path)
     names = {printable(".".join(path)) or _TOP: path for path in found}
@@ -66,14 +68,17 @@ def _question(names: Mapping[str, Any], stated: object, source: Source) -> Conve
     return UnknownLayer(text, path=source.path)
 
 
-def _states(value: dict[Any, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[Any, Any]]]:
-    """Every dictionary with weights under names, by its path; an optimizer's numbers its parameters."""
+def _states(
+    value: dict[Any, Any], path: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], dict[Any, Any]]]:
+    """Every dictionary with weights under names, once, by its path; an optimizer's numbers its parameters."""
+    seen.add(id(value))
     if any(isinstance(name, str) and _is_weight(item) for name, item in value.items()):
         yield path, value
     if len(path) < _DEEPEST and not _is_optimizer(value):
         for name, item in value.items():
-            if isinstance(name, str) and isinstance(item, dict):
-                yield from _states(item, (*path, name))
+            if isinstance(name, str) and isinstance(item, dict) and id(item) not in seen:
+                yield from _states(item, (*path, name), seen)
 
 
 def _is_optimizer(value: Mapping[Any, Any]) -> bool:
@@ -90,7 +95,7 @@ def _is_weight(value: Any) -> bool:
 
 def _is_packed(value: Any) -> bool:
     """Whether a value is several tensors in one, as quantized modules keep them."""
-    return isinstance(value, tuple | list) and any(isinstance(part, Record) for part in value)
+    return isinstance(value, tuple | list) and any(isinstance(part, Record) for part in value[:_LOOKED_AT])
 
 
 def _arrays(state: Mapping[Any, Any], source: Source, prefix: str) -> tuple[dict[str, LazyArray], tuple[str, ...]]:
@@ -106,7 +111,7 @@ def _arrays(state: Mapping[Any, Any], source: Source, prefix: str) -> tuple[dict
                 path=source.path,
                 array=printable(name),
             )
-        elif not isinstance(item, dict):
+        else:
             others.append(f"{prefix}{name}")
     if len(found) > _MOST_ARRAYS:
         raise UnsafeCheckpoint(f"the file holds {len(found)} arrays", path=source.path)
@@ -119,6 +124,7 @@ def _all(found: Mapping[tuple[str, ...], Any], value: Mapping[Any, Any], source:
     others: tuple[str, ...] = ()
     for path, state in found.items():
         own, extra = _arrays(state, source, "".join(f"{name}." for name in path))
+        extra = tuple(name for name in extra if not any(".".join(other).startswith(name) for other in found))
         twice = next((name for name in own if name in arrays), None)
         if twice is not None:
             raise UnsafeCheckpoint(f"{printable(twice)} stands twice in the file", path=source.path)

@@ -32,12 +32,10 @@ _NORMS = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
 _CONVOLUTIONS = {"Conv2D", "Conv3D"}
 _TRANSPOSED = {"Conv2DBackpropInput", "Conv3DBackpropInputV2"}
 """Of a kernel that no convolution reads: else they are gradients."""
-_LIMITS = {"Minimum", "ClipByValue"}
 _MATRICES = ("/kernel", "/weights", "/Linear/Matrix", "/W_0")
 _CANDIDATES = ("/candidate/kernel", "/candidate/weights", "/Candidate/Linear/Matrix")
 _SHAPED = {"Reshape", "Transpose"}
 """What a product over more than two axes does to its matrix first."""
-_CLIPPED = "it clips its cell or its projection (cell_clip, proj_clip), which no module computes"
 
 
 @dataclass
@@ -166,9 +164,18 @@ class _Look:
         offsets = {offset for cut in cuts if (offset := self._offset(cut)) is not None}
         self.found.state(path, "forget_bias", offsets)
         self._function(name, path, {use.node.op for cut in cuts for use in self.graph.uses(cut, 1)})
-        scopes = {cut.scope for cut in cuts}
-        if any(node.op in _LIMITS and _below(node, scopes) for node in self.graph.nodes.values()):
-            self.found.refused[name] = _CLIPPED
+        self._limits(path, {cut.scope for cut in cuts})
+
+    def _limits(self, path: str, scopes: set[str]) -> None:
+        """What clips the cell, and what clips the projection: the one that a product made."""
+        limits: dict[str, set[float]] = {"cell_clip": set(), "projection_clip": set()}
+        for node in self.graph.nodes.values():
+            number = self.graph.number(node.inputs[1]) if _is_limit(node, scopes) and len(node.inputs) > 1 else None
+            made = self.graph.origin(node.inputs[0]) if number is not None else None
+            if made is not None and number is not None:
+                limits["projection_clip" if made.op in _PRODUCTS else "cell_clip"].add(number)
+        for option, values in limits.items():
+            self.found.state(path, option, values)
 
     def _offset(self, cut: Node) -> float | None:
         """What is added to the forget gate: a constant, or nothing where its function reads it as it is."""
@@ -184,8 +191,8 @@ class _Look:
     def _block(self, name: str, path: str, blocks: list[Node]) -> None:
         self._class(path, "LSTMBlockCell")
         self.found.state(path, "forget_bias", {node.attribute("forget_bias").real(4) for node in blocks})
-        if any(node.attribute("cell_clip").real(4) > 0 for node in blocks):
-            self.found.refused[name] = _CLIPPED
+        limits = {node.attribute("cell_clip").real(4) for node in blocks}
+        self.found.state(path, "cell_clip", {limit for limit in limits if limit > 0})
 
     def _operations(self, sums: list[Node]) -> set[str]:
         return {use.node.op for node in sums for use in self.graph.uses(node)}
@@ -252,10 +259,10 @@ def _short(value: float) -> float:
     return float(np.format_float_positional(np.float32(value)))
 
 
-def _below(node: Node, scopes: set[str]) -> bool:
-    """Whether a limit stands in the scope of a cell itself."""
+def _is_limit(node: Node, scopes: set[str]) -> bool:
+    """Whether a node limits values from above in the scope of a cell itself."""
     scope = node.name.partition("/clip_by_value")[0]
-    return scope != node.name and scope in scopes
+    return node.op == "Minimum" and scope != node.name and scope in scopes
 
 
 def _path(name: str) -> str:
