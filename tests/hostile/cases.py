@@ -27,6 +27,7 @@ Kind = Literal[
     "orbax",
     "leaves",
     "not a model",
+    "tensorflow",
 ]
 Builder = Callable[[Path], Path]
 Change = Callable[[h5py.File], object]
