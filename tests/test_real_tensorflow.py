@@ -1,4 +1,4 @@
-"""TensorFlow's files out of public projects, read from beside the repository; each test skips, visibly, without them."""
+"""TensorFlow's files out of public projects, read from beside the repository; else skipped."""
 
 from __future__ import annotations
 

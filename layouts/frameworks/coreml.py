@@ -38,7 +38,7 @@ NETWORK_LSTM = Layout(
     gates="ifgo",
     spelling=_SPELLED,
     when={"forget_bias": False},
-    class_name="LSTM (network)",
+    class_name="uniDirectionalLSTM",
 )
 NETWORK_LSTM_OFFSET = Layout(
     "coreml",
@@ -48,7 +48,7 @@ NETWORK_LSTM_OFFSET = Layout(
     spelling=_SPELLED,
     when={"forget_bias": True},
     added={"f": 1.0},
-    class_name="LSTM (network, forgetBias)",
+    class_name="uniDirectionalLSTM (forgetBias)",
 )
 NETWORK_GRU = Layout(
     "coreml", cells.GRU_RESET_BEFORE, _MATRICES, gates="rzn", spelling=_SPELLED_GRU, class_name="GRU (network)"

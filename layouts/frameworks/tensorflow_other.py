@@ -155,7 +155,7 @@ REFUSED = (
         named=True,
     ),
     Refusal("UGRNNCell", (), "it mixes state and candidate by one gate, which no module computes", _KERNEL, named=True),
-    Refusal("SRUCell", (), "its gates do not read the state, and no module computes it", _KERNEL, named=True),
+    Refusal("SRUCell", (), "its gates do not read the state, which no module computes", _KERNEL, named=True),
     Refusal(
         "IntersectionRNNCell", (), "it gates its outputs by its inputs, which no module computes", _KERNEL, named=True
     ),

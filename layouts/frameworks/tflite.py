@@ -4,8 +4,8 @@
    the inputs in tensorflow/lite/kernels/unidirectional_sequence_lstm.cc and fully_connected.cc.
 2. Gates are input, forget, cell (g) and output. One bias each; nothing is added when the operation runs: what adds a
    forget offset elsewhere has it in the bias here.
-3. Peepholes are `cell_to_input`, `cell_to_forget` and `cell_to_output`; a projection is (state, unit), and its bias has no
-   place in PyTorch. Without the matrices of the input gate it is 1 minus the forget gate: not described.
+3. Peepholes are `cell_to_input`, `cell_to_forget` and `cell_to_output`; a projection is (state, unit), and its bias
+   has no place in PyTorch. Without the matrices of the input gate it is 1 minus the forget gate: not described.
 4. `cell_clip` and `proj_clip` limit the cell and the projection; the fused activation is that of candidate and cell.
 5. CONV_2D is (out, height, width, in), DEPTHWISE_CONV_2D (1, height, width, out); both are channels last.
 6. Quantized matrices are (q - zero point) × scale, one scale for all or one for each row. Names here are those of the

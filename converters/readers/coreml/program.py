@@ -21,7 +21,7 @@ from converters.readers.coreml.weights import Blobs
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import (
-    ConversionError,
+    OF_A_LAYER,
     NotRepresentable,
     UnknownLayer,
     UnreadableCheckpoint,
@@ -141,7 +141,7 @@ class _Program:
             self.remarks += [remark.format(printable(path)) for remark in made_of.remarks]
             h, c = (_state(one, bound, name) for name in ("initial_h", "initial_c"))
             return Layer(path, one.kind, (part,), replace(made_of.call, initial_h=h, initial_c=c))
-        except ConversionError as error:
+        except OF_A_LAYER as error:
             error.layer = path
             return Layer(path, "unknown", unknown=error)
 

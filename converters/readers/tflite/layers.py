@@ -30,6 +30,13 @@ _PROJECTION = ["projection_weights", "projection_bias"]
 _LSTM = [*_INPUTS, *_STATES, *_PEEPHOLES, *_BIASES, *_PROJECTION]
 _RNN = ["input_weights", "recurrent_weights", "bias"]
 _NORMS = range(20, 24)
+_STARTS = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (35, 36, 37, 38),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (4,),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (4, 8),
+}
+"""Where the states stand from which an operation starts."""
 _AUXILIARY = {"BIDIRECTIONAL_SEQUENCE_LSTM": range(39, 48), "BIDIRECTIONAL_SEQUENCE_RNN": range(9, 12)}
 _PLACES: Mapping[str, tuple[tuple[int, list[str]], ...]] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": ((1, _LSTM),),
@@ -101,11 +108,22 @@ class Reading:
         self.taken |= {id(array) for array in everything.values()}
         try:
             _check(self.model, operation)
+            for one in (operation, other):
+                self._pass_states(one)
             parts = tuple(self._part(operation, member, way) for way, member in zip(DIRECTIONS, arrays, strict=False))
         except ConversionError as error:
             return Layer(path, operation.kind, unknown=error, arrays=everything)
         call = _call(self.model, operation, both=len(parts) > 1)
         return Layer(path, operation.kind, parts, call)
+
+    def _pass_states(self, operation: Operation | None) -> None:
+        """Take the states from which an operation starts, where they are zero. Raises `NotRepresentable` for others."""
+        for place in _STARTS.get(operation.kind, ()) if operation else ():
+            tensor = operation.inputs[place] if operation and place < len(operation.inputs) else -1
+            array = self.model.constant(operation.graph, tensor) if operation else None
+            if array is not None and np.any(array.read()):
+                raise NotRepresentable("it starts from stored states, for which a state_dict has no place")
+            self.taken |= {id(array)}
 
     def _part(self, operation: Operation, arrays: Mapping[str, LazyArray], direction: str) -> Part:
         own = {name: array for name, array in arrays.items() if name != "projection_bias"}

@@ -119,7 +119,7 @@ class Model:
 
     def _data(self, tensor: Table) -> memoryview:
         """The bytes of a tensor: in its buffer, or at a place of the file that the buffer tells."""
-        number = tensor.number(2, "I")
+        number = int(tensor.number(2, "I"))
         if number >= len(self._buffers):
             raise UnreadableCheckpoint("damaged: a tensor has a buffer that is not there")
         buffer = self._buffers[number]
@@ -128,7 +128,7 @@ class Model:
             return buffer.data(0)
         if offset + size > len(self.source):
             raise UnreadableCheckpoint(f"damaged or truncated: {size} bytes of a tensor at byte {offset}")
-        return memoryview(self.source.view[offset : offset + size])
+        return self.source.part(offset, size).view
 
 
 def open_model(source: Source) -> Model:

@@ -40,8 +40,8 @@ def model(checkpoint: Checkpoint, modules: Iterable[Planned], suffix: str) -> Tr
     elif suffix == ".weights.h5":
         tree = files.numbered(found.entries, arrays, shapes)
     else:
-        layers = [entry for entry in found.entries if entry.is_layer]
-        tree = files.whole(files.by_layer(layers, arrays, shapes, "model_weights"), found.config)
+        tree = files.by_layer(files.groups(found.entries), arrays, shapes, "model_weights")
+        tree = files.whole(tree, found.config)
     return replace(tree, remarks=found.remarks)
 
 

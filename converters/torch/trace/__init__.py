@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from converters.model.checkpoint import Checkpoint
-from converters.torch.trace.drawing import Drawing
+from converters.torch.trace.drawing import drawn
 from converters.torch.trace.leaves import layers_of
 from converters.torch.trace.runs import Runs
 from converters.verification.evaluate import evaluate
@@ -62,8 +62,7 @@ def _traced(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Checkpoint:
     walked = fx.GraphModule(tracer.root, graph)
     runs = Runs(walked, inputs)
     layers = layers_of(walked)
-    drawn = Drawing(walked, runs, layers).graph()
-    found = Checkpoint(name, "pytorch", "", "module, traced", tuple(layers.values()), graph=drawn)
+    found = Checkpoint(name, "pytorch", "", "module, traced", tuple(layers.values()), graph=drawn(walked, runs, layers))
     _prove(found, runs, inputs)
     return found
 

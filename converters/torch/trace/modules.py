@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import fx, nn
 
 from converters.model import operations as op
 from converters.model.layers import Layer
-
-if TYPE_CHECKING:
-    from converters.torch.trace.drawing import Drawing, Name
+from converters.torch.trace.sketch import Name, Sketch
 
 
-def drawn(d: Drawing, node: fx.Node) -> Any:
+def drawn(d: Sketch, node: fx.Node) -> Any:
     """What a module gives. Raises `NotRepresentable` for one that is not known."""
     module: Any = d.walked.get_submodule(str(node.target))
     layer = d.layers.get(str(node.target))
@@ -37,7 +35,7 @@ def drawn(d: Drawing, node: fx.Node) -> Any:
     raise d.refuse(node, "this module is not known here")
 
 
-def _recurrent(d: Drawing, node: fx.Node, module: Any, layer: Layer, arguments: list[Any]) -> Any:
+def _recurrent(d: Sketch, node: fx.Node, module: Any, layer: Layer, arguments: list[Any]) -> Any:
     """Outputs and states as PyTorch has them: h_n, c_n (layers × directions, batch, units)."""
     x, given = arguments[0], _states(arguments[1:])
     if layer.call.single_step:
@@ -65,11 +63,11 @@ def _states(arguments: list[Any]) -> list[Any]:
     return [] if given is None else list(given) if isinstance(given, tuple | list) else [given]
 
 
-def _taken(d: Drawing, node: fx.Node, state: Name, place: int) -> Name:
+def _taken(d: Sketch, node: fx.Node, state: Name, place: int) -> Name:
     return d.add(node, op.Take(0, index=place), state, shape=d.shape(state)[1:])
 
 
-def _stacked(d: Drawing, node: fx.Node, states: list[Name]) -> Name:
+def _stacked(d: Sketch, node: fx.Node, states: list[Name]) -> Name:
     """(batch, units) each as (layers × directions, batch, units)."""
     inner = d.shape(states[0])
     whole = [d.add(node, op.AddAxis(0), state, shape=(1, *inner), dtype="float32") for state in states]
@@ -78,7 +76,7 @@ def _stacked(d: Drawing, node: fx.Node, states: list[Name]) -> Name:
     return d.add(node, op.Concatenate(0), *whole, shape=(len(whole), *inner), dtype="float32")
 
 
-def _step(d: Drawing, node: fx.Node, module: Any, layer: Layer, x: Name, given: list[Any]) -> Any:
+def _step(d: Sketch, node: fx.Node, module: Any, layer: Layer, x: Name, given: list[Any]) -> Any:
     """A cell: one step, as a sequence of one."""
     if len(d.shape(x)) != 2:
         raise d.refuse(node, "it runs on a step without a batch")
@@ -92,7 +90,7 @@ def _step(d: Drawing, node: fx.Node, module: Any, layer: Layer, x: Name, given: 
 
 
 def _attention(
-    d: Drawing, node: fx.Node, module: Any, layer: Layer | None, arguments: Any, named: Mapping[str, Any]
+    d: Sketch, node: fx.Node, module: Any, layer: Layer | None, arguments: Any, named: Mapping[str, Any]
 ) -> Any:
     """Query, key and value; the scores that it may give beside are not known here."""
     plain = {name: value for name, value in named.items() if name not in ("need_weights", "average_attn_weights")}
@@ -108,8 +106,8 @@ def _each(value: Any, count: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (int(value),) * count
 
 
-def _pool(how: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
-    def found(d: Drawing, node: fx.Node, module: Any) -> op.Operation:
+def _pool(how: str) -> Callable[[Sketch, fx.Node, Any], op.Operation]:
+    def found(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
         count = len(d.runs.shape(node)) - 2
         size, padding = _each(module.kernel_size, count), _each(module.padding, count)
         strides = _each(module.stride or module.kernel_size, count)
@@ -123,8 +121,8 @@ def _pool(how: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
     return found
 
 
-def _global(how: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
-    def found(d: Drawing, node: fx.Node, module: Any) -> op.Operation:
+def _global(how: str) -> Callable[[Sketch, fx.Node, Any], op.Operation]:
+    def found(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
         if any(size != 1 for size in _each(module.output_size, 1)):
             raise d.refuse(node, "adaptive pooling to more than one place is not known here")
         return op.GlobalPool(how, keep_axes=True, channels_last=False)
@@ -132,23 +130,23 @@ def _global(how: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
     return found
 
 
-def _flatten(d: Drawing, node: fx.Node, module: Any) -> op.Operation:
+def _flatten(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
     if (module.start_dim, module.end_dim) != (1, -1):
         raise d.refuse(node, "flattening of some axes is known as torch.flatten alone")
     return op.Flatten()
 
 
-def _function(name: str, **told: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
+def _function(name: str, **told: str) -> Callable[[Sketch, fx.Node, Any], op.Operation]:
     """An activation; `told` are its settings, and the attributes of the module that have them."""
     return lambda d, node, module: op.Activation(name, **{key: getattr(module, own) for key, own in told.items()})
 
 
-def _gelu(d: Drawing, node: fx.Node, module: Any) -> op.Operation:
+def _gelu(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
     return op.Activation("gelu" if module.approximate == "none" else "gelu_tanh")
 
 
-def _softmax(name: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
-    def found(d: Drawing, node: fx.Node, module: Any) -> op.Operation:
+def _softmax(name: str) -> Callable[[Sketch, fx.Node, Any], op.Operation]:
+    def found(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
         if module.dim is None:
             raise d.refuse(node, "its axis is not told: state dim=")
         return op.Activation(name, axis=module.dim)
@@ -156,13 +154,13 @@ def _softmax(name: str) -> Callable[[Drawing, fx.Node, Any], op.Operation]:
     return found
 
 
-def _softplus(d: Drawing, node: fx.Node, module: Any) -> op.Operation:
+def _softplus(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
     if module.beta != 1:
         raise d.refuse(node, "softplus with beta is not known here")
     return op.Activation("softplus")
 
 
-_MODULES: Mapping[type, Callable[[Any, fx.Node, Any], op.Operation]] = {
+_MODULES: Mapping[type, Callable[[Sketch, fx.Node, Any], op.Operation]] = {
     nn.Identity: lambda d, n, m: op.Identity(),
     nn.modules.dropout._DropoutNd: lambda d, n, m: op.Identity(),
     nn.Flatten: _flatten,
@@ -190,5 +188,5 @@ _MODULES: Mapping[type, Callable[[Any, fx.Node, Any], op.Operation]] = {
     nn.modules.pooling._AdaptiveAvgPoolNd: _global("average"),
     nn.modules.pooling._AdaptiveMaxPoolNd: _global("max"),
 }
-_PLAIN: Mapping[Any, Callable[[Any, fx.Node, Any], op.Operation]] = _MODULES
+_PLAIN: Mapping[Any, Callable[[Sketch, fx.Node, Any], op.Operation]] = _MODULES
 """Modules without weights, by the class from which they derive; a class before the ones that it derives from."""

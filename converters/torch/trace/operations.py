@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import fx
 from torch.nn import functional
 
 from converters.model import operations as op
-
-if TYPE_CHECKING:
-    from converters.torch.trace.drawing import Drawing
+from converters.torch.trace.sketch import Name, Sketch
 
 _SMALL = 1024
 """Numbers of a constant that may stand in a graph; more are weights."""
 
 
-def drawn(d: Drawing, node: fx.Node) -> Any:
+def drawn(d: Sketch, node: fx.Node) -> Any:
     """What a function gives. Raises `NotRepresentable` for one that is not known."""
     arguments, named = d.of(node.args), d.of(node.kwargs)
     if not _holds(d, (arguments, named)):
@@ -31,12 +29,12 @@ def drawn(d: Drawing, node: fx.Node) -> Any:
     return write(d, node, list(arguments), dict(named))
 
 
-def constant(d: Drawing, node: fx.Node) -> Any:
+def constant(d: Sketch, node: fx.Node) -> Any:
     """A tensor of the module itself: a small one as numbers."""
     return _numbers(d, node, d.runs.value(node))
 
 
-def _numbers(d: Drawing, node: fx.Node, value: Any) -> Any:
+def _numbers(d: Sketch, node: fx.Node, value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     if value.numel() > _SMALL:
@@ -46,7 +44,7 @@ def _numbers(d: Drawing, node: fx.Node, value: Any) -> Any:
     return d.add(node, op.Constant(numbers, tuple(value.shape), dtype), dtype=dtype)
 
 
-def _plain(d: Drawing, node: fx.Node) -> Any:
+def _plain(d: Sketch, node: fx.Node) -> Any:
     """What is no work on tensors, such as sums of sizes; a tensor that depends on none is a constant."""
     value = d.runs.value(node)
     if isinstance(value, torch.Tensor):
@@ -56,7 +54,7 @@ def _plain(d: Drawing, node: fx.Node) -> Any:
     return value
 
 
-def _holds(d: Drawing, value: Any) -> bool:
+def _holds(d: Sketch, value: Any) -> bool:
     """Whether there is a value of the graph in some arguments."""
     if isinstance(value, Mapping):
         return any(_holds(d, each) for each in value.values())
@@ -66,7 +64,7 @@ def _holds(d: Drawing, value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return type(value).__name__ == "Name"
+    return isinstance(value, Name)
 
 
 Arguments = list[Any]
@@ -77,7 +75,7 @@ def _argument(arguments: Arguments, named: Named, place: int, name: str, otherwi
     return arguments[place] if len(arguments) > place else named.get(name, otherwise)
 
 
-def _getitem(d: Drawing, node: fx.Node, a: Arguments, _: Named) -> Any:
+def _getitem(d: Sketch, node: fx.Node, a: Arguments, _: Named) -> Any:
     held, place = a
     if isinstance(held, tuple | list):
         return held[place]
@@ -93,7 +91,7 @@ def _getitem(d: Drawing, node: fx.Node, a: Arguments, _: Named) -> Any:
     return x
 
 
-def _at(d: Drawing, node: fx.Node, x: Any, axis: int, place: Any) -> tuple[Any, int]:
+def _at(d: Sketch, node: fx.Node, x: Any, axis: int, place: Any) -> tuple[Any, int]:
     """One index of an axis, and by how much the next one lies behind it."""
     shape = d.shape(x)
     if place is None:
@@ -111,7 +109,7 @@ def _at(d: Drawing, node: fx.Node, x: Any, axis: int, place: Any) -> tuple[Any, 
 
 
 def _combine(how: str) -> Callable[..., Any]:
-    def write(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+    def write(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
         if named:
             raise d.refuse(node, f"{', '.join(named)} is not known here")
         left, right = a
@@ -133,7 +131,7 @@ def _combine(how: str) -> Callable[..., Any]:
     return write
 
 
-def _scaled(d: Drawing, node: fx.Node, how: str, number: float) -> op.Scale:
+def _scaled(d: Sketch, node: fx.Node, how: str, number: float) -> op.Scale:
     """A tensor and a number."""
     if how not in _SCALED or (how == "divide" and not number):
         raise d.refuse(node, f"{how} of a tensor and {number} is not known here")
@@ -154,22 +152,22 @@ _TURNED: Mapping[str, Callable[[float], tuple[float, float]]] = {
 """Factor and offset, of a tensor and then a number, and of a number and then a tensor."""
 
 
-def _cat(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _cat(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     return d.add(node, op.Concatenate(_argument(a, named, 1, "dim", 0)), *a[0])
 
 
-def _stack(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _stack(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axis = _argument(a, named, 1, "dim", 0) % (len(d.shape(a[0][0])) + 1)
     wide = [_at(d, node, x, axis, None)[0] for x in a[0]]
     return d.add(node, op.Concatenate(axis), *wide)
 
 
-def _chunk(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _chunk(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axis = _argument(a, named, 2, "dim", 0) % len(d.shape(a[0]))
     return _parts(d, node, a[0], axis)
 
 
-def _parts(d: Drawing, node: fx.Node, x: Any, axis: int) -> Any:
+def _parts(d: Sketch, node: fx.Node, x: Any, axis: int) -> Any:
     """One value for each part of an axis, as long as the parts turned out."""
     found, start = [], 0
     if d.shape(x)[axis] is None:
@@ -182,7 +180,7 @@ def _parts(d: Drawing, node: fx.Node, x: Any, axis: int) -> Any:
     return tuple(found)
 
 
-def _unbind(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _unbind(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axis = _argument(a, named, 1, "dim", 0) % len(d.shape(a[0]))
     shape = d.shape(a[0])
     if shape[axis] is None:
@@ -193,13 +191,13 @@ def _unbind(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
     )
 
 
-def _permute(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _permute(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     order = a[1] if len(a) == 2 and isinstance(a[1], tuple | list) else named.get("dims", a[1:])
     rank = len(d.shape(a[0]))
     return d.add(node, op.Permute(tuple(k % rank for k in order)), a[0])
 
 
-def _transpose(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _transpose(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     rank = len(d.shape(a[0]))
     one, other = (_argument(a, named, k + 1, f"dim{k}") % rank for k in (0, 1))
     order = list(range(rank))
@@ -207,7 +205,7 @@ def _transpose(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
     return d.add(node, op.Permute(tuple(order)), a[0])
 
 
-def _regrouped(d: Drawing, node: fx.Node, a: Arguments, _: Named) -> Any:
+def _regrouped(d: Sketch, node: fx.Node, a: Arguments, _: Named) -> Any:
     """Other axes over the same elements: each a fixed size, that of an axis of the input, or what is left."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
@@ -225,24 +223,24 @@ def _regrouped(d: Drawing, node: fx.Node, a: Arguments, _: Named) -> Any:
     return d.add(node, op.Regroup(tuple(sizes)), a[0])
 
 
-def _is_tensor(d: Drawing, node: fx.Node) -> bool:
+def _is_tensor(d: Sketch, node: fx.Node) -> bool:
     return isinstance(d.runs.value(node), torch.Tensor)
 
 
-def _squeeze(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _squeeze(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axis = _argument(a, named, 1, "dim")
     if not isinstance(axis, int) or d.shape(a[0])[axis] != 1:
         return _regrouped(d, node, a, named)
     return d.add(node, op.DropAxis(axis % len(d.shape(a[0]))), a[0])
 
 
-def _unsqueeze(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _unsqueeze(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axis = _argument(a, named, 1, "dim")
     return d.add(node, op.AddAxis(axis % (len(d.shape(a[0])) + 1)), a[0])
 
 
 def _reduce(how: str) -> Callable[..., Any]:
-    def write(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+    def write(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
         axes, keep = _argument(a, named, 1, "dim"), bool(_argument(a, named, 2, "keepdim", False))
         own = d.runs.value(node)
         operation = op.Reduce(how, tuple(axes) if isinstance(axes, tuple | list) else (axes,), keep)
@@ -256,7 +254,7 @@ def _reduce(how: str) -> Callable[..., Any]:
     return write
 
 
-def _flip(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _flip(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axes = a[1] if len(a) == 2 and isinstance(a[1], tuple | list) else named.get("dims", a[1:])
     x = a[0]
     for axis in [axes] if isinstance(axes, int) else axes:
@@ -267,7 +265,7 @@ def _flip(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
 def _activation(name: str, *settings: tuple[str, int, float]) -> Callable[..., Any]:
     """A function of elements; of each setting its name in the graph's operation, its place and its usual value."""
 
-    def write(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+    def write(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
         told = {key: _argument(a, named, place, _TORCH.get(key, key), usual) for key, place, usual in settings}
         known = {_TORCH.get(key, key) for key, _, _ in settings} | {"inplace", "input"}
         if set(named) - known:
@@ -281,7 +279,7 @@ _TORCH = {"alpha": "negative_slope"}
 
 
 def _softmax(name: str) -> Callable[..., Any]:
-    def write(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+    def write(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
         axis = _argument(a, named, 1, "dim")
         if not isinstance(axis, int):
             raise d.refuse(node, "its axis is not told: state dim=")
@@ -290,31 +288,31 @@ def _softmax(name: str) -> Callable[..., Any]:
     return write
 
 
-def _gelu(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _gelu(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     exact = named.get("approximate", "none") == "none"
     return d.add(node, op.Activation("gelu" if exact else "gelu_tanh"), a[0])
 
 
-def _same(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _same(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     return d.add(node, op.Identity(), a[0])
 
 
-def _number_type(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _number_type(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     """A change of dtype between kinds of numbers with a fraction, or into it, changes nothing here."""
     if not d.runs.value(node).is_floating_point():
         raise d.refuse(node, "numbers become whole ones")
     return d.add(node, op.Identity(), a[0])
 
 
-def _shape(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _shape(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     return d.runs.value(node)
 
 
-def _product(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _product(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     return d.add(node, op.MatrixProduct(), *a)
 
 
-def _dropout(d: Drawing, node: fx.Node, a: Arguments, named: Named) -> Any:
+def _dropout(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     return d.add(node, op.Identity(), a[0])
 
 
