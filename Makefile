@@ -4,16 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# As many processes as there are cores, but each takes 1.5 GB with TensorFlow and PyTorch in it.
+ACROSS := -n auto --maxprocesses 4 --dist worksteal
+
 .PHONY: demo test prove check bench mutate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow"
+	$(BIN)/python -m pytest $(ACROSS) -q -m "not slow"
 
 prove: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	GATEPORT_LIVE_EXAMPLES=10 $(BIN)/python -m pytest $(ACROSS) -q
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

@@ -280,10 +280,15 @@ def views(
     for number, target in enumerate(pattern.targets):
         piece, terms = array, pattern.terms(number)
         if stacked is not None:
-            length = math.prod(_length(factor, sizes, labels) or 0 for factor in terms[stacked])
+            length = length_of(terms[stacked], sizes, labels)
             piece = array[(slice(None),) * stacked + (slice(start, start + length),)]
             start += length
         yield from _split(piece[_backwards(pattern)], terms, target, sizes, labels)
+
+
+def length_of(term: Sequence[Factor], sizes: Mapping[str, Size], labels: Mapping[str, Sequence[Any]]) -> int:
+    """How many indices the factors of one term make, once every size is known."""
+    return math.prod(_length(factor, sizes, labels) or 0 for factor in term)
 
 
 def _backwards(pattern: Pattern) -> tuple[Any, ...]:

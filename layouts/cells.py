@@ -70,6 +70,8 @@ class Cell:
     """The values of labels other than gate, in neutral order."""
     products: Mapping[str, str] = field(default_factory=dict)
     """A size that is the product of others: the outputs of a depthwise convolution."""
+    told: bool = False
+    """Whether arrays are such a layer only where its class is told, for they are as well those of others."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What each gate is called in words: `forget` is spelled `f`."""
     options: Options = Plain()
@@ -89,6 +91,13 @@ class Cell:
     def gate(self, word: str) -> str:
         """The letter of the gate of this name, '' where the cell has none."""
         return next((letter for letter, name in self.spoken.items() if name == word), "")
+
+    def acted_on(self, option: str) -> tuple[str, ...]:
+        """The gates whose sums a function of this option is applied to; a cell without gates has the one gate ''."""
+        candidate = self.gate("candidate")
+        if option == "activation":
+            return (candidate,)
+        return tuple(gate for gate in self.gates if gate != candidate) if option == "recurrent_activation" else ()
 
     def sums(self, gate: str) -> bool:
         """Whether the two biases of this gate may become one. A cell without gates has the one gate ''."""
@@ -126,7 +135,7 @@ LSTM = _recurrent(
     "lstm",
     _LSTM_GATES,
     "ifgo",
-    (*_ACTIVATIONS, "output_activation", "clip", "input_forget"),
+    (*_ACTIVATIONS, "output_activation", "clip", "input_forget", "cell_clip", "projection_clip"),
     projection=Slot("state unit", optional=True),
     peephole=Slot("gate unit", optional=True),
 )
@@ -142,6 +151,10 @@ RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
+LINEAR_TO_HEADS = Cell("linear_to_heads", {"weight": Slot("head key in"), "bias": _bias("head key")})
+"""A linear layer whose outputs stand on two axes."""
+LINEAR_FROM_HEADS = Cell("linear_from_heads", {"weight": Slot("out head key"), "bias": _bias("out")})
+"""A linear layer whose inputs stand on two axes."""
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 
 
@@ -181,10 +194,11 @@ def _conv_lstm(name: str, space: str) -> Cell:
         "input_kernel": Slot(f"gate unit input {space}"),
         "recurrent_kernel": Slot(f"gate unit state {space}"),
         "input_bias": _bias("gate unit"),
+        "recurrent_bias": _bias("gate unit"),
     }
     chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "channels_last")
     options = ConvolutionalRecurrence()
-    return Cell(name, slots, "ifgo", {"state": "unit"}, spoken=_LSTM_GATES, options=options, chooses=chooses)
+    return Cell(name, slots, "ifgo", {"state": "unit"}, "ifgo", spoken=_LSTM_GATES, options=options, chooses=chooses)
 
 
 CONV_LSTM1D = _conv_lstm("conv_lstm1d", "width")
@@ -250,7 +264,7 @@ NORMALIZATION_OF_ALL = Cell("normalization_of_all", _OF_ALL, options=Normalizati
 
 def _einsum(name: str, weight: str, bias: str) -> Cell:
     slots = {"weight": Slot(weight), "bias": _bias(bias)}
-    return Cell(name, slots, options=Product(), chooses=("equation",))
+    return Cell(name, slots, told=True, options=Product(), chooses=("equation",))
 
 
 EINSUM_2_1 = _einsum("einsum_2_1", "one two", "first")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forkserver import ForkServer
 
 torch.set_num_threads(1)  # the tests run side by side, and their layers are small
 
@@ -22,6 +23,14 @@ def measured(record_property: Callable[[str, object], None]) -> Callable[[str, f
         record_property("equivalence", (case, error))
 
     return note
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ForkServer]:
+    """One process that forks a child for every job, for all tests that need such children."""
+    started = ForkServer()
+    yield started
+    started.close()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

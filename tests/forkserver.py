@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import errno
 import gc
+import importlib
 import json
 import os
 import pkgutil
 import resource
+import runpy
 import signal
 import subprocess
 import sys
@@ -45,14 +47,19 @@ class Outcome:
 
 
 class ForkServer:
-    """Start it once; every call of `run` is one forked child."""
+    """Start it once; every call of `run` is one forked child.
 
-    def __init__(self) -> None:
+    modules: what to import in the place of this library, of which the process then knows nothing.
+    """
+
+    def __init__(self, *modules: str) -> None:
         here = Path(__file__).resolve()
-        folders = [str(here.parent.parent), str(here.parent), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+        folders = [] if modules else [str(here.parent.parent), str(here.parent), os.environ.get("PYTHONPATH", "")]
+        alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **alone, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+        command = [sys.executable, str(here), *modules]
         self._process = subprocess.Popen(
-            [sys.executable, str(here)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
     def run(self, job: str, *arguments: Any, limits: Mapping[str, int] | None = None) -> Outcome:
@@ -135,10 +142,23 @@ def mutants(source: str, folder: str, seeds: list[int], places: list[list[int]] 
     return [fuzzing.outcome(Path(source), Path(folder), seed, places) for seed in seeds]
 
 
-JOBS: dict[str, Callable[..., Any]] = {
-    job.__name__: job
-    for job in (command, command_on_a_small_disk, command_with_a_fault, public_api, files_written, greedy, mutants)
-}
+def script(path: str, folder: str) -> None:
+    """Run a file in a folder, as `python file` does."""
+    os.chdir(folder)
+    sys.argv[:] = [path]
+    sys.path[0] = os.path.dirname(path)
+    runpy.run_path(path, run_name="__main__")
+
+
+def imported(module: str, folder: str) -> list[str]:
+    """Import a module from a folder and call its `load`; the modules of this library that are there then."""
+    sys.path[0] = folder
+    importlib.import_module(module).load()
+    return [name for name in sys.modules if name.split(".")[0] in ("converters", "layouts", "gateport")]
+
+
+_ALL = (command, command_on_a_small_disk, command_with_a_fault, public_api, files_written, greedy, mutants)
+JOBS: dict[str, Callable[..., Any]] = {job.__name__: job for job in (*_ALL, script, imported)}
 
 
 def divide(limits: Mapping[str, int]) -> None:
@@ -196,18 +216,26 @@ WARMING_ONNX = ("onnx_torch/lstm/model.onnx", "onnx_keras/masked_lstm/model.onnx
 """Sound fixtures of every container: to convert them once imports all that a child would import late."""
 
 
-def _serve() -> None:
-    fixtures = Path(__file__).resolve().parents[1] / "fixtures"
-    with tempfile.TemporaryDirectory() as folder:
-        for name in (*WARMING, *WARMING_ONNX):
-            public_api(str(fixtures / name), f"{folder}/model.safetensors")
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(SystemExit):
-            command("convert", str(fixtures / "nowhere.h5"), f"{folder}/model.safetensors")
+def _serve(modules: list[str]) -> None:
+    if modules:
+        for name in modules:
+            importlib.import_module(name)
+    else:
+        _warm()
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all of this
     for line in sys.stdin:
         print(json.dumps(vars(_outcome(*json.loads(line)))), flush=True)
 
 
+def _warm() -> None:
+    fixtures = Path(__file__).resolve().parents[1] / "fixtures"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (*WARMING, *WARMING_ONNX):
+            public_api(str(fixtures / name), f"{folder}/model.safetensors")
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(SystemExit):
+            command("convert", str(fixtures / "nowhere.h5"), f"{folder}/model.safetensors")
+
+
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1:])

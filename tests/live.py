@@ -45,7 +45,7 @@ Tensors = dict[str, torch.Tensor]
 
 FAMILIES = {"recurrent": recurrent_designs, "masks": masked_designs, "nested": nested_designs, "maps": map_designs}
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("GATEPORT_LIVE_EXAMPLES", "10")),
+    max_examples=int(os.environ.get("GATEPORT_LIVE_EXAMPLES", "4")),
     derandomize=True,
     database=None,
     deadline=None,
@@ -53,7 +53,7 @@ EXAMPLES = settings(
     suppress_health_check=list(HealthCheck),
 )
 """The same few architectures of each family in every run, and no shrinking, which would take minutes here; set
-GATEPORT_LIVE_EXAMPLES for more."""
+GATEPORT_LIVE_EXAMPLES for more, as `make prove` does."""
 
 
 def check(design: Design, keras: Any, forms: Sequence[str], folder: Path) -> dict[str, float]:

@@ -7,6 +7,7 @@ lengths); those of different axes can be combined. `onnx_nodes` makes the models
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -89,6 +90,7 @@ class Variation(NamedTuple):
     reason: str = ""
 
 
+@cache
 def variations(op: str, direction: str) -> list[Variation]:
     """Every variation of the plain node of an operator and a direction."""
     kind = op.split()[0]
@@ -149,6 +151,7 @@ def _activated(kind: str, names: tuple[str, ...], alpha: tuple[float, ...], reas
     return Variation("activations", f"activations {told}", {"activations": names, "alpha": alpha}, reason)
 
 
+@cache
 def pairs(op: str, direction: str) -> dict[tuple[str, str], list[tuple[Variation, Variation]]]:
     """Every two variations of different axes that one node can have, by the names of the axes."""
     found: dict[tuple[str, str], list[tuple[Variation, Variation]]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +102,6 @@ def test_a_folder_of_the_reader_may_be_read_only(tmp_path: Path) -> None:
     same_bits(converted(path, tmp_path), expected())
     assert {file.name: file.stat().st_mtime_ns for file in inside.iterdir()} == before
     inside.chmod(0o755)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    started = ForkServer()
-    yield started
-    started.close()
 
 
 @pytest.mark.parametrize("build", hostile.SOUND[:3], ids=lambda build: build.__name__)

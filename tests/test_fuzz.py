@@ -7,7 +7,6 @@ what is done to the bytes; for half of the mutants it is done outside the arrays
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import hostile
 import pytest
 from conftest import ROOT
 from forkserver import MEGABYTES, SECONDS, ForkServer
+from sampling import sampled
 
 MUTANTS = 40
 AT_ONCE = 10
@@ -45,13 +45,6 @@ BUILT = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    started = ForkServer()
-    yield started
-    started.close()
-
-
 def survives(source: Path, folder: Path, server: ForkServer) -> None:
     """Raise unless every mutant of a file ends as it should; both ends have to occur."""
     kinds: Counter[str | None] = Counter()
@@ -64,7 +57,7 @@ def survives(source: Path, folder: Path, server: ForkServer) -> None:
     assert 0 < kinds[None] < MUTANTS, kinds
 
 
-@pytest.mark.parametrize("name", FIXTURES)
+@pytest.mark.parametrize("name", sampled(FIXTURES, 2))
 def test_a_damaged_fixture_is_read_as_planned_or_refused(name: str, tmp_path: Path, server: ForkServer) -> None:
     survives(ROOT / "fixtures" / name, tmp_path, server)
 

@@ -6,7 +6,6 @@ import os
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import hostile
@@ -19,13 +18,6 @@ from layouts import errors
 KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)} - {"ConversionError", "LayoutError"}
 LONGEST = 1000
 OLD = b"an earlier output"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    started = ForkServer()
-    yield started
-    started.close()
 
 
 def in_bounds(run: Outcome) -> None:

@@ -219,7 +219,7 @@ SMOOTH = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "options"), SMOOTH)
+@pytest.mark.parametrize(("kind", "options"), sampled(SMOOTH, 3))
 def test_gradients_are_right(kind: str, options: Mapping[str, Any]) -> None:
     torch.manual_seed(2)
     small = {**options, "proj_size": 1} if "proj_size" in options else options
@@ -261,7 +261,7 @@ def test_torch_jit_script(kind: str, options: Mapping[str, Any]) -> None:
     expect_equal(scripted(x[0]), module(x[0]), 1e-6)
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", sampled(["aot_eager", "eager"], 2))
 @pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 3))
 def test_torch_compile(kind: str, options: Mapping[str, Any], backend: str) -> None:
     module, x = sample(kind, options)
@@ -276,7 +276,7 @@ def test_torch_compile(kind: str, options: Mapping[str, Any], backend: str) -> N
     expect_equal(found, module(x), 1e-6)
 
 
-@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 3))
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 6))
 def test_torch_export(kind: str, options: Mapping[str, Any]) -> None:
     module, x = sample(kind, options)
     program = torch.export.export(module, (x,))

@@ -135,7 +135,7 @@ def test_a_second_length_is_compiled_once_for_all(kind: str, options: Options) -
 
 
 @needs_scan
-@pytest.mark.parametrize("strict", [False, True], ids=["non-strict", "strict"])
+@pytest.mark.parametrize("strict", sampled([False, True], 2), ids=["non-strict", "strict"])
 @pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 4))
 def test_torch_export_takes_any_batch_and_length(kind: str, options: Options, strict: bool) -> None:
     module, x = sample(kind, options)
@@ -158,7 +158,7 @@ def test_compilers_without_a_loop_get_every_step(kind: str, options: Options, mo
     expect_equal(torch.export.export(module, (x,)).module()(x), module(x), 1e-6)
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", sampled(["aot_eager", "inductor"], 2))
 @pytest.mark.parametrize(("kind", "options"), sampled([COMPILED[1], COMPILED[4]], 2))
 def test_gradients_of_a_compiled_module(kind: str, options: Options, backend: str) -> None:
     module = varied(kind, options).float()

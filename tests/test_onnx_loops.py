@@ -26,6 +26,7 @@ from loop_models import (
     written,
 )
 from onnx import helper, numpy_helper
+from sampling import sampled
 
 from converters.model.settings import Call
 from converters.readers.onnx.arithmetic import machine
@@ -329,7 +330,7 @@ def keras(request: pytest.FixtureRequest) -> Any:
     return found
 
 
-@pytest.mark.parametrize("case", LIVE)
+@pytest.mark.parametrize("case", sampled(LIVE, 2))
 def test_exported_loops(case: str, keras: Any, tmp_path: Path) -> None:
     kind, options, masked = LIVE[case]
     version = int(keras.__version__[0])

@@ -15,6 +15,7 @@ import pytest
 import torch
 from loop_models import exported, randomized, scope_of
 from onnx import helper, numpy_helper
+from sampling import sampled
 from torch import nn
 
 from converters.model.settings import Call, Wiring
@@ -74,7 +75,7 @@ EXPORTED: dict[str, tuple[Callable[[], nn.Module], tuple[torch.Tensor, ...], int
 """What -> module, inputs, how many layers and directions are found: uses of one layer count each."""
 
 
-@pytest.mark.parametrize("case", EXPORTED)
+@pytest.mark.parametrize("case", sampled(EXPORTED, 2))
 def test_exported(case: str) -> None:
     """Every array has the bits of the module's own, and the outputs and final state are named that it gives."""
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from forkserver import ForkServer
 from safetensors.torch import load_file, save_file
 from test_build import outputs, recorded
 from test_source import _needs_ruff, _ruff
@@ -36,10 +38,18 @@ CASES = (
 """Files of which each needs something else: drop-ins, masks, another dtype, several inputs, kept states."""
 
 
-def run(*command: Any, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """A process that knows nothing of this library."""
     known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run([sys.executable, *command], cwd=folder, env=known, capture_output=True, text=True)
+    return subprocess.run([sys.executable, script], cwd=folder, env=known, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[ForkServer]:
+    """Such a process that has imported torch once, and forks a child for every script."""
+    started = ForkServer("numpy", "torch", "safetensors.torch")
+    yield started
+    started.close()
 
 
 def imported(folder: Path) -> Any:
@@ -67,36 +77,34 @@ def test_the_folder_agrees_with_build_on_bits(case: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_folder_runs_without_this_library(case: str, tmp_path: Path) -> None:
+def test_the_folder_runs_without_this_library(case: str, tmp_path: Path, stranger: ForkServer) -> None:
     converters.port(FIXTURES / case, tmp_path / "ported")
-    ran = run("ported/model.py", folder=tmp_path)
-    assert ran.returncode == 0 and ran.stdout.startswith("largest difference"), ran.stderr
-    ours = "[name for name in sys.modules if name.split('.')[0] in ('converters', 'layouts')]"
-    code = f"import sys, ported.model; ported.model.load(); print({ours})"
-    ran = run("-c", code, folder=tmp_path)
-    assert ran.stdout == "[]\n", ran.stderr
+    ran = stranger.run("script", str(tmp_path / "ported" / "model.py"), str(tmp_path))
+    assert ran.code == 0 and ran.stdout.startswith("largest difference"), ran.stderr
+    ran = stranger.run("imported", "ported.model", str(tmp_path))
+    assert (ran.code, ran.result) == (0, []), ran.stderr
 
 
 def test_the_check_passes_and_fails_where_it_must(tmp_path: Path) -> None:
     folder = tmp_path / "ported"
     converters.port(FIXTURES / "keras2/gru_reset_before/model.h5", folder)
-    ran = run(folder / "model.py", folder=tmp_path)
+    ran = run(folder / "model.py", tmp_path)
     assert (ran.returncode, ran.stdout.startswith("largest difference 0.00e+00")) == (0, True), ran.stderr
     tensors = load_file(folder / "model.safetensors")
     key = next(key for key in tensors if "weight_hh" in key)
     save_file({**tensors, key: tensors[key].flip(0)}, folder / "model.safetensors")
-    ran = run(folder / "model.py", folder=tmp_path)
+    ran = run(folder / "model.py", tmp_path)
     assert ran.returncode == 1 and "TOO LARGE" in ran.stdout
 
 
-def test_a_proof_of_somebody_else_is_written(tmp_path: Path) -> None:
+def test_a_proof_of_somebody_else_is_written(tmp_path: Path, stranger: ForkServer) -> None:
     def prove(checkpoint: converters.Checkpoint, module: nn.Module) -> Proof:
         x = np.ones((2, 7, 3), np.float32)
         return Proof((x,), (np.full((2, 7, 5), 9.0, np.float32),), 1e-3, "a liar")
 
     found = converters.port(FIXTURES / "keras2/lstm_hard_sigmoid/model.h5", tmp_path / "ported", prove=prove)
     assert "outputs by a liar" in (found.folder / "README.md").read_text()
-    assert run(found.folder / "model.py", folder=tmp_path).returncode == 1
+    assert stranger.run("script", str(found.folder / "model.py"), str(tmp_path)).code == 1
 
 
 def test_every_file_passes_ruff(tmp_path: Path) -> None:
@@ -171,16 +179,16 @@ def test_what_no_custom_layer_fills_is_refused_with_all_names() -> None:
         converters.build(CUSTOM, custom_layers={"Rotate": Double})
 
 
-def test_a_port_leaves_a_marked_class(tmp_path: Path) -> None:
+def test_a_port_leaves_a_marked_class(tmp_path: Path, stranger: ForkServer) -> None:
     file = FIXTURES / "keras2/lambda_layer/model.h5"
     converters.port(file, tmp_path / "ported", custom_layers={"Lambda": DoubleAndOne})
     path = tmp_path / "ported" / "model.py"
     text = path.read_text()
     assert "TO BE WRITTEN" in text and "class Lambda1(nn.Module)" in text
-    ran = run(path, folder=tmp_path)
+    ran = run(path, tmp_path)
     assert ran.returncode == 1 and "Lambda1: write what this layer computes" in ran.stderr
     written = text.replace(
         'raise NotImplementedError("Lambda1: write what this layer computes")', "return 2 * inputs[0] + 1"
     )
     path.write_text(written)
-    assert run(path, folder=tmp_path).returncode == 0
+    assert stranger.run("script", str(path), str(tmp_path)).code == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,13 @@ OLD = b"an earlier output"
 STEPS = [
     "tempfile.mkstemp",
     "os.posix_fallocate",
-    "converters.writers.safetensors.SafetensorsWriter.filled",
-    "converters.writers.safetensors.SafetensorsWriter.close",
+    "converters.writers.in_place.InPlace.filled",
+    "converters.writers.in_place.InPlace.close",
     "os.fsync",
     "pathlib.Path.chmod",
     "pathlib.Path.replace",
 ]
 """What a conversion does on its way to a finished file, in order."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    started = ForkServer()
-    yield started
-    started.close()
 
 
 @pytest.fixture

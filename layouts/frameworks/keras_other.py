@@ -14,6 +14,8 @@ _LAYER = {"epsilon": 1e-3}
 _GROUPS = {"epsilon": 1e-3, "groups": 32, "axes": (-1,)}
 _RMS = {"epsilon": 1e-6}
 _ACTIVATED = {"activation": "linear"}
+_GIVEN = ("tanh", "sigmoid", "linear", "relu", "hard_sigmoid_1/6", "softsign", "softplus", "elu", "selu", "silu")
+_MAPS = {"activation": _GIVEN, "recurrent_activation": _GIVEN}
 
 _BIAS = {"bias": "out -> bias"}
 _B = {"b": "out -> bias"}
@@ -479,6 +481,8 @@ CONV_LSTM1D = (
             "bias": "(gate unit) -> input_bias",
         },
         gates="ifgo",
+        stretches=("recurrent_activation",),
+        computes=_MAPS,
         class_name="ConvLSTM1D",
     ),
 )
@@ -492,6 +496,8 @@ CONV_LSTM2D = (
             "bias": "(gate unit) -> input_bias",
         },
         gates="ifgo",
+        stretches=("recurrent_activation",),
+        computes=_MAPS,
         class_name="ConvLSTM2D",
     ),
 )
@@ -505,6 +511,8 @@ CONV_LSTM3D = (
             "bias": "(gate unit) -> input_bias",
         },
         gates="ifgo",
+        stretches=("recurrent_activation",),
+        computes=_MAPS,
         class_name="ConvLSTM3D",
     ),
 )

@@ -24,6 +24,7 @@ from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
 from converters.readers.keras.theano import with_padding, without_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
+from converters.readers.opened import Opened, Request
 from converters.readers.source import Source, open_beside
 from layouts.errors import (
     CoverageError,
@@ -38,8 +39,9 @@ Assume = Mapping[str, str]
 _MOST_CONFIG = 40 << 20
 
 
-def read_hdf5(source: Source, assume: Assume) -> Checkpoint:
+def read_hdf5(opened: Opened, request: Request) -> Checkpoint:
     """Any HDF5 file of Keras, by its content."""
+    source, assume = opened.source, request.assume
     root = read_tree(source, belonging)
     if root.group("model_weights") or root.strings("layer_names") is not None:
         return _legacy(source.path, root, assume)
@@ -47,13 +49,15 @@ def read_hdf5(source: Source, assume: Assume) -> Checkpoint:
         return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
     raise UnreadableCheckpoint(
         "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
-        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'})"
+        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'}). "
+        "Are these arrays of another framework? State framework="
     )
 
 
-def read_archive(source: Source, assume: Assume) -> Checkpoint:
+def read_archive(opened: Opened, request: Request) -> Checkpoint:
     """A `.keras` archive."""
-    archive = Archive(source)
+    source, archive = opened.source, opened.archive
+    assert archive is not None, opened.path
     config = archive.read("config.json", _MOST_CONFIG)
     weights = archive.read("model.weights.h5", (64 << 20) + 32 * len(source))
     if config is None or weights is None:
@@ -62,26 +66,23 @@ def read_archive(source: Source, assume: Assume) -> Checkpoint:
             path=source.path,
         )
     metadata = archive.read("metadata.json", _MOST_CONFIG)
-    return _parts(source.path, "archive (.keras)", config, metadata, weights, assume)
+    return _parts(source.path, "archive (.keras)", config, metadata, weights, request.assume)
 
 
-def read_folder(path: str, assume: Assume) -> Checkpoint:
+def read_folder(folder: Path, request: Request) -> Checkpoint:
     """A model saved with `zipped=False`."""
-    folder = Path(path)
-    if (folder / "saved_model.pb").exists():
-        raise UnreadableCheckpoint(
-            "this is a TensorFlow SavedModel, which is not read: save the model as .keras or .h5", path=path
-        )
-    if not (folder / "config.json").exists():
-        raise UnreadableCheckpoint("this folder is not a model: it holds no config.json", path=path)
-    owner = str(folder / "config.json")
+    path, owner = str(folder), str(folder / "config.json")
     config = open_beside(owner, "config.json")
     metadata = open_beside(owner, "metadata.json") if (folder / "metadata.json").exists() else None
-    return _parts(path, "folder (.keras, not zipped)", config, metadata, open_beside(owner, "model.weights.h5"), assume)
+    weights = open_beside(owner, "model.weights.h5")
+    return _parts(path, "folder (.keras, not zipped)", config, metadata, weights, request.assume)
 
 
-def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
+def read_shards(opened: Opened, request: Request) -> Checkpoint:
     """Weights in shards: the `.weights.json` index and the files it names, which stand beside it."""
+    source, index = opened.source, opened.json
+    if isinstance(index, dict) and "class_name" in index:
+        raise UnreadableCheckpoint("this is a model's configuration alone: it holds no weights", path=source.path)
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise UnreadableCheckpoint("the index has no weight_map of folders to files", path=source.path)
@@ -98,7 +99,8 @@ def read_shards(source: Source, index: Any, assume: Assume) -> Checkpoint:
     for folder in map(str, weight_map):
         if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
             raise CoverageError(f"the index lists {printable(folder)}, and no shard stores its arrays")
-    return _numbered(source.path, f"weights in {len(roots)} shards", roots, None, parse_version(""), assume)
+    container = f"weights in {len(roots)} shards"
+    return _numbered(source.path, container, roots, None, parse_version(""), request.assume)
 
 
 def _what_archive(archive: Archive) -> str:
@@ -175,6 +177,37 @@ def from_memory(
     model = read_model(described, name)
     layers = list(legacy.read_layers(stored, model, version, False))
     return _checkpoint(name, "model in memory", version, layers, model, Statements(assume))
+
+
+def from_groups(
+    path: str,
+    container: str,
+    stored: list[tuple[str, legacy.Weights]],
+    version: Version,
+    assume: Assume,
+    unused: tuple[str, ...] = (),
+) -> Checkpoint:
+    """Arrays by layer, under the names that layers give them, of a container that tells no configuration."""
+    statements = Statements(assume)
+    grouped = list(unconfigured.from_groups(stored, version, False, statements))
+    layers = list(with_flattened(grouped, statements, version))
+    container = f"{container}, no configuration of its layers"
+    return _checkpoint(path, container, version, layers, None, statements, unused)
+
+
+def from_config(
+    path: str,
+    container: str,
+    config: Any,
+    stored: Mapping[str, legacy.Weights],
+    version: Version,
+    assume: Assume,
+    unused: tuple[str, ...] = (),
+) -> Checkpoint:
+    """Arrays by layer, and the configuration of the model that has them."""
+    model = read_model(config, path)
+    layers = list(legacy.read_layers(stored, model, version, False))
+    return _checkpoint(path, container, version, layers, model, Statements(assume), unused)
 
 
 def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:

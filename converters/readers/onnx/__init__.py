@@ -18,12 +18,12 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph as Network
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
-from converters.readers.onnx.file.wire import BYTES, fields
 from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
 from converters.readers.onnx.network.whole import network
-from converters.readers.source import Source
+from converters.readers.opened import Opened, Request
+from converters.readers.protobuf import BYTES, fields
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
 __all__ = ["is_model", "read_file", "read_model"]
@@ -36,9 +36,9 @@ _FIRST = 10_000
 """The graph stands among so many fields of the outermost message."""
 
 
-def read_file(source: Source, weights: Mapping[str, Any]) -> Checkpoint:
-    """The layers of a model file; external data may stand beside it. `weights`: arrays for inputs of the graph."""
-    return _checkpoint(open_model(source), weights, source.path)
+def read_file(opened: Opened, request: Request) -> Checkpoint:
+    """The layers of a model file; external data may stand beside it. The request's weights are for its inputs."""
+    return _checkpoint(open_model(opened.source), request.weights, opened.path)
 
 
 def read_model(model: Any, weights: Mapping[str, Any]) -> Checkpoint:

@@ -38,5 +38,6 @@ TARGET = Target(
     constructor=constructor,
     drop_in=drop_in,
     notes=notes,
+    keeps_own=True,
     suffixes=(".safetensors", ".pt", ".pth", ".npz"),
 )

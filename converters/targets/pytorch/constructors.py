@@ -96,7 +96,8 @@ def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     options = parts[0].recurrence
     names = (options.activation, options.recurrent_activation, options.output_activation or "tanh")
     known = all(name in ACTIVATIONS for name in names)
-    clips = options.clip is None or 0.0 < options.clip < math.inf
+    limits = (options.clip, options.cell_clip, options.projection_clip)
+    clips = all(limit is None or 0.0 < limit < math.inf for limit in limits)
     one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
     return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips and one_way
 
@@ -183,6 +184,8 @@ _LSTM_OPTIONS: Mapping[str, Value] = {
     "peepholes": _set(lambda s: "peephole" in s.slots),
     **_CLIP,
     "input_forget": _set(lambda s: s.recurrence.input_forget),
+    "cell_clip": lambda s: s.recurrence.cell_clip,
+    "projection_clip": lambda s: s.recurrence.projection_clip,
 }
 _RNN_OPTIONS: Mapping[str, Value] = {
     **_NONLINEAR,
@@ -218,6 +221,10 @@ def _padding(transposed: bool) -> Value:
 
 def _groups(s: Subject) -> int:
     return s.sizes.get("group") or s.convolution.groups
+
+
+def _heads(s: Subject) -> int:
+    return s.sizes["head"] * s.sizes["key"]
 
 
 def _depthwise_outputs(s: Subject) -> int:
@@ -302,7 +309,7 @@ _ATTENTION = {
             "bias": _without("input_bias"),
             "kdim": lambda s: s.sizes.get("key_in"),
             "vdim": lambda s: s.sizes.get("value_in"),
-            "batch_first": lambda _: True,
+            "batch_first": _set(lambda s: s.layer.call.time_axis == 1),
         },
     )
 }
@@ -338,6 +345,8 @@ _OTHER_DROP_INS = {
 }
 _OTHER: Mapping[str, Mapping[str, Constructor]] = {
     "linear": {"": Constructor("Linear", (_size("in"), _size("out")), {"bias": _without("bias")})},
+    "linear_to_heads": {"": Constructor("Linear", (_size("in"), _heads), {"bias": _without("bias")})},
+    "linear_from_heads": {"": Constructor("Linear", (_heads, _size("out")), {"bias": _without("bias")})},
     "embedding": {"": Constructor("Embedding", (_size("index"), _size("feature")))},
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _CONVOLUTION),
     **dict.fromkeys(

@@ -1,0 +1,33 @@
+"""What can be read and what can be written, from the tables of readers and targets themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converters.readers.containers import ANY, FILES, PLACES
+from converters.show.text import Line, Row, Table
+from converters.targets import OWN
+from converters.writers import WRITTEN
+from layouts import catalogue
+
+
+def formats() -> tuple[Table, Table]:
+    """A row for every container that is read, and one for every file that is written."""
+    read = [Row((kind.title, kind.names, _whose(kind.framework))) for kind in (*FILES, *PLACES)]
+    known = ", ".join(catalogue.frameworks())
+    return (
+        Table("read", ("container", "files", "framework"), tuple(read), (Line("·", f"--framework: one of {known}"),)),
+        Table("written", ("files", "what", "framework"), tuple(_written()), (Line("·", f"--to: one of {known}"),)),
+    )
+
+
+def _written() -> Iterator[Row]:
+    """A row for every kind of file, and whose arrays it may hold."""
+    of_all = set.intersection(*(set(target.suffixes) for target in OWN))
+    for suffix, what in WRITTEN.items():
+        targets = [target for target in OWN if suffix in target.suffixes]
+        yield Row((suffix, what, "any (--to)" if suffix in of_all else ", ".join(target.name for target in targets)))
+
+
+def _whose(framework: str) -> str:
+    return "the one of --framework" if framework == ANY else framework

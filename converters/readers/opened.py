@@ -1,0 +1,61 @@
+"""A file that has been opened and not yet been told apart, and what its caller states beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from converters.readers.archives import SIGNATURE, Archive
+from converters.readers.hdf5 import tree as hdf5
+from converters.readers.json_data import parse_json
+from converters.readers.source import Source
+
+_HEAD = 64
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller states: whose arrays these are, what no file tells, and arrays for inputs of a graph."""
+
+    framework: str | None = None
+    assume: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The bytes of a file, and what the first look at them gives; each look is taken once, when somebody asks."""
+
+    source: Source
+
+    @property
+    def path(self) -> str:
+        return self.source.path
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first 64 bytes."""
+        return bytes(self.source.view[:_HEAD])
+
+    @cached_property
+    def is_hdf5(self) -> bool:
+        """Whether HDF5 begins here, maybe behind a block of bytes of its user's own, whatever those look like."""
+        return any(self.source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS)
+
+    @cached_property
+    def archive(self) -> Archive | None:
+        """The zip archive, checked; None where this is none. Raises `CheckpointError` for a damaged one."""
+        return Archive(self.source) if self.head.startswith(SIGNATURE) and not self.is_hdf5 else None
+
+    @cached_property
+    def members(self) -> tuple[str, ...]:
+        """The names of an archive's members; none where this is no archive."""
+        return tuple(self.archive.members) if self.archive else ()
+
+    @cached_property
+    def json(self) -> Any:
+        """The value of a JSON text, which begins with a brace or a bracket; None where this is none."""
+        text = self.head.lstrip()[:1] in (b"{", b"[")
+        return parse_json(self.source.view, "the file", self.path) if text else None
