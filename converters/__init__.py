@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from converters.torch.initializers import Initialized, initialize
     from converters.torch.loading import LoadReport, load_into
     from converters.torch.port import Ported, port
+    from converters.torch.trace import trace
     from converters.torch.verifying import verify
     from converters.verification.diagnosis import Diagnosis
     from converters.verification.report import Verification
@@ -85,6 +86,7 @@ __all__ = [
     "plan",
     "port",
     "read",
+    "trace",
     "verify",
 ]
 
@@ -103,6 +105,7 @@ _LATE = {
     "Diagnosis": "converters.torch.diagnosing",
     "Verification": "converters.torch.verifying",
     "diagnose": "converters.torch.diagnosing",
+    "trace": "converters.torch.trace",
     "verify": "converters.torch.verifying",
 }
 """What is imported when it is used -> the module that defines it; '' for a module of this package."""

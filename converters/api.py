@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters import readers
+from converters import destination, readers
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
+from converters.model.tree import Tree
 from converters.plan.execution import Sink, execute
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
 from converters.plan.report import Report, announce
-from converters.targets import PYTORCH
+from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
@@ -47,12 +48,14 @@ def read(
 def plan(
     source: Any,
     *,
+    to: str = PYTORCH.name,
     layer: str | None = None,
     stack: Mapping[str, Sequence[str]] | None = None,
     rename: Mapping[str, str] | None = None,
     dtype: str | np.dtype[Any] | torch.dtype | None = None,
     dropins: bool = False,
     strict: bool = True,
+    constants: Mapping[str, float] | None = None,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
@@ -61,14 +64,17 @@ def plan(
 
     The arguments are those of `convert`. Problems are gathered in `Plan.problems`; `Plan.check()` raises them.
     """
+    target = find(to)
+    target.check_constants(constants or {})
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    choices = Choices(_numpy_dtype(dtype), dropins=dropins)
-    return make_plan(checkpoint, PYTORCH, layer=layer, stack=stack, rename=rename, choices=choices, strict=strict)
+    choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins)
+    return make_plan(checkpoint, target, layer=layer, stack=stack, rename=rename, choices=choices, strict=strict)
 
 
 def convert(
     source: Any,
     *,
+    to: str = PYTORCH.name,
     layer: str | None = None,
     stack: Mapping[str, Sequence[str]] | None = None,
     rename: Mapping[str, str] | None = None,
@@ -76,17 +82,21 @@ def convert(
     dropins: bool = False,
     strict: bool = True,
     verify: bool = False,
+    constants: Mapping[str, float] | None = None,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
-) -> dict[str, torch.Tensor]:
-    """Convert a source into a PyTorch state_dict: ``{"lstm.weight_ih_l0": tensor, …}``.
+) -> dict[str, Any]:
+    """Convert a source into a PyTorch state_dict, ``{"lstm.weight_ih_l0": tensor, …}``, or another framework's arrays.
 
     Keys are the layer's path and PyTorch's own names, one module a layer; shapes and order are those of `nn.LSTM`,
     `nn.GRU`, `nn.RNN` and of the modules around them, so that ``load_state_dict(strict=True)`` takes them. The plan
     prints their calls, with ``batch_first=True`` unless the source has the time first. Each element is copied once;
     tensors are on the CPU.
 
+    to: another framework, whose arrays are given by layer and its own names: ``convert(source, to="keras")`` is
+        ``{"lstm/kernel": array, …}``, NumPy arrays in the order in which the framework lists those of a layer. "keras"
+        means Keras 3. See `gateport layouts` for what there is.
     layer: one layer alone, with no prefix: ``nn.LSTM(8, 16).load_state_dict(convert(path, layer="lstm"))``.
     stack: ``{"rnn": ["lstm", "lstm_1"]}``, consecutive layers as one module with ``num_layers=2``.
     rename: ``{"dense": "head"}``, whole names of layers or nested models.
@@ -95,27 +105,35 @@ def convert(
     strict: False gives the weights of layers that no module computes exactly, and passes unknown layers through under
         their own names, each with a `ConversionWarning`.
     verify: True builds the module, gives it these tensors, and compares it with the source (see `verify`).
+    constants: what the framework of `to` adds when it runs: ``{"forget_bias": 1.0}`` for LSTM cells of TensorFlow 1.
     framework, assume, weights: see `read`.
 
-    Raises `NotRepresentable` for a layer that the PyTorch module cannot compute, `UnknownLayer`, `CoverageError`,
+    Raises `NotRepresentable` for a layer that the target cannot compute, `UnknownLayer`, `CoverageError`,
     `ShapeError`, `UnreadableCheckpoint`, `UnsafeCheckpoint`, `VerificationFailed`; all are `ConversionError`.
     """
+    from converters.writers.arrays import Arrays
     from converters.writers.pytorch import StateDict
 
     if verify:
-        _check_whole(layer, stack, rename)
+        _check_whole(to, layer, stack, rename)
     found = plan(
         source,
+        to=to,
         layer=layer,
         stack=stack,
         rename=rename,
         dtype=dtype,
         dropins=dropins,
         strict=strict,
+        constants=constants,
         framework=framework,
         assume=assume,
         weights=weights,
     )
+    if found.target is not PYTORCH:
+        plain = Arrays()
+        announce(_carry_out(found, plain, None))
+        return plain.arrays
     sink = StateDict()
     announce(_carry_out(found, sink, None))
     tensors = sink.tensors()
@@ -128,6 +146,8 @@ def convert_file(
     source: Any,
     output: str | os.PathLike[str],
     *,
+    to: str | None = None,
+    like: Any = None,
     progress: Progress | None = None,
     layer: str | None = None,
     stack: Mapping[str, Sequence[str]] | None = None,
@@ -136,53 +156,84 @@ def convert_file(
     dropins: bool = False,
     strict: bool = True,
     verify: bool = False,
+    constants: Mapping[str, float] | None = None,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> Report:
-    """Convert a source into a file: `.safetensors` (with the plan in its metadata), `.pt` or `.npz`.
+    """Convert a source into a file: `.safetensors` (with the plan in its metadata), `.pt`, `.npz`, or one of Keras.
 
-    A `.safetensors` file is written in place: neither torch nor TensorFlow is imported, and memory stays within some
-    megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
+    `.keras` and `.h5` are whole models that Keras 3 loads, written where the source tells its network; `.weights.h5`
+    the weights of such a model. With `like=`, a model of Keras, its file or its configuration (`.json`), `.weights.h5`
+    and `.h5` are weights that this model loads, layers matched by name, else by type, shapes and order.
+    `to` names the framework whose arrays an `.npz` holds; otherwise the name of the output tells it.
+
+    A `.safetensors` file and those of Keras are written in place: no framework is imported, and memory stays within
+    some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
     `progress(bytes, total)` is called as modules are done. `verify` reads the file back and proves it before it
-    appears; that needs torch.
+    appears; that needs torch, but for a model of Keras, which NumPy evaluates.
     """
     from pathlib import Path
 
-    from converters.writers import check_output, open_writer
+    from converters.writers import check_output, writing
     from converters.writers.atomic import replacing
 
     target = Path(output)
-    check_output(target, PYTORCH.suffixes)
+    framework_of = of_file(target.name, to)
+    suffix = check_output(target, framework_of)
     if verify:
-        _check_whole(layer, stack, rename)
-    found = plan(
-        source,
-        layer=layer,
-        stack=stack,
-        rename=rename,
-        dtype=dtype,
-        dropins=dropins,
-        strict=strict,
-        framework=framework,
-        assume=assume,
-        weights=weights,
-    )
-    found.check()
+        _check_whole(PYTORCH.name if suffix in (".keras", ".h5", ".hdf5") else framework_of.name, layer, stack, rename)
+    if like is not None:
+        if layer or stack or framework_of is not KERAS:
+            raise ConversionError(
+                "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
+            )
+        checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+        choices = Choices(_numpy_dtype(dtype))
+        tree: Tree | None
+        found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
+    else:
+        found, tree = _whole(
+            source,
+            suffix,
+            to=framework_of.name,
+            layer=layer,
+            stack=stack,
+            rename=rename,
+            dtype=dtype,
+            dropins=dropins,
+            strict=strict,
+            constants=constants,
+            framework=framework,
+            assume=assume,
+            weights=weights,
+        )
     with replacing(target, found.checkpoint.path) as temporary:
-        writer = open_writer(target, temporary, found)
-        warnings = _carry_out(found, writer, progress)
-        writer.close()
+        with writing(suffix, temporary, found, tree) as writer:
+            warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
-        if verify:
+        if verify and tree is not None:
+            from converters.verification.rewritten import proved
+
+            proof = proved(found.checkpoint, temporary)
+        elif verify:
             from converters.torch.proving import stored
 
             proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
     return Report(found, os.fspath(output), warnings, proof)
 
 
-def _check_whole(*choices: object) -> None:
-    """Raise where only a part of the source, or the whole under other names, is converted."""
+def _whole(source: Any, suffix: str, **options: Any) -> tuple[Plan, Tree | None]:
+    """The plan of a source, and what its file holds beyond plain arrays."""
+    found = plan(source, **options)
+    found.check()
+    return found, destination.laid_out(found, suffix)
+
+
+def _check_whole(to: str, *choices: object) -> None:
+    """Raise where only a part of the source, or the whole under other names, is converted, or not to PyTorch."""
+    if to != PYTORCH.name:
+        raise ConversionError(f"verify=True builds a module of PyTorch, and {printable(to)} is the target")
     if any(choices):
         raise ConversionError(
             "verify=True proves a whole model under its own names: layer=, stack= and rename= do not go with it"

@@ -1,4 +1,4 @@
-"""The command `gateport`: inspect, plan, convert, port, verify, doctor, layouts.
+"""The command `gateport`: inspect, plan, convert, upgrade, port, verify, doctor, layouts, formats.
 
 Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: usage error.
 """
@@ -16,9 +16,11 @@ from typing import Any
 import click
 
 from converters import __version__, api
+from converters.plan.plan import Plan
 from converters.plan.report import ConversionWarning
 from converters.show import text
 from converters.show.progress import Bar
+from converters.targets import PYTORCH
 from layouts.errors import ConversionError
 
 _LONGEST_LINE = 800
@@ -28,6 +30,7 @@ _FLAGS = (
     (re.compile(r"\bdtype="), lambda _: "--dtype"),
     (re.compile(r"\bverify=True"), lambda _: "--verify"),
     (re.compile(r"\bframework="), lambda _: "--framework"),
+    (re.compile(r"\b(to|like)="), lambda m: f"--{m[1]}"),
     (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
     (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
 )
@@ -89,8 +92,24 @@ def _pairs(what: str) -> Callable[[click.Context, click.Parameter, tuple[str, ..
     return parse
 
 
+def _numbers(what: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, float]]:
+    """A callback that reads repeated KEY=NUMBER options."""
+    pairs = _pairs(what)
+
+    def parse(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+        try:
+            return {key: float(text) for key, text in pairs(context, parameter, values).items()}
+        except ValueError as error:
+            raise click.BadParameter(f"expected {what}: {error}") from None
+
+    return parse
+
+
 _SOURCE = click.argument("source", type=click.Path())
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
+_HTML = click.option(
+    "--html", "page", type=click.Path(), metavar="PATH", help="Write it as one page with pictures, and print where."
+)
 _ASSUME = click.option(
     "--assume",
     multiple=True,
@@ -168,21 +187,47 @@ def inspect(source: str, framework: str | None, assume: dict[str, str], as_json:
         text.show(found.table())
 
 
+_TO = click.option("--to", metavar="NAME", help="The framework to convert into: pytorch, keras, flax, …")
+_CONSTANT = click.option(
+    "--constant",
+    "constants",
+    multiple=True,
+    callback=_numbers("NAME=NUMBER"),
+    metavar="NAME=NUMBER",
+    help="What the framework of --to adds when it runs, e.g. forget_bias=1.0. Repeatable.",
+)
+
+
 @main.command()
 @_SOURCE
+@_TO
+@_CONSTANT
 @_choices
 @_FRAMEWORK
 @_ASSUME
+@_HTML
 @_JSON
-def plan(source: str, as_json: bool, **values: Any) -> None:
-    """Show what a conversion would do, and why; write nothing. Exit 1 when it would be refused."""
+def plan(source: str, page: str | None, as_json: bool, **values: Any) -> None:
+    """Show what a conversion would do, and why; convert nothing. Exit 1 when it would be refused."""
     with _refusing(as_json):
-        found = api.plan(source, **_options(values))
+        found = api.plan(source, to=values.pop("to") or "pytorch", **_options(values))
+        if page is not None:
+            _write_plan(found, page)
         if as_json:
-            _print(found.data())
+            _print(found.data() | ({} if page is None else {"html": page}))
+        elif page is not None:
+            refused = f", refused: {len(found.fatal)} problems" if found.fatal else ""
+            click.echo(f"{page}: {len(found.modules)} modules{refused}")
         else:
             text.show(*map(_in_flags, found.tables()))
         sys.exit(1 if found.fatal else 0)
+
+
+def _write_plan(found: Plan, page: str) -> None:
+    from converters.plan.pictured import plan_page
+    from converters.writers.html import write_page
+
+    write_page(page, plan_page(found, in_flags), found.checkpoint.path)
 
 
 def _in_flags(table: text.Table) -> text.Table:
@@ -192,15 +237,40 @@ def _in_flags(table: text.Table) -> text.Table:
 @main.command()
 @_SOURCE
 @click.argument("output", type=click.Path())
+@_TO
+@click.option(
+    "--like", type=click.Path(), metavar="MODEL", help="A model of Keras that is to load the weights: its file."
+)
+@_CONSTANT
 @_choices
 @click.option("--verify", is_flag=True, help="Prove the file before it appears: build the model and compare it.")
 @_FRAMEWORK
 @_ASSUME
 @_JSON
 def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
-    """Convert a model file into OUTPUT: .safetensors, .pt or .npz."""
+    """Convert a model file into OUTPUT: .safetensors, .pt, .npz, .keras, .h5 or .weights.h5 (see `formats`)."""
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
         report = api.convert_file(source, output, progress=bar.advance, **_options(values))
+        bar.stop()
+        for warning in report.warnings:
+            click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
+        if as_json:
+            return _print(report.data())
+        click.echo(in_flags(str(report)))
+
+
+@main.command()
+@_SOURCE
+@click.argument("output", type=click.Path())
+@click.option("--verify", is_flag=True, help="Read the new file back and compare what both compute, in NumPy.")
+@_ASSUME
+@_JSON
+def upgrade(source: str, output: str, verify: bool, assume: dict[str, str], as_json: bool) -> None:
+    """Write a model of any Keras, or an ONNX graph, as OUTPUT for Keras 3: .keras or .h5. No Keras is needed."""
+    if not output.lower().endswith((".keras", ".h5", ".hdf5")) or output.lower().endswith(".weights.h5"):
+        raise click.BadParameter(f"{output!r}: a whole model is a .keras or .h5 file", param_hint="OUTPUT")
+    with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
+        report = api.convert_file(source, output, to="keras", verify=verify, assume=assume, progress=bar.advance)
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
@@ -234,9 +304,16 @@ def port(source: str, folder: str, framework: str | None, assume: dict[str, str]
 @main.command()
 @click.argument("framework", required=False)
 @click.argument("layer", required=False)
-def layouts(framework: str | None, layer: str | None) -> None:
+@_HTML
+def layouts(framework: str | None, layer: str | None, page: str | None) -> None:
     """Print the gate-order tables: of all frameworks, of one, or of one layer of it."""
     with _refusing(False):
+        if page is not None:
+            from converters.show.layout_page import layout_page
+            from converters.writers.html import write_page
+
+            write_page(page, layout_page(framework, layer, PYTORCH.frameworks))
+            return click.echo(page)
         from converters.show.layouts import layout_tables
 
         text.show(*layout_tables(framework, layer))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from converters.readers.containers import ANY, FILES, PLACES
 from converters.show.text import Line, Row, Table
-from converters.targets import PYTORCH
+from converters.targets import OWN
+from converters.writers import WRITTEN
 from layouts import catalogue
 
 
@@ -14,8 +17,16 @@ def formats() -> tuple[Table, Table]:
     known = ", ".join(catalogue.frameworks())
     return (
         Table("read", ("container", "files", "framework"), tuple(read), (Line("·", f"--framework: one of {known}"),)),
-        Table("written", ("files", "framework"), (Row((", ".join(PYTORCH.suffixes), PYTORCH.name)),)),
+        Table("written", ("files", "what", "framework"), tuple(_written()), (Line("·", f"--to: one of {known}"),)),
     )
+
+
+def _written() -> Iterator[Row]:
+    """A row for every kind of file, and whose arrays it may hold."""
+    of_all = set.intersection(*(set(target.suffixes) for target in OWN))
+    for suffix, what in WRITTEN.items():
+        targets = [target for target in OWN if suffix in target.suffixes]
+        yield Row((suffix, what, "any (--to)" if suffix in of_all else ", ".join(target.name for target in targets)))
 
 
 def _whose(framework: str) -> str:

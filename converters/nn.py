@@ -1,5 +1,31 @@
 """`converters.nn`: the drop-in layers, under the name by which plans and messages call them."""
 
-from converters.torch.nn import ACTIVATIONS, GRU, LSTM, RNN, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
+from converters.torch.nn import (
+    ACTIVATIONS,
+    GRU,
+    LSTM,
+    RNN,
+    Attention,
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
+    EinsumDense,
+    MultiheadAttention,
+    Normalization,
+    PReLU,
+)
 
-__all__ = ["ACTIVATIONS", "GRU", "LSTM", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
+__all__ = [
+    "ACTIVATIONS",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Attention",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "EinsumDense",
+    "MultiheadAttention",
+    "Normalization",
+    "PReLU",
+]

@@ -280,14 +280,20 @@ def views(
     for number, target in enumerate(pattern.targets):
         piece, terms = array, pattern.terms(number)
         if stacked is not None:
-            length = math.prod(_length(factor, sizes, labels) or 0 for factor in terms[stacked])
+            length = length_of(terms[stacked], sizes, labels)
             piece = array[(slice(None),) * stacked + (slice(start, start + length),)]
             start += length
         yield from _split(piece[_backwards(pattern)], terms, target, sizes, labels)
 
 
-def _backwards(pattern: Pattern) -> tuple[slice, ...]:
-    return tuple(slice(None, None, -1) if axis.reverse else slice(None) for axis in pattern.axes)
+def length_of(term: Sequence[Factor], sizes: Mapping[str, Size], labels: Mapping[str, Sequence[Any]]) -> int:
+    """How many indices the factors of one term make, once every size is known."""
+    return math.prod(_length(factor, sizes, labels) or 0 for factor in term)
+
+
+def _backwards(pattern: Pattern) -> tuple[Any, ...]:
+    """The index that turns reversed axes round; with an ellipsis, so that an array of no axes gives a view too."""
+    return (*(slice(None, None, -1) if axis.reverse else slice(None) for axis in pattern.axes), ...)
 
 
 def _split(
@@ -308,4 +314,4 @@ def _split(
         found = {factor.name: v[i] for factor, v, i in chosen if v is not None and isinstance(i, int)}
         if target.gates:
             found["gate"] = target.gates[0]
-        yield View(target.template.format(**found), found, named, array[index])
+        yield View(target.template.format(**found), found, named, array[(*index, ...)])

@@ -21,7 +21,9 @@ from layouts.cells import Cell
 from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
-from layouts.repack import solve
+from layouts.refusals import Refusal
+from layouts.repack import solve_layers
+from layouts.trees import Tree
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -79,6 +81,17 @@ def usual(framework: str) -> Mapping[str, Any]:
     return getattr(_module(framework), "USUAL", {})
 
 
+def tree(framework: str) -> Tree | None:
+    """How a framework arranges all that it saves (`TREE` of its module)."""
+    return getattr(_module(framework), "TREE", None)
+
+
+def separators(framework: str) -> str:
+    """What may stand between the path of a layer and an array's own name (`SEPARATORS` of the framework's module)."""
+    found: str = getattr(_module(framework), "SEPARATORS", "/.")
+    return found
+
+
 def arrangements(framework: str) -> tuple[Arrangement, ...]:
     """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
     return getattr(_module(framework), "ARRANGEMENTS", ())
@@ -87,7 +100,27 @@ def arrangements(framework: str) -> tuple[Arrangement, ...]:
 @cache
 def names(framework: str) -> Names:
     """The arrays of a framework's layouts by name."""
-    return Names(of(framework))
+    return Names(of(framework), (name for one in refusals(framework) for name in (*one.arrays, *one.optional)))
+
+
+Order = tuple[tuple[str, str], ...]
+"""The arrays of a class in the order of its framework's own list, each with its axes; '?' where one may lack it."""
+
+
+def orders(framework: str) -> Mapping[str, Order]:
+    """Class name -> its arrays in order, for frameworks that store them without names (`ORDERS` of the module)."""
+    return getattr(_module(framework), "ORDERS", {})
+
+
+def remarks(framework: str) -> tuple[str, ...]:
+    """What has to be known of a framework's layouts: that nothing of them was run, where `UNVERIFIED` says so."""
+    text: str = getattr(_module(framework), "UNVERIFIED", "")
+    return (text,) if text else ()
+
+
+def refusals(framework: str) -> tuple[Refusal, ...]:
+    """The layers of a framework that nothing here computes (`REFUSED` of its module)."""
+    return getattr(_module(framework), "REFUSED", ())
 
 
 def every_layout() -> Iterator[Layout]:
@@ -120,7 +153,7 @@ def choose(
     misfits: list[ShapeError] = []
     for layout in fitting:
         try:
-            solve(layout, weights_of(layout, shapes), directions, depth)
+            solve_layers(layout, weights_of(layout, shapes), directions, depth)
         except ShapeError as error:
             misfits.append(error)
         else:

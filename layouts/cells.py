@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from layouts.axes import LABELS
 from layouts.errors import LayoutError
-from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Product, Recurrence
 
 
 class Slot(NamedTuple):
@@ -70,6 +70,8 @@ class Cell:
     """The values of labels other than gate, in neutral order."""
     products: Mapping[str, str] = field(default_factory=dict)
     """A size that is the product of others: the outputs of a depthwise convolution."""
+    told: bool = False
+    """Whether arrays are such a layer only where its class is told, for they are as well those of others."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What each gate is called in words: `forget` is spelled `f`."""
     options: Options = Plain()
@@ -89,6 +91,13 @@ class Cell:
     def gate(self, word: str) -> str:
         """The letter of the gate of this name, '' where the cell has none."""
         return next((letter for letter, name in self.spoken.items() if name == word), "")
+
+    def acted_on(self, option: str) -> tuple[str, ...]:
+        """The gates whose sums a function of this option is applied to; a cell without gates has the one gate ''."""
+        candidate = self.gate("candidate")
+        if option == "activation":
+            return (candidate,)
+        return tuple(gate for gate in self.gates if gate != candidate) if option == "recurrent_activation" else ()
 
     def sums(self, gate: str) -> bool:
         """Whether the two biases of this gate may become one. A cell without gates has the one gate ''."""
@@ -126,7 +135,7 @@ LSTM = _recurrent(
     "lstm",
     _LSTM_GATES,
     "ifgo",
-    (*_ACTIVATIONS, "output_activation", "clip", "input_forget"),
+    (*_ACTIVATIONS, "output_activation", "clip", "input_forget", "cell_clip", "projection_clip"),
     projection=Slot("state unit", optional=True),
     peephole=Slot("gate unit", optional=True),
 )
@@ -142,6 +151,10 @@ RNN = _recurrent("rnn", {}, "", ("activation", "clip"))
 """h' = tanh(W x + U h + b)."""
 
 LINEAR = Cell("linear", {"weight": Slot("out in"), "bias": _bias("out")})
+LINEAR_TO_HEADS = Cell("linear_to_heads", {"weight": Slot("head key in"), "bias": _bias("head key")})
+"""A linear layer whose outputs stand on two axes."""
+LINEAR_FROM_HEADS = Cell("linear_from_heads", {"weight": Slot("out head key"), "bias": _bias("out")})
+"""A linear layer whose inputs stand on two axes."""
 EMBEDDING = Cell("embedding", {"weight": Slot("index feature")})
 
 
@@ -181,10 +194,11 @@ def _conv_lstm(name: str, space: str) -> Cell:
         "input_kernel": Slot(f"gate unit input {space}"),
         "recurrent_kernel": Slot(f"gate unit state {space}"),
         "input_bias": _bias("gate unit"),
+        "recurrent_bias": _bias("gate unit"),
     }
     chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "channels_last")
     options = ConvolutionalRecurrence()
-    return Cell(name, slots, "ifgo", {"state": "unit"}, spoken=_LSTM_GATES, options=options, chooses=chooses)
+    return Cell(name, slots, "ifgo", {"state": "unit"}, "ifgo", spoken=_LSTM_GATES, options=options, chooses=chooses)
 
 
 CONV_LSTM1D = _conv_lstm("conv_lstm1d", "width")
@@ -240,6 +254,24 @@ LAYER_NORM_2D = _layer_norm("layer_norm_2d", "row feature")
 LAYER_NORM_3D = _layer_norm("layer_norm_3d", "plane row feature")
 GROUP_NORM = _norm("group_norm", {"weight": _scale("channel"), "bias": _bias("channel")}, "groups")
 RMS_NORM = _norm("rms_norm", {"weight": _scale("feature")})
+_STATISTICS = {"mean": Slot("feature"), "variance": Slot("feature")}
+NORMALIZATION = Cell("normalization", _STATISTICS, options=Normalization(), chooses=("axes", "invert"))
+"""(x - mean) / max(√variance, 1e-7): statistics of the data, no weights of its own."""
+_OF_ALL = {"mean": Slot(""), "variance": Slot("")}
+NORMALIZATION_OF_ALL = Cell("normalization_of_all", _OF_ALL, options=Normalization(), chooses=("axes", "invert"))
+"""The same with one mean and one variance."""
+
+
+def _einsum(name: str, weight: str, bias: str) -> Cell:
+    slots = {"weight": Slot(weight), "bias": _bias(bias)}
+    return Cell(name, slots, told=True, options=Product(), chooses=("equation",))
+
+
+EINSUM_2_1 = _einsum("einsum_2_1", "one two", "first")
+EINSUM_2_2 = _einsum("einsum_2_2", "one two", "first second")
+EINSUM_3_1 = _einsum("einsum_3_1", "one two three", "first")
+EINSUM_3_2 = _einsum("einsum_3_2", "one two three", "first second")
+"""A dense layer of any equation, by the axes of its weight and of its bias: einsum(equation, x, weight) + bias."""
 PRELU = Cell("prelu", {"weight": Slot("channel")})
 PRELU_BY_ELEMENT = Cell("prelu_by_element", {"weight": Slot("row channel")})
 """A slope for every element of the input but the batch, not one a channel."""
@@ -285,3 +317,9 @@ ATTENTION_OF_VALUE_WIDTH = Cell(
     },
 )
 """The same where the values of a head are wider or narrower than its keys."""
+DOT_ATTENTION = Cell("dot_attention", {"scale": _scale("")})
+"""Attention without heads, its scores scale × (query · key)."""
+ADDITIVE_ATTENTION = Cell("additive_attention", {"scale": _scale("feature")})
+"""Its scores are sum(scale × tanh(query + key))."""
+CONCAT_ATTENTION = Cell("concat_attention", {"scale": _scale(""), "score_weight": Slot("")})
+"""Its scores are score_weight × sum(tanh(scale × (query + key)))."""

@@ -18,6 +18,7 @@ class BlockBuffers(NamedTuple):
     """
 
     pattern: str = "(gate unit) input -> input_weight"
+    stored: str = "input (gate unit) -> input_weight"
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape after `unpack` of an array of this shape; its own inverse."""

@@ -16,6 +16,9 @@ from layouts.layout import DIRECTIONS, SIDES, Layout
 from layouts.names import Role
 from layouts.repack import needed, solve_layers
 
+_DEEPEST = 1000
+"""The most layers on an axis."""
+
 
 class Fit(NamedTuple):
     """A layout that fits a layer's arrays, and how many directions and layers they hold.
@@ -45,13 +48,13 @@ def fits(
     named = names(framework).of_all(shapes)
     candidates = tuple(named) if class_name is None else layouts_of(framework, class_name)
     by_class = class_name is None or class_name in layers(framework)
-    known = {**usual(framework), **conditions} if by_class else conditions
+    known = {**_usual(framework, candidates), **conditions} if by_class else conditions
     found: list[Fit] = []
     misfits: list[ShapeError] = []
     for layout in candidates:
         if layout not in named or any(known.get(key, value) != value for key, value in layout.when.items()):
             continue
-        for directions, depth in _extents(layout, named[layout]):
+        for directions, depth in _extents(layout, named[layout], shapes):
             try:
                 found += _fit(layout, directions, depth, shapes, sizes or {}, named=class_name is not None)
             except ShapeError as error:
@@ -62,19 +65,38 @@ def fits(
     return found
 
 
+def _usual(framework: str, candidates: Iterable[Layout]) -> dict[str, Any]:
+    """The usual conditions, but for those that a class excludes: a ConvTranspose is transposed, usual or not."""
+    candidates = tuple(candidates)
+    return {
+        key: value
+        for key, value in usual(framework).items()
+        if any(layout.when.get(key, value) == value for layout in candidates)
+    }
+
+
 def layouts_of(framework: str, class_name: str) -> tuple[Layout, ...]:
     """The layouts of a class, or the ones whose own name this is."""
     table = layers(framework)
     return table.get(class_name) or tuple(layout for layout in of(framework) if layout.class_name == class_name)
 
 
-def _extents(layout: Layout, roles: Sequence[Role]) -> Iterator[tuple[tuple[str, ...], int]]:
+def _extents(layout: Layout, roles: Sequence[Role], shapes: Shapes) -> Iterator[tuple[tuple[str, ...], int]]:
     """Directions and depth as the names tell them; directions on an axis are tried, one and both."""
-    depth = max((role.layer or 0 for role in roles), default=0) + 1
+    depth = _depth(layout, roles, shapes)
     told = {role.direction for role in roles} - {None}
     if not told and layout.holds("direction"):
         yield DIRECTIONS[:1], depth
     yield (DIRECTIONS if told != {DIRECTIONS[0]} and layout.holds("direction") else DIRECTIONS[:1]), depth
+
+
+def _depth(layout: Layout, roles: Sequence[Role], shapes: Shapes) -> int:
+    """How many layers the names tell, or the length of an axis of layers."""
+    axis = layout.layer_axis
+    if axis is None:
+        return max((role.layer or 0 for role in roles), default=0) + 1
+    lengths = (shape[axis] for shape in weights_of(layout, shapes).values() if len(shape) > axis)
+    return min(max(lengths, default=1) or 1, _DEEPEST)
 
 
 def _fit(
@@ -85,6 +107,8 @@ def _fit(
     A depthwise convolution of one channel is a convolution like any other: it is one by name only.
     """
     own, expected = weights_of(layout, shapes), ranks(layout, directions, depth)
+    if layout.cell.told and not named:
+        return
     if any(expected.get(name) != len(shape) for name, shape in own.items()):
         return
     if not own or {*layout.always, *needed(layout, directions, depth)} - {*own}:

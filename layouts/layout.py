@@ -29,6 +29,10 @@ class Custom(Protocol):
     def pattern(self) -> str:
         """What the axes hold after `unpack`."""
 
+    @property
+    def stored(self) -> str:
+        """Where the same blocks stand in the stored array, whatever the order of the elements inside them."""
+
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape after `unpack` of an array of this shape; its own inverse."""
 
@@ -84,19 +88,25 @@ class Layout:
     """Gates stored with the opposite sense: σ(-a) = 1 - σ(a)."""
     computes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """As a target: the values of an option that this framework's module computes."""
+    stretches: tuple[str, ...] = ()
+    """As a target: the options whose function may be another one of a stretched argument (`options.STRETCHED`): the
+    weights and biases of the gates that it acts on are then written times that factor."""
     equal: tuple[tuple[str, str], ...] = ()
     """As a target: products of sizes that must agree, such as ('head key', 'in')."""
     constants: Mapping[str, Any] = field(default_factory=dict)
     """Arrays that carry no weight: made from this scalar when written, passed over when read."""
     ignored: tuple[str, ...] = ()
     """Arrays that may stand beside the weights and do not change the outputs at inference."""
+    zero: Mapping[str, str] = field(default_factory=dict)
+    """Arrays that have no place here and have to be zero for this layout to describe the layer, each with the reason
+    that is given where one is not."""
     class_name: str = ""
     """The class name of this layer in the framework, for messages and tables."""
 
     def __post_init__(self) -> None:
         if sorted(self.gates) != sorted(self.cell.gates):
             raise LayoutError(f"{self.name}: gates {self.gates!r}; {self.cell.name} has {self.cell.gates!r}")
-        for option in (*self.implies, *self.defaults, *self.computes):
+        for option in (*self.implies, *self.defaults, *self.computes, *self.stretches):
             if option not in self.cell.chooses:
                 raise LayoutError(f"{self.name}: {self.cell.name} has no option {option!r}")
         for template, pattern in self._patterns.items():
@@ -111,7 +121,7 @@ class Layout:
     @property
     def passed_over(self) -> tuple[str, ...]:
         """Arrays that may stand beside the weights and are not read."""
-        return (*self.ignored, *self.constants)
+        return (*self.ignored, *self.constants, *self.zero)
 
     @cached_property
     def _patterns(self) -> dict[str, Pattern]:
@@ -171,6 +181,12 @@ class Layout:
         """Whether arrays of this layout tell this label apart, by their names or on an axis."""
         on_axes = (f.name for p in self._patterns.values() for axis in p.axes for term in axis.terms for f in term)
         return any(label in _words(template) for template in self.arrays) or label in on_axes
+
+    @cached_property
+    def layer_axis(self) -> int | None:
+        """The axis, in every array, that has the layers of a stack one after another; None where there is none."""
+        first = next(iter(self._patterns.values()))
+        return next((k for k, axis in enumerate(first.axes) if axis.text == "layer"), None)
 
     @property
     def slots(self) -> frozenset[str]:

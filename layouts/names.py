@@ -29,8 +29,10 @@ class Role(NamedTuple):
 class Names:
     """The arrays of these layouts by name."""
 
-    def __init__(self, layouts: Iterable[Layout]) -> None:
+    def __init__(self, layouts: Iterable[Layout], others: Iterable[str] = ()) -> None:
+        """`others` are names that belong to layers without a layout."""
         self._roles: dict[str, list[Role]] = {}
+        self._others = frozenset(others)
         for layout in layouts:
             for form, role in _forms(layout):
                 self._roles.setdefault(form, []).append(role)
@@ -43,7 +45,7 @@ class Names:
             yield from (role._replace(layer=int(number[0])) for role in self._roles.get(form, ()))
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and next(self.roles(name), None) is not None
+        return isinstance(name, str) and (name in self._others or next(self.roles(name), None) is not None)
 
     def of_all(self, names: Iterable[str]) -> Mapping[Layout, list[Role]]:
         """The layouts that have an array of each of these names, and what each is in them."""

@@ -6,6 +6,7 @@ whether a target computes the same thing. How a layer is called and where it sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -16,7 +17,8 @@ class Recurrence:
     Activations carry the names of `layouts.reference.ACTIVATIONS`; any other text is a function that is not known here.
     `activation` is that of the candidate, `recurrent_activation` that of the gates, `output_activation` that of an
     LSTM's cell on its way out (None: that of the candidate). `clip` limits what goes into the first two to ±clip;
-    `input_forget` makes f = 1 - i.
+    `input_forget` makes f = 1 - i. `cell_clip` limits an LSTM's cell to ±cell_clip as soon as it is new, and
+    `projection_clip` what its projection gives.
     """
 
     activation: str = "tanh"
@@ -24,6 +26,8 @@ class Recurrence:
     output_activation: str | None = None
     clip: float | None = None
     input_forget: bool = False
+    cell_clip: float | None = None
+    projection_clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Normalization:
 
     `axes` of the input are normalised, or hold the channels of a batch norm; empty where they are those of PyTorch.
     `groups` of a group norm: -1 for one a channel, 0 where it is not told. `rms_scaling` divides by the root mean
-    square and not by the deviation.
+    square and not by the deviation. `invert` undoes what the statistics do: x × deviation + mean.
     """
 
     epsilon: float | None = None
@@ -74,6 +78,14 @@ class Normalization:
     axes: tuple[int, ...] = ()
     groups: int = 0
     rms_scaling: bool = False
+    invert: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """Of a dense layer of any equation: "abc,cd->abd", of the input and the weight, as einsum reads it."""
+
+    equation: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,4 +93,11 @@ class Plain:
     """Of a layer that its weights describe whole."""
 
 
-Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Plain
+STRETCHED: Mapping[str, Mapping[str, float]] = {
+    "hard_sigmoid_0.2": {"hard_sigmoid_1/6": 1.2},
+    "hard_sigmoid_1/6": {"hard_sigmoid_0.2": 1.0 / 1.2},
+}
+"""Functions that are another one of a stretched argument, f(x) = g(factor × x): 0.2 x = 1.2 x / 6."""
+
+
+Options = Recurrence | Convolution | ConvolutionalRecurrence | Normalization | Product | Plain

@@ -96,10 +96,14 @@ def _lstm_step(w: Weights, x: Array, states: States, options: Recurrence) -> Sta
     inner, gate = _functions(options)
     i = gate(w.both("i", x, h) + w("peephole", "i") * c)
     f = 1.0 - i if options.input_forget else gate(w.both("f", x, h) + w("peephole", "f") * c)
-    c = f * c + i * inner(w.both("g", x, h))
+    c = _limited(f * c + i * inner(w.both("g", x, h)), options.cell_clip)
     o = gate(w.both("o", x, h) + w("peephole", "o") * c)
     h = o * _output_function(options)(c)
-    return (h @ w("projection").T if w.has("projection") else h), c
+    return (_limited(h @ w("projection").T, options.projection_clip) if w.has("projection") else h), c
+
+
+def _limited(values: Array, limit: float | None) -> Array:
+    return values if limit is None else np.clip(values, -limit, limit)
 
 
 def _gru_step(w: Weights, x: Array, states: States, options: Recurrence) -> States:

@@ -23,6 +23,9 @@ from layouts.layout import DIRECTIONS, Entry, Layout
 Pieces = dict[Piece, Array]
 Assign = Callable[[Array, Array], None]
 
+FED = ("input_weight", "input_kernel")
+"""The weights of an input: a gate that has one has a place for a bias."""
+
 _ROWS, _COLUMNS = 16, 1024
 """The block in which a transposition moves: 16 rows of the source, 4 KB of each (measured fastest)."""
 
@@ -43,10 +46,10 @@ def unpack(
 
     Raises `ShapeError` when shapes disagree, `CoverageError` when an array is missing or unknown.
     """
-    entries = _matching(layout, arrays, directions, layers)
+    entries = matching(layout, arrays, directions, layers)
     labels = layout.labels(directions, layers)
     pieces: Pieces = {}
-    for own in _layer_by_layer(entries, layers):
+    for own in layer_by_layer(entries, layers):
         solved = solve(layout, {name: arrays[name].shape for name in own}, directions, layers, sizes)
         for name, entry in own.items():
             plain = entry.custom.unpack(arrays[name], len(layout.gates)) if entry.custom else arrays[name]
@@ -64,6 +67,7 @@ def pack(
     assign: Assign | None = None,
     options: Mapping[str, Any] | None = None,
     sizes: Mapping[str, int] | None = None,
+    factors: Mapping[str, float] | None = None,
 ) -> dict[str, Array]:
     """Fill the arrays of `layout` from neutral pieces; the inverse of `unpack` for every layout.
 
@@ -71,8 +75,9 @@ def pack(
     Two biases become one where the equation adds them, and only there; otherwise the second must be zero.
 
     `allocate(name, shape, dtype)` provides each target array (default `numpy.empty`), `assign(target, source)` moves
-    one piece (default `assign_blocks`). Raises `NotRepresentable` for weights that have no place in the target,
-    `CoverageError` for target arrays that no piece fills.
+    one piece (default `assign_blocks`). Whatever belongs to a gate of `factors` is written times its factor. Raises
+    `NotRepresentable` for weights that have no place in the target, `CoverageError` for target arrays that no piece
+    fills.
     """
     allocate = allocate or (lambda _, shape, dtype: np.empty(shape, dtype))
     assign = assign or assign_blocks
@@ -90,6 +95,8 @@ def pack(
                 assign(view, pieces[piece])
             else:
                 view[...] = cell.slots[part.slot].fill
+            if piece.gate in (factors or {}):
+                _multiply(view, (factors or {})[piece.gate])
         if custom:
             array[...] = custom.pack(plain, len(layout.gates))
         arrays[target.name] = array
@@ -126,7 +133,7 @@ def changed(layout: Layout, pieces: Mapping[Piece, Array], options: Mapping[str,
     Everything else moves on bits. Raises as `pack` does.
     """
     biases = {p: v for p, v in pieces.items() if p.slot in ("input_bias", "recurrent_bias")}
-    around = biases | {p: v for p, v in pieces.items() if p.slot == "input_weight"}
+    around = biases | {p: v for p, v in pieces.items() if p.slot in FED}
     stored = _homed(layout, _neutral(layout, around, options or {}, sign=-1))
     back = _neutral(layout, stored, options or {}, sign=1)
     return [piece for piece, value in biases.items() if not _same(value, back.get(piece))]
@@ -211,7 +218,7 @@ def solve_layers(
     entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
     return [
         solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
-        for own in _layer_by_layer(entries, layers)
+        for own in layer_by_layer(entries, layers)
     ]
 
 
@@ -235,10 +242,10 @@ def describe(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[Piece, tuple[int, ...]]:
     """The pieces that `unpack` would name and their shapes, from shapes alone: for planning before data is read."""
-    entries = _matching(layout, shapes, directions, layers)
+    entries = matching(layout, shapes, directions, layers)
     labels, slots = layout.labels(directions, layers), layout.cell.slots
     described: dict[Piece, tuple[int, ...]] = {}
-    for own in _layer_by_layer(entries, layers):
+    for own in layer_by_layer(entries, layers):
         solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
         pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
         untold = [name for piece in pieces for name in slots[piece.slot].dims if name not in solved]
@@ -273,7 +280,7 @@ def assign_blocks(target: Array, source: Array, after: Callable[[Array], None] |
             after(target[row : row + panel])
 
 
-def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
+def layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
     """The entries of each layer of a stack: its sizes are its own, since a higher layer has another input."""
     found: list[dict[str, Entry]] = [{} for _ in range(layers)]
     for name, entry in entries.items():
@@ -281,7 +288,7 @@ def _layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[
     yield from found
 
 
-def _matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
+def matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
     entries = {entry.name: entry for entry in layout.entries(directions, layers)}
     unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]
@@ -341,7 +348,7 @@ def _neutral(layout: Layout, pieces: Pieces, options: Mapping[str, Any], sign: i
         constant = options.get(added) if isinstance(added, str) else added
         if constant is None:
             raise NotRepresentable(f"{layout.name} adds {added} to gate {gate} at run time: state its value")
-        for piece in [p for p in pieces if p.slot == "input_weight" and p.gate == gate]:
+        for piece in [p for p in pieces if p.slot in FED and p.gate == gate]:
             bias = piece._replace(slot="input_bias")
             stored = pieces.get(bias, np.zeros(pieces[piece].shape[:1], pieces[piece].dtype))
             value = _computable(stored)
@@ -353,8 +360,14 @@ def _made(layout: Layout, pieces: Mapping[Piece, Any]) -> Iterator[tuple[Piece, 
     """The biases that exist only because something is added to them, each with the weight of its gate."""
     for piece in pieces:
         bias = piece._replace(slot="input_bias")
-        if piece.slot == "input_weight" and piece.gate in layout.added and bias not in pieces:
+        if piece.slot in FED and piece.gate in layout.added and bias not in pieces:
             yield bias, piece
+
+
+def _multiply(view: Array, factor: float) -> None:
+    """A view times a number, in place, rounded once."""
+    _computable(view[:0])
+    np.multiply(view, factor, out=view, dtype=np.float64, casting="unsafe")
 
 
 def _negative(array: Array) -> Array:

@@ -249,3 +249,12 @@ def _recurrent_bits(plan: Plan, tensors: Tensors) -> list[tuple[str, tuple[int, 
     keys = {tensor.key for module in modules for tensor in module.tensors}
     own = {key: value for key, value in bits(tensors).items() if key in keys}
     return sorted((dtype, shape, bytes(sorted(data))) for dtype, shape, data in own.values() if any(data))
+
+
+def tree_of(keras: Any) -> Any:
+    """What flattens the outputs of a model of Keras 3 or of tf_keras."""
+    if keras.__version__.startswith("3"):
+        return keras.tree
+    import tensorflow
+
+    return tensorflow.nest

@@ -25,14 +25,10 @@ EXACT = 1e-5
 """The largest difference that passes, of outputs whose largest is 1 or less."""
 
 REFUSED = {
-    "keras1/prelu_shared": ("prelu_1",),
     "keras1/unknown_layers": ("highway_1", "maxoutdense_1", "parametricsoftplus_1", "srelu_1"),
     "keras2/lambda_layer": ("lambda_1",),
-    "keras2/prelu": ("per_row_and_channel", "per_element"),
-    "keras3/attention_sizes": ("narrow_values", "no_bias"),
     "keras3/lambda_custom": ("stretch", "double"),
     "keras3/lora": ("embedding", "head"),
-    "keras3/prelu": ("by_element",),
     "keras3/quantized": ("embedding", "head"),
     "keras3/vars_over_ten": ("polynomial",),
 }

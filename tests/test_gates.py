@@ -162,7 +162,7 @@ def test_stacked_arrays_under_the_names_of_pytorch() -> None:
 
 
 def test_offsets_added_at_run_time_are_noted() -> None:
-    arrays = {"kernel": np.zeros((8, 20)), "bias": np.zeros(20)}
+    arrays = {"basic_lstm_cell": {"kernel": np.zeros((8, 20)), "bias": np.zeros(20)}}
     found = gates(arrays, framework="tensorflow")
     assert "adds forget_bias to gate f" in str(found)
     assert not found["l0"].input_bias["f"].any()

@@ -261,11 +261,3 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) 
     scale = max(1.0, float(np.nan_to_num(np.abs(expected)).max(initial=0.0)))
     apart = np.where((found == expected) | (np.isnan(found) & np.isnan(expected)), 0.0, np.abs(found - expected))
     assert float(apart.max(initial=0.0)) <= tolerance * scale, f"{what}: {apart.max():.3g}"
-
-
-def test_attention_with_a_learned_scale_is_named_as_not_known(tmp_path: Path) -> None:
-    model = built(SEQUENCE, two(L.Attention(use_scale=True)))
-    model.save(tmp_path / "model.keras")
-    graph = converters.read(tmp_path / "model.keras").graph
-    assert graph is not None
-    assert [node.class_name for node in graph.unknown] == ["Attention"]

@@ -18,7 +18,7 @@ from test_files import converted, expected, same_bits
 
 import converters
 from converters.readers.onnx.file.model import Model, from_memory, open_model
-from converters.readers.onnx.file.wire import as_varint, fields
+from converters.readers.protobuf import as_varint, fields
 from converters.readers.source import Source, open_source
 from layouts.errors import CheckpointError, UnreadableCheckpoint
 

@@ -141,9 +141,20 @@ def test_hostile_name_is_a_name(case: str, name: str) -> None:
             assert torch.equal(one, other)
 
 
-def test_a_layer_called_training_is_refused() -> None:
-    with pytest.raises(converters.NotRepresentable, match="called training"):
-        renamed(FIXTURES / CASES[0], {"bidirectional_1": "training"})
+@pytest.mark.parametrize("name", ["training", "inner/training"])
+def test_a_layer_may_be_called_as_the_flag_of_every_module(name: str) -> None:
+    file = FIXTURES / CASES[0]
+    plain = drafted(file)
+    found = renamed(file, {next(node for node in plain.graph.nodes if node.layer).name: name})
+    module, expected = realize(found), realize(plain)
+    assert {tensor.key for tensor in found.plan.tensors} == set(module.state_dict())
+    assert any(key.startswith(f"{module_name(name)}.") for key in module.state_dict())
+    whole = torch.nn.Sequential(module).train()
+    assert all(each.__dict__["training"] for each in whole.modules())
+    assert not any(each.__dict__["training"] for each in whole.eval().modules())
+    x = torch.rand(tuple(n or 3 for n in plain.graph.inputs[0].shape or ()))
+    with torch.no_grad():
+        assert torch.equal(whole(x), expected(x))
 
 
 def _all(found: Any) -> tuple[torch.Tensor, ...]:

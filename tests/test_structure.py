@@ -24,6 +24,7 @@ ROOMS = (
     ("converters.writers",),
     ("converters.verification",),
     ("converters.torch",),
+    ("converters.destination",),
     ("converters.nn", "converters.api", "converters.formats"),
     ("converters",),
     ("converters.cli",),

@@ -16,8 +16,8 @@ OLD = b"an earlier output"
 STEPS = [
     "tempfile.mkstemp",
     "os.posix_fallocate",
-    "converters.writers.safetensors.SafetensorsWriter.filled",
-    "converters.writers.safetensors.SafetensorsWriter.close",
+    "converters.writers.in_place.InPlace.filled",
+    "converters.writers.in_place.InPlace.close",
     "os.fsync",
     "pathlib.Path.chmod",
     "pathlib.Path.replace",

@@ -7,6 +7,7 @@ it. Values are text, as a command line gives them, or what the text would mean.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -50,6 +51,12 @@ def _sizes(least: int, nothing: tuple[str, ...] = ()) -> Callable[[str], tuple[i
     return parse
 
 
+def _equation(text: str) -> str:
+    if not re.fullmatch(r"(\.\.\.)?[A-Za-z]{1,26},[A-Za-z]{1,26}->(\.\.\.)?[A-Za-z]{0,26}", text):
+        raise ValueError
+    return text
+
+
 def _truth(text: str) -> bool:
     return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
 
@@ -85,6 +92,8 @@ KINDS: Mapping[str, Kind] = {
     "output_activation": Kind(_maybe(_activation), _ACTIVATION.expected),
     "clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "input_forget": _TRUTH,
+    "cell_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
+    "projection_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "strides": _FACTOR,
     "dilation": _FACTOR,
     "groups": Kind(_whole(-1), "a number, or -1 for one group a channel"),
@@ -97,6 +106,8 @@ KINDS: Mapping[str, Kind] = {
     "momentum": Kind(_maybe(_number(0.0, 1.0)), "a number from 0 to 1: the share of the old statistics that is kept"),
     "axes": Kind(_sizes(-64), "numbers of axes such as -1 or 1,2"),
     "rms_scaling": _TRUTH,
+    "invert": _TRUTH,
+    "equation": Kind(_equation, "an equation of einsum such as abc,cd->abd"),
     "rank": Kind(_whole(2, 5), "the number of axes of the input, batch included: 2 to 5"),
     "flattened": Kind(_sizes(1, ("no", "none", "")), "the sizes of the map, channels last, such as 7,7,64; or no"),
 }
@@ -127,6 +138,8 @@ class Statement(NamedTuple):
     owner: str
     option: str
     value: Any
+    told: bool = False
+    """Whether the source tells it beside its arrays: where nothing takes it, that is no error."""
 
     @property
     def said(self) -> str:
@@ -148,12 +161,21 @@ class Assumptions:
     """Everything that is stated, and whether each of it was of use.
 
     `wholes` gives the paths of what a layer is part of, such as a stack: what is stated of one is stated of its parts.
+    `told` is what the source tells beside its arrays, such as by a graph: as if stated, and nobody may contradict it.
     """
 
-    def __init__(self, assume: Mapping[str, Any], wholes: Callable[[str], Iterable[str]] = lambda path: ()) -> None:
+    def __init__(
+        self,
+        assume: Mapping[str, Any],
+        wholes: Callable[[str], Iterable[str]] = lambda path: (),
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
         self._wholes = wholes
-        split = ((key, *key.rpartition(".")[::2], value) for key, value in assume.items())
-        self._all = [Statement(key, module_name(owner), option, value) for key, owner, option, value in split]
+        self._all = [_statement(key, value) for key, value in assume.items()]
+        self._told: dict[str, dict[str, Statement]] = {}
+        for key, value in (told or {}).items():
+            statement = _statement(key, value)._replace(told=True)
+            self._told.setdefault(statement.owner, {})[statement.option] = statement
         self._used: set[str] = set()
 
     def of(self, path: str) -> dict[str, Statement]:
@@ -162,7 +184,19 @@ class Assumptions:
         wholes = {module_name(whole) for whole in self._wholes(path)} - {own}
         found = {s.option: s for s in self._all if not s.owner}
         found |= {s.option: s for s in self._all if s.owner and s.owner in wholes}
-        return found | {s.option: s for s in self._all if s.owner and s.owner == own}
+        found |= {s.option: s for s in self._all if s.owner and s.owner == own}
+        told = self._told.get(own, {})
+        for option in found.keys() & told.keys():
+            self._compare(found[option], told[option], path)
+        return told | found
+
+    def _compare(self, stated: Statement, told: Statement, path: str) -> None:
+        """Raise where a caller states another thing than the source tells. One more statement of it is of use."""
+        if not _alike(stated.value, told.value):
+            raise ConversionError(
+                f"{stated.said}: the source tells {told.option}={as_text(told.value)} of {printable(path)}", layer=path
+            )
+        self.use(stated)
 
     def use(self, statement: Statement) -> None:
         """Note that a statement is of use."""
@@ -187,6 +221,20 @@ class Assumptions:
             vacuous = not statement.owner and statement.option in idle
             if statement.key not in self._used and not vacuous:
                 raise not_open(statement, open_(known.get(statement.owner, "")))
+
+
+def _statement(key: str, value: Any) -> Statement:
+    owner, _, option = key.rpartition(".")
+    return Statement(key, module_name(owner), option, value)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values mean the same; numbers as far as float32 tells them apart."""
+    texts = as_text(one).strip(), as_text(other).strip()
+    try:
+        return math.isclose(float(texts[0]), float(texts[1]), rel_tol=1e-6)
+    except ValueError:
+        return texts[0] == texts[1]
 
 
 def not_open(statement: Statement, stateable: str) -> ConversionError:

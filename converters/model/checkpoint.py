@@ -70,6 +70,7 @@ class Checkpoint:
                 for path in self.custom_layers
             ),
             *(f"{printable(node.name)}: {why(node)}" for node in others if node.name not in custom),
+            *self.remarks,
         ]
 
     def data(self) -> dict[str, Any]:

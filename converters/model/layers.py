@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from converters.model.arrays import Array, LazyArray
 from converters.model.settings import Call, Wiring
 from layouts.cells import Cell, Piece
-from layouts.errors import ConversionError
+from layouts.errors import ConversionError, NotRepresentable, printable
 from layouts.flatten import MAPS, channels_last
 from layouts.layout import DIRECTIONS, Layout
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
+from layouts.regions import Region, of_layout
 from layouts.repack import describe, unpack
 
 
@@ -100,12 +103,24 @@ class Part:
         """The pieces of the layout itself, worked out once: planning asks for them again and again."""
         return describe(self.layout, self.shapes, sizes=self.given, **self._extent)
 
+    def regions(self) -> dict[Piece, Region]:
+        """Where each piece stands in its array, placed as the pieces are."""
+        return self._placed(of_layout(self.source, self.shapes, sizes=self.sizes, **self._extent))
+
     def unpack(self) -> dict[Piece, Array]:
         """The pieces themselves: reads the arrays, and copies nothing but what a convention computes."""
+        self._check_zero()
         arrays = {name: array.read() for name, array in self.arrays.items() if name not in self.layout.passed_over}
         return self._placed(
             unpack(self.source, arrays, options=self.constants, sizes=self.sizes, **self._extent),
         )
+
+    def _check_zero(self) -> None:
+        """Raise `NotRepresentable` for an array that has to be zero and is not."""
+        for name in self.arrays.keys() & self.layout.zero.keys():
+            if np.any(self.arrays[name].read()):
+                array = self.arrays[name].name
+                raise NotRepresentable(f"{printable(array)} is not zero: {self.layout.zero[name]}", array=array)
 
     @property
     def _extent(self) -> dict[str, Any]:

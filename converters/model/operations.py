@@ -13,11 +13,14 @@ from dataclasses import dataclass
 class Apply:
     """The node's layer, with its weights, as its `Call` says.
 
-    Of attention the inputs are (query, value) or (query, value, key), and the mask is that of the value; `causal`: no
-    step of the query sees a later one.
+    Of attention the inputs are (query, value) or (query, value, key), and it may give its scores too. The mask is that
+    of the keys, (batch, key), or of pairs, (batch, query, key), perhaps with an axis for heads behind the batch;
+    `causal`: no step of the query sees a later one. `zeros`: a query that sees no key weighs all of them with zero,
+    and not alike.
     """
 
     causal: bool = False
+    zeros: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Activation:
     Beside those: "softmax" and "log_softmax" (`axis`), "leaky_relu" (`alpha`: slope below 0), "elu" (`alpha`),
     "celu" (`alpha`), "thresholded_relu" (`alpha`: the threshold), "relu" with `ceiling`, `threshold` and `alpha` as
     Keras's ReLU layer has them, "relu6", "hard_silu", "hard_tanh", "mish", "softmin", "log_sigmoid", "gelu_tanh",
-    "hard_shrink", "soft_shrink", "tanh_shrink", "square", "sqrt", "abs", "negative", "reciprocal", "log", "erf".
+    "hard_shrink", "soft_shrink", "tanh_shrink", "square", "sqrt", "abs", "negative", "reciprocal", "log", "erf",
+    "floor", "ceil", "round" (halves to the even number), "sign", "power" (`alpha`: the exponent).
     """
 
     function: str
@@ -45,7 +49,7 @@ class Activation:
 @dataclass(frozen=True)
 class Combine:
     """Several values, element by element and broadcast: "add", "subtract", "multiply", "divide", "average", "maximum",
-    "minimum"."""
+    "minimum", "power"."""
 
     how: str
 
@@ -68,6 +72,13 @@ class Dot:
 @dataclass(frozen=True)
 class MatrixProduct:
     """The matrix product of two values over their last two axes."""
+
+
+@dataclass(frozen=True)
+class Einsum:
+    """Products of several values summed over the letters that the equation names left of its arrow alone."""
+
+    equation: str
 
 
 @dataclass(frozen=True)
@@ -230,11 +241,28 @@ class UnitLength:
 
 
 @dataclass(frozen=True)
+class Standardize:
+    """Without weights: minus the mean and divided by the deviation, √(variance + epsilon), over some axes together."""
+
+    axes: tuple[int, ...]
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class StandardizeGroups:
+    """The same over the other axes but the batch and each group of channels; as many groups as channels for -1."""
+
+    groups: int
+    epsilon: float
+    axis: int = -1
+
+
+@dataclass(frozen=True)
 class DotAttention:
     """softmax(query × keyᵀ × scale) × value, of inputs (query, value) or (query, value, key).
 
-    `score` "dot", or "additive": sum(tanh(query + key)). `causal`: no step sees a later one. The node's mask is that of
-    the value. A learned scale is the weight of the node's layer.
+    `score` "dot", or "additive" and "concat": sum(tanh(query + key)). `causal`: no step sees a later one. The node's
+    mask is that of the value. A learned scale is the weight of the node's layer. It may give its scores too.
     """
 
     score: str = "dot"
@@ -306,6 +334,7 @@ Operation = (
     | Concatenate
     | Dot
     | MatrixProduct
+    | Einsum
     | Flatten
     | Reshape
     | Regroup
@@ -325,6 +354,8 @@ Operation = (
     | Reduce
     | Scale
     | UnitLength
+    | Standardize
+    | StandardizeGroups
     | DotAttention
     | MaskOf
     | MaskOfLengths

@@ -9,6 +9,7 @@ from typing import Any
 from converters.model import operations as op
 from converters.model.graph import Shape
 from converters.model.layers import Layer
+from layouts.options import Product
 
 Shapes = Sequence[Shape | None]
 _SAME = (
@@ -16,6 +17,8 @@ _SAME = (
     op.Activation,
     op.Scale,
     op.UnitLength,
+    op.Standardize,
+    op.StandardizeGroups,
     op.Reverse,
     op.Masked,
     op.Choose,
@@ -26,6 +29,8 @@ _SAME = (
 
 def after(operation: op.Operation, shapes: Shapes) -> Shape | None:
     """The shape that an operation without weights makes of its inputs'."""
+    if isinstance(operation, op.Constant):
+        return operation.shape
     first = shapes[0] if shapes else None
     if isinstance(operation, _SAME):
         return first
@@ -124,10 +129,15 @@ def windows(size: int | None, width: int, step: int, padding: str) -> int | None
     return -(-size // step) if padding in ("same", "same_lower", "causal") else max((size - width) // step + 1, 0)
 
 
+def _padded(sizes: Shape, pads: tuple[int, ...]) -> list[int | None]:
+    """Sizes with what is padded around them: all beginnings, then all ends."""
+    n = len(sizes)
+    return [s + pads[k] + pads[n + k] if pads and s is not None else s for k, s in enumerate(sizes)]
+
+
 def _pool(operation: op.Pool, shapes: list[Shape], count: int) -> Shape | None:
     sizes, channels = _inner(shapes[0], operation.channels_last)
-    pads, n = operation.pads, len(sizes)
-    grown = [s + pads[k] + pads[n + k] if pads and s is not None else s for k, s in enumerate(sizes)]
+    grown = _padded(sizes, operation.pads)
     found = [windows(*told, operation.padding) for told in zip(grown, operation.size, operation.strides, strict=True)]
     return spatial(shapes[0], found, operation.channels_last, channels)
 
@@ -237,11 +247,29 @@ def after_layer(layer: Layer, shape: Shape | None) -> Shape | None:
         return (*shape[:-1], sizes["out"])
     if cell == "embedding":
         return (*shape, sizes["feature"])
+    if cell.startswith("einsum"):
+        return _einsum(layer, shape)
     if "conv" in cell:
         return _convolved(layer, shape)
     if cell.startswith("attention"):
         return (*shape[:-1], sizes["out"])
     return shape
+
+
+def _einsum(layer: Layer, shape: Shape) -> Shape | None:
+    """Letters have the sizes of the input and of the weight; dots stand for the axes that no letter names."""
+    part = layer.parts[0]
+    sizes, options = part.solved(), part.options
+    weight = [sizes[word] for word in ("one", "two", "three") if word in sizes]
+    left, made = options.equation.split("->") if isinstance(options, Product) else (",", "")
+    read, own = left.split(",")
+    spare = len(shape) - len(read.replace(".", ""))
+    names = "".join(map(chr, range(0x100, 0x100 + max(spare, 0))))
+    read, made = (text.replace("...", names) for text in (read, made))
+    if len(read) != len(shape) or len(own) != len(weight):
+        return None
+    told: dict[str, int | None] = {**dict(zip(own, weight, strict=True)), **dict(zip(read, shape, strict=True))}
+    return tuple(told.get(letter) for letter in made)
 
 
 def _convolved(layer: Layer, shape: Shape) -> Shape | None:
@@ -254,11 +282,11 @@ def _convolved(layer: Layer, shape: Shape) -> Shape | None:
     strides, dilation = _each(told.strides, len(inner)), _each(told.dilation, len(inner))
     reach = [(width - 1) * apart + 1 for width, apart in zip(widths, dilation, strict=True)]
     if "transpose" in part.cell.name:
-        if told.output_padding or told.padding not in ("valid", "same"):
-            return None
-        grown = [_grown(*each, told.padding) for each in zip(inner, reach, strides, strict=True)]
+        rule = told.padding if not told.output_padding else ""
+        grown = [_grown(*each, rule) for each in zip(inner, reach, strides, strict=True)]
     else:
-        grown = [windows(*each, told.padding) for each in zip(inner, reach, strides, strict=True)]
+        padded = _padded(inner, told.pads)
+        grown = [windows(*each, told.padding) for each in zip(padded, reach, strides, strict=True)]
     return spatial(shape, grown, told.channels_last, _channels(part.cell.name, sizes, told.groups))
 
 
@@ -268,7 +296,8 @@ def _each(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _grown(size: int | None, reach: int, step: int, padding: str) -> int | None:
-    if size is None:
+    """The size of an axis behind a transposed convolution; None where another rule tells it."""
+    if size is None or padding not in ("valid", "same"):
         return None
     return size * step if padding == "same" else size * step + max(reach - step, 0)
 

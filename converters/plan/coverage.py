@@ -38,9 +38,21 @@ def warnings(checkpoint: Checkpoint, layers: Sequence[Layer]) -> Iterator[str]:
     assuming = [layer for layer in layers if layer.assumed]
     if assuming:
         yield _assumptions(assuming)
-    for name in checkpoint.unused:
-        yield f"{printable(name)} is stored, and nothing in the model reads it: it is left out"
+    yield from _left_out(checkpoint.unused)
     yield from checkpoint.remarks
+
+
+def _left_out(names: Sequence[str]) -> Iterator[str]:
+    """Stored arrays that are left out: one sentence each, or one for many."""
+    if len(names) > _MOST_LEFT_OUT:
+        listed = _bounded([*map(printable, names)], ", ")
+        yield f"{len(names)} arrays are stored, and nothing in the model reads them: they are left out: {listed}"
+        return
+    yield from (f"{printable(name)} is stored, and nothing in the model reads it: it is left out" for name in names)
+
+
+_MOST_LEFT_OUT = 6
+"""So many arrays that are left out have a sentence each."""
 
 
 _MOST_GROUPS, _MOST_STATED = 12, 40

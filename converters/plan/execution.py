@@ -78,11 +78,26 @@ class _Filling:
                 self._assign(self._allocate(name, lazy.shape, lazy.dtype), lazy.read())
 
     def _pack(self, layout: Layout, pieces: Pieces) -> None:
-        options, sizes = self._plan.choices.constants, self._module.parts[0].given
-        self._changed = list(_changes(layout, pieces, options, printable(self._module.path or self._module.class_name)))
-        pack(layout, pieces, allocate=self._allocate, assign=self._assign, options=options, sizes=sizes)
+        module, options = self._module, self._plan.choices.constants
+        self._changed = list(_changes(layout, pieces, options, printable(module.path or module.class_name)))
+        pack(
+            layout,
+            pieces,
+            allocate=self._allocate,
+            assign=self._assign,
+            options=options,
+            sizes=module.parts[0].given,
+            factors=module.factors,
+        )
         for name, value in layout.constants.items():
-            self._allocate(name, (), np.dtype(np.int64))[...] = value
+            if name not in self._planned:
+                continue
+            self._allocate(name, (), np.dtype(np.int64))[...] = self._stored(layout, name, value)
+
+    def _stored(self, layout: Layout, name: str, value: Any) -> Any:
+        """A number that carries no weight: that of the source where it is of the same layout, else the usual one."""
+        own = [part.arrays[name] for part in self._module.parts if part.layout is layout and name in part.arrays]
+        return own[0].read() if own and own[0].shape == () else value
 
     def _pieces(self) -> Pieces:
         pieces: Pieces = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,8 @@ class Module:
     notes: tuple[str, ...] = ()
     drop_in: tuple[Reason, ...] = ()
     problems: tuple[ConversionError, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """What everything of a gate is written times, for a function of a stretched argument."""
 
     @property
     def path(self) -> str:

@@ -13,7 +13,7 @@ from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import reasons, refusal, stored_states
+from converters.plan.refusal import factors, reasons, refusal, stored_states, stretching, unstated
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
@@ -29,7 +29,8 @@ class Choices:
 
     dtype: of what is written; None as stored. class_name: the target's class, where it keeps a cell in several.
     constants: what the target adds when it runs. dropins: layers that only a drop-in computes are welcome.
-    calls: the calls of the layers are written too, and pass stored initial states.
+    calls: the calls of the layers are written too, and pass stored initial states. home: whose the source is; what goes
+    back to the framework that it is of keeps its own names, recognised or not.
     """
 
     dtype: np.dtype[Any] | None = None
@@ -37,12 +38,14 @@ class Choices:
     constants: Mapping[str, float] = field(default_factory=dict)
     dropins: bool = False
     calls: bool = False
+    home: str = ""
 
 
 def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) -> list[Module]:
     """One module for a layer, or one for each cell where they differ too much for one, or the target's has but one."""
     if not layer.parts:
         return [_passed_through(layer, layer.unknown, name, target, choices)]
+    layer = _at_home(layer, target)
     unlike = difference(layer.parts)
     if not unlike:
         layout = _layout(layer.parts, target, choices)
@@ -54,6 +57,18 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
         _module(_joined(name, label), (layer,), (cell,), _layout([cell], target, choices), target, choices, unlike)
         for label, cell in zip(labels, cells, strict=True)
     ]
+
+
+def _at_home(layer: Layer, target: Target) -> Layer:
+    """The layer; one that is the target's own cell, called step by step where others run by themselves, stays that."""
+    own = layer.recurrent and all(_is_cell(part.layout, target) for part in layer.parts)
+    return replace(layer, call=replace(layer.call, cell=True)) if own else layer
+
+
+def _is_cell(layout: Layout, target: Target) -> bool:
+    """Whether a layout is the target's own, of one step, beside another of whole sequences."""
+    others = (other for other in catalogue.of(target.name) if other.cell is layout.cell)
+    return layout.framework == target.name and not layout.holds("layer") and any(o.holds("layer") for o in others)
 
 
 def _is_whole(layout: Layout, parts: Sequence[Part]) -> bool:
@@ -68,8 +83,8 @@ def _joined(name: str, label: str) -> str:
 
 
 def _places(part: Part) -> list[tuple[str, int]]:
-    """Direction and layer of every cell of a part, layer by layer."""
-    return [(way, part.layer + k) for k in range(part.layers) for way in part.ways]
+    """Direction and layer of every cell of a part that is meant, layer by layer."""
+    return [part.only] if part.only else [(way, part.layer + k) for k in range(part.layers) for way in part.ways]
 
 
 def _stackable(layer: Layer, layout: Layout) -> Iterator[str]:
@@ -139,11 +154,17 @@ def _module(
     refused = why and not (drop_in and choices.dropins)
     problems = [refusal(first, why, layout, constructor, drop_in)] if refused else []
     problems += () if choices.calls else stored_states(layers, target)
+    problems += unstated(layers)
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
+    notes += stretching(parts[0], layout, target)
+    times = factors(parts[0], layout, target)
+    if target.channels_last:
+        parts = tuple(replace(part, flattened=()) for part in parts)
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
     tensors = tuple(_tensors(name, layout, parts, target, choices))
-    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why if drop_in else (), (*problems,))
+    why = why if drop_in else ()
+    return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)
 
 
 def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, Any]:
@@ -159,7 +180,8 @@ def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, 
 def _tensors(name: str, layout: Layout, parts: Sequence[Part], target: Target, choices: Choices) -> Iterator[Tensor]:
     for array in targets(layout, _dummies(parts, choices.dtype), parts[0].given):
         yield Tensor(target.key(name, array.name), array.name, array.shape, array.dtype.newbyteorder("="))
-    for constant in layout.constants:
+    at_home = parts[0].layout is layout
+    for constant in (name for name in layout.constants if not at_home or name in parts[0].arrays):
         yield Tensor(target.key(name, constant), constant, (), np.dtype(np.int64))
 
 
@@ -171,9 +193,11 @@ def _passed_through(
         Tensor(target.key(name, short), short, array.shape, choices.dtype or array.dtype.newbyteorder("="))
         for short, array in own_names(layer).items()
     )
-    if reason is None:
-        return Module(name, (layer,), (), None, tensors, notes=("PyTorch's own parameters, under their own names",))
-    known = isinstance(reason, NotRepresentable | UnknownLayer | CoverageError | ShapeError)
+    unrecognised = isinstance(reason, UnknownLayer | CoverageError | ShapeError)
+    if reason is None or (unrecognised and target.keeps_own and choices.home == target.name):
+        notes = (f"{target.title}'s own parameters, under their own names",)
+        return Module(name, (layer,), (), None, tensors, notes=notes)
+    known = unrecognised or isinstance(reason, NotRepresentable)
     problem = (type(reason) if known else UnknownLayer)(
         f"{printable(layer.path)} ({printable(layer.class_name)}): {reason}", layer=layer.path, array=reason.array
     )

@@ -7,7 +7,7 @@ stored array (`coverage`). It gathers all problems and raises them once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters.model import flow
@@ -90,7 +90,7 @@ class Plan:
     def _rows(self) -> Iterator[text.Row]:
         """Every module; where the graph is known in its order, and between them the layers without weights."""
         if self.checkpoint.graph is None or not self.whole:
-            yield from map(_row, self.modules)
+            yield from (_row(module, self.target) for module in self.modules)
             return
         left = list(self.modules)
         for node in flow.shown(self.checkpoint.graph):
@@ -98,8 +98,8 @@ class Plan:
                 yield _plain_row(node, self.target)
             for module in [each for each in left if node.layer in each.layers]:
                 left.remove(module)
-                yield _row(module)
-        yield from map(_row, left)
+                yield _row(module, self.target)
+        yield from (_row(module, self.target) for module in left)
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for JSON."""
@@ -143,11 +143,12 @@ def _step(node: Node, target: Target) -> dict[str, Any]:
     return {"path": node.name, "class_name": node.class_name, "reads": list(node.inputs), "line": target.line(node)}
 
 
-def _row(module: Module) -> text.Row:
+def _row(module: Module, target: Target) -> text.Row:
+    called = target.called(module.layout) if module.layout is not None and module.exact else "?"
     cells = (
         printable(module.name) or "(no prefix)",
         f"{printable(module.path)} ({printable(module.class_name)})",
-        module.constructor or "?",
+        module.constructor or called,
         "\n".join(f"{printable(t.key)} {tuple(t.shape)} {t.dtype}" for t in module.tensors),
     )
     return text.Row(cells, refused=bool(module.problems))
@@ -164,7 +165,7 @@ def make_plan(
     strict: bool = True,
 ) -> Plan:
     """Plan a conversion. Raises only for wrong arguments; what stands in the way is in `Plan.problems`."""
-    choices = choices or Choices()
+    choices = replace(choices or Choices(), home=checkpoint.framework)
     if layer is not None:
         if stack or rename:
             raise ConversionError("layer= gives one layer without a prefix: stack= and rename= do not go with it")

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from converters.model.layers import Layer, Part
+from converters.model.names import module_name
 from converters.model.stacking import bidirectional
 from converters.plan.modules import Reason
 from converters.targets import Target
 from layouts.errors import NotRepresentable, printable
 from layouts.layout import Layout
+from layouts.options import STRETCHED
 
 _FORMULAS = {
     "hard_sigmoid_0.2": "hard_sigmoid (clip(0.2 x + 0.5, 0, 1))",
@@ -19,6 +21,8 @@ _FORMULAS = {
 }
 _SENTENCES = {
     "clip": "it clips what goes into its activations to ±{value:.7g}, and {module} does not",
+    "cell_clip": "it clips its cell to ±{value:.7g} (cell_clip), and {module} does not",
+    "projection_clip": "it clips its projection to ±{value:.7g} (proj_clip), and {module} does not",
     "input_forget": "its forget gate is 1 minus its input gate (input_forget), and {module} computes one of its own",
     "rms_scaling": "it divides by the root mean square (rms_scaling), and {module} by the deviation",
 }
@@ -28,6 +32,8 @@ _BRIEF = {
     "output_activation": "{value} output",
     "clip": "clip",
     "input_forget": "input_forget",
+    "cell_clip": "cell_clip",
+    "projection_clip": "proj_clip",
 }
 
 
@@ -43,14 +49,56 @@ def reasons(layer: Layer, parts: Sequence[Part], layout: Layout, target: Target)
         yield Reason(
             "forward layer backwards", "its forward layer goes backwards, so both directions come out in another order"
         )
-    possible: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in layout.implies.items()}
-    for option, values in (possible | dict(layout.computes)).items():
+    stretched = _stretched(first, layout, target)
+    for option, values in _possible(layout, target).items():
         value = getattr(first.options, option)
-        if value not in values:
+        if value not in values and option not in stretched and not _as_usual(first, option):
             assumed = option in layer.assumed
             brief = _BRIEF.get(option, option).format(value=_short(value)) + ", assumed" * assumed
             yield Reason(brief, _sentence(option, value, values, module, assumed))
     yield from _unequal(first, layout, module)
+
+
+def _as_usual(part: Part, option: str) -> bool:
+    """Whether an option says what would be so without it: the output's function where it is that of the candidate."""
+    return option == "output_activation" and part.recurrence.output_activation == part.recurrence.activation
+
+
+def _possible(layout: Layout, target: Target) -> dict[str, tuple[Any, ...]]:
+    """The values of every option that the target's module computes."""
+    found: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in layout.implies.items()}
+    found |= dict(layout.computes)
+    return {option: tuple(target.functions.get(value, value) for value in values) for option, values in found.items()}
+
+
+def _stretched(part: Part, layout: Layout, target: Target) -> dict[str, tuple[str, float]]:
+    """The options that the target computes by another function of a stretched argument: that function, the factor."""
+    found: dict[str, tuple[str, float]] = {}
+    possible = _possible(layout, target)
+    for option in layout.stretches:
+        value = getattr(part.options, option)
+        others = STRETCHED.get(value, {}) if value not in possible.get(option, ()) else {}
+        known = [pair for pair in others.items() if pair[0] in possible.get(option, ())]
+        found.update(dict.fromkeys([option], known[0]) if known else {})
+    return found
+
+
+def factors(part: Part, layout: Layout, target: Target) -> dict[str, float]:
+    """What the weights and biases of a gate are written times, for gates of which that is not 1."""
+    told = _stretched(part, layout, target).items()
+    return {gate: factor for option, (_, factor) in told for gate in part.cell.acted_on(option)}
+
+
+def stretching(part: Part, layout: Layout, target: Target) -> Iterator[str]:
+    """A sentence for every function that is computed by another one."""
+    for option, (other, factor) in _stretched(part, layout, target).items():
+        value = getattr(part.options, option)
+        gates = ", ".join(part.cell.acted_on(option))
+        yield (
+            f"its {option} is {_FORMULAS.get(value, value)}, and that of {target.title} is "
+            f"{_FORMULAS.get(other, other)}: the weights and biases {f'of the gates {gates} ' if gates else ''}are "
+            f"written times {factor:.6g}, which computes the same but for rounding"
+        )
 
 
 def _unequal(part: Part, layout: Layout, module: str) -> Iterator[Reason]:
@@ -105,3 +153,22 @@ def stored_states(layers: Sequence[Layer], target: Target) -> Iterator[NotRepres
                 f"{target.holder} has no place: strict=False gives the weights; pass the states in the call",
                 layer=layer.path,
             )
+
+
+def unstated(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
+    """Constants that a framework adds when it runs, where nothing tells them: without them no output is right."""
+    for layer in layers:
+        lacking = {name: gate for part in layer.parts for gate, name in _asked(part)}
+        for name, gate in lacking.items():
+            key = f"{module_name(layer.path)}.{name}" if layer.path else name
+            yield NotRepresentable(
+                f"{printable(layer.path) or 'the layer'}: {layer.class_name} adds {name} to gate {gate} when it runs, "
+                f"and nothing in the source tells its value: state it, such as assume={{'{printable(key)}': '1.0'}}",
+                layer=layer.path,
+            )
+
+
+def _asked(part: Part) -> Iterator[tuple[str, str]]:
+    for gate, name in part.layout.added.items():
+        if isinstance(name, str) and name not in part.constants:
+            yield gate, name

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from converters.plan.modules import Module
 from converters.plan.plan import Plan
 from layouts.errors import printable
+
+_NO_MODULE = "(no module computes this: weights only)"
 
 
 class ConversionWarning(UserWarning):
@@ -48,11 +51,15 @@ class Report:
         """The file, then each module with its call and the forward code it needs."""
         yield f"{printable(self.output)}: {len(self.plan.tensors)} tensors, {_amount(self.nbytes)}"
         for module in self.plan.modules:
-            call = module.constructor or "(no module computes this: weights only)"
+            call = module.constructor or self._class_of(module)
             yield f"  {printable(module.name or module.path)} = {call}"
             yield from (f"      {note}" for note in module.notes)
         if self.proof:
             yield self.proof
+
+    def _class_of(self, module: Module) -> str:
+        """The class of a module for which the target writes no call."""
+        return self.plan.target.called(module.layout) if module.layout and module.exact else _NO_MODULE
 
 
 def _amount(count: float) -> str:

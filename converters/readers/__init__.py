@@ -28,13 +28,22 @@ def read(
     if isinstance(source, str | os.PathLike):
         return open_checkpoint(source, Request(framework, assume or {}, weights or {}))
     if isinstance(source, Mapping):
-        from converters.readers.arrays.mapping import read_mapping
-
-        return read_mapping(source, framework, assume or {})
+        return _mapping(source, framework, assume or {})
     found = _model(source, assume or {}, weights or {})
     if framework not in (None, found.framework):
         raise _stated_otherwise(found.framework)
     return found
+
+
+def _mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, str]) -> Checkpoint:
+    """Arrays in memory; tensors tell themselves whose they are."""
+    from converters.readers.pytorch import memory
+
+    if framework == memory.FRAMEWORK or (framework is None and memory.holds_tensors(source)):
+        return memory.read_mapping(source, assume)
+    from converters.readers.arrays.mapping import read_mapping
+
+    return read_mapping(source, framework, assume)
 
 
 def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -> Checkpoint:
@@ -43,6 +52,10 @@ def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -
         from converters.readers import onnx
 
         return onnx.read_model(source, weights)
+    from converters.readers.pytorch import memory
+
+    if memory.is_module(source):
+        return memory.read_module(source, assume)
     from converters.readers.keras.memory import read_model
 
     return read_model(source, assume)

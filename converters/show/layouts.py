@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.show.text import Row, Table
+from converters.show.text import Line, Row, Table
 from layouts import catalogue
 from layouts.errors import UnknownLayer, printable
 from layouts.layout import Layout
@@ -10,23 +10,23 @@ from layouts.layout import Layout
 
 def layout_tables(framework: str | None, class_name: str | None) -> list[Table]:
     """The tables of all frameworks, of one, or of one layer of it. Raises `UnknownLayer`, `LayoutError`."""
+    return [_overview()] if framework is None else [_of_layout(layout) for layout in chosen(framework, class_name)]
+
+
+def chosen(framework: str | None, class_name: str | None) -> list[Layout]:
+    """The recurrent layouts of all frameworks, those of one, or of one layer of it. Raises as `layout_tables`."""
     if framework is None:
-        return [_overview()]
+        return [layout for layout in catalogue.every_layout() if layout.cell.recurrent]
     found = catalogue.layers(framework)
-    chosen = {
-        layout: name
-        for name, layouts in found.items()
-        if class_name is None or name.lower().startswith(class_name.lower())
-        for layout in layouts
-    }
-    if not chosen:
+    named = {name: own for name, own in found.items() if name.lower().startswith((class_name or "").lower())}
+    if not named:
         known = ", ".join(dict.fromkeys(found))
         raise UnknownLayer(f"{framework} has no layer {printable(class_name)!r}; there are: {known}")
-    return [_of_layout(layout) for layout in chosen]
+    return list(dict.fromkeys(layout for own in named.values() for layout in own))
 
 
 def _overview() -> Table:
-    rows = tuple(_gates_row(layout) for layout in catalogue.every_layout() if layout.cell.recurrent)
+    rows = tuple(map(_gates_row, chosen(None, None)))
     return Table(
         "layouts: the order of gates in every framework",
         ("framework", "layer", "cell", "gates", "adds at run time"),
@@ -36,7 +36,8 @@ def _overview() -> Table:
 
 def _gates_row(layout: Layout) -> Row:
     added = ", ".join(f"{what} to {gate}" for gate, what in layout.added.items())
-    return Row((layout.framework, layout.class_name, layout.cell.name, " ".join(layout.gates) or "–", added))
+    framework = layout.framework + " (unverified)" * bool(catalogue.remarks(layout.framework))
+    return Row((framework, layout.class_name, layout.cell.name, " ".join(layout.gates) or "–", added))
 
 
 def _of_layout(layout: Layout) -> Table:
@@ -48,4 +49,5 @@ def _of_layout(layout: Layout) -> Table:
         left, _, right = (text if isinstance(text, str) else text.pattern).partition("->")
         note = "" if isinstance(text, str) else "  (blocks kept as reshaped buffers)"
         rows.append(Row((name, left.strip() + note, right.strip())))
-    return Table(title, ("array", "axes", "holds"), tuple(rows))
+    lines = tuple(Line("!", remark) for remark in catalogue.remarks(layout.framework))
+    return Table(title, ("array", "axes", "holds"), tuple(rows), lines)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from converters.model.flow import operation_line
 from converters.model.graph import Node
 from converters.model.layers import Layer, Part
+from layouts import catalogue
+from layouts.errors import ConversionError, printable
 from layouts.layout import Layout
 
 Places = Sequence[tuple[str, int]]
@@ -61,8 +63,14 @@ class Target:
     """What the code around the module has to do, a sentence each; given why a layer is several modules, or ''."""
     line: Callable[[Node], str] = operation_line
     """The code that does what a layer without weights does; the operation in neutral words where none is written."""
+    keeps_own: bool = False
+    """Whether what comes from this framework goes back to it under its own names, recognised or not."""
     suffixes: tuple[str, ...] = (".npz",)
     """The files that can be written for it."""
+    channels_last: bool = False
+    """Whether a map that was flattened into a layer's input keeps its channels last, as the sources tell such maps."""
+    functions: Mapping[str, str] = field(default_factory=dict)
+    """Functions of the layouts -> what this version of the framework computes under their names."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frameworks", self.frameworks or (self.name,))
@@ -75,3 +83,17 @@ class Target:
     def called(self, layout: Layout) -> str:
         """The target's own class of a layout, as messages say it: 'nn.LSTM'."""
         return self.package.format(layout.class_name)
+
+    def ending(self, name: str) -> str:
+        """The longest of its suffixes that a file name ends with; '' where none does."""
+        fitting = [suffix for suffix in self.suffixes if name.lower().endswith(suffix)]
+        return max(fitting, key=len, default="")
+
+    def check_constants(self, constants: Mapping[str, float]) -> None:
+        """Raise `ConversionError` for a constant that none of its layouts asks for."""
+        known = {
+            option for framework in self.frameworks for layout in catalogue.of(framework) for option in layout.asked
+        }
+        for stranger in constants.keys() - known:
+            listed = ", ".join(sorted(known)) or "nothing"
+            raise ConversionError(f"{self.name} asks for {listed}, not {printable(stranger)!r}")

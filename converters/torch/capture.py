@@ -117,8 +117,10 @@ def _watch(first: nn.Module, last: nn.Module, calls: list[Seen]) -> Callable[[],
 def _given(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Given:
     if isinstance(module, nn.RNNBase):
         return _recurrent(module, *args, **kwargs)
-    if isinstance(module, nn.MultiheadAttention):
-        return _attention(module, *args, **kwargs)
+    if _has_heads(module):
+        return _heads(module, *args, **kwargs)
+    if type(module).__name__ == "Attention" and len(args) >= 3:
+        return _scored(*args, **kwargs)
     if isinstance(module, nn.RNNCellBase):
         return _step(*args, **kwargs)
     if _over_maps(module):
@@ -153,8 +155,13 @@ def _step(input: Any, hx: Any = None) -> Given:
     return Given((numbers(input)[:, None],), tuple(numbers(state)[None] for state in flat(hx)))
 
 
-def _attention(
-    module: nn.MultiheadAttention,
+def _has_heads(module: nn.Module) -> bool:
+    """Whether it is attention by heads: that of torch.nn, of this library, or as `port` writes it out."""
+    return isinstance(module, nn.MultiheadAttention) or type(module).__name__ == "MultiheadAttention"
+
+
+def _heads(
+    module: Any,
     query: Any,
     key: Any,
     value: Any,
@@ -164,10 +171,19 @@ def _attention(
     average_attn_weights: Any = True,
     is_causal: bool = False,
 ) -> Given:
+    """Query, value and key, and which keys each query sees; in masks of PyTorch what is not zero is hidden."""
     x = [numbers(each) for each in (query, value, key)]
     x = x if module.batch_first else [each.swapaxes(0, 1) for each in x]
     mask = None if key_padding_mask is None else ~numbers(key_padding_mask).astype(bool)
-    return Given(tuple(x), mask=mask, causal=attn_mask is not None)
+    if attn_mask is not None:
+        pairs = ~numbers(attn_mask).astype(bool)
+        pairs = pairs.reshape(-1, module.num_heads if pairs.ndim == 3 else 1, *pairs.shape[-2:])
+        mask = pairs if mask is None else pairs & mask[:, None, None, :]
+    return Given(tuple(x), mask=mask)
+
+
+def _scored(query: Any, key: Any, value: Any, seen: Any = None) -> Given:
+    return Given(tuple(numbers(each) for each in (query, value, key)), mask=None if seen is None else numbers(seen))
 
 
 def _gave(module: nn.Module, output: Any) -> Iterator[Array]:
@@ -176,7 +192,7 @@ def _gave(module: nn.Module, output: Any) -> Iterator[Array]:
         yield numbers(tensors[0])[:, None]
         yield from (numbers(tensor)[None] for tensor in tensors)
         return
-    if isinstance(module, nn.MultiheadAttention):
+    if _has_heads(module) or type(module).__name__ == "Attention":
         tensors = tensors[:1]
     for number, tensor in enumerate(tensors):
         y = numbers(tensor)

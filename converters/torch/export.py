@@ -19,7 +19,7 @@ from converters.torch.module_layout import layout_of, part_of, refuse_opaque, un
 from converters.writers.arrays import Arrays as ArraySink
 from layouts import catalogue
 from layouts.cells import Piece
-from layouts.errors import ConversionError, CoverageError, UnknownLayer
+from layouts.errors import CoverageError, UnknownLayer
 from layouts.layout import DIRECTIONS, Layout
 
 Arrays = dict[str, Array]
@@ -48,10 +48,7 @@ def export_arrays(
     name, target = type(module).__name__, find(framework)
     layer = Layer(name, name, (_readable(module, target.frameworks, class_name),))
     checkpoint = Checkpoint(name, "pytorch", "", "a module in memory", (layer,))
-    known = {option for layout in catalogue.of(framework) for option in layout.asked}
-    if constants.keys() - known:
-        stranger = next(iter(constants.keys() - known))
-        raise ConversionError(f"{framework} asks for {', '.join(sorted(known)) or 'nothing'}, not {stranger!r}")
+    target.check_constants(constants)
     choices = Choices(class_name=class_name, constants=constants)
     plan = make_plan(checkpoint, target, layer=name, choices=choices)
     plan.check()

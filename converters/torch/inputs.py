@@ -55,6 +55,8 @@ def _random(graph: Graph, value: Value, size: int) -> Array:
     most = _indices(graph, value.name)
     if most is not None:
         return generator.integers(0, most, shape)
+    if value.dtype == "bool":
+        return generator.random(shape) < 0.7
     if "int" in value.dtype:
         return generator.integers(0, 5, shape)
     return generator.standard_normal(shape).astype(np.float32)

@@ -230,6 +230,7 @@ def _activations(module: nn.RNNBase, options: Recurrence) -> dict[str, Any]:
         if isinstance(module, drop_in.LSTM):
             wanted["output_activation"] = options.output_activation or options.activation
             wanted["input_forget"] = options.input_forget
+            wanted |= {name: getattr(options, name) or 0.0 for name in ("cell_clip", "projection_clip")}
         return wanted
     if isinstance(module, nn.RNN):
         return {"nonlinearity": options.activation}

@@ -82,7 +82,8 @@ def _extent(module: nn.Module) -> tuple[tuple[str, ...], int]:
     return (DIRECTIONS if both else DIRECTIONS[:1]), int(getattr(module, "num_layers", 1))
 
 
-_CHOSEN = ("activation", "recurrent_activation", "output_activation", "clip", "input_forget")
+_CLIPS = ("clip", "cell_clip", "projection_clip")
+_CHOSEN = ("activation", "recurrent_activation", "output_activation", *_CLIPS, "input_forget")
 
 
 def _options(module: nn.Module, layout: Layout) -> Options:
@@ -92,8 +93,7 @@ def _options(module: nn.Module, layout: Layout) -> Options:
     found = {name: getattr(module, name) for name in _CHOSEN if hasattr(module, name)}
     if "activation" not in found and hasattr(module, "nonlinearity"):
         found["activation"] = module.nonlinearity
-    if "clip" in found:
-        found["clip"] = found["clip"] or None
+    found |= {name: found[name] or None for name in _CLIPS if name in found}
     return replace(layout.options, **{name: found[name] for name in layout.cell.chooses if name in found})
 
 

@@ -18,7 +18,7 @@ from converters.torch import cells
 from converters.torch.build import Draft, Factory, draft, realize
 from converters.torch.inputs import random_inputs
 from converters.torch.portrait import portrait
-from converters.writers import open_writer
+from converters.writers import writing
 from converters.writers.atomic import replacing
 from layouts.errors import ConversionError, printable
 
@@ -113,11 +113,9 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_weights(path: Path, found: Draft, source: str) -> None:
-    with replacing(path, source) as temporary:
-        writer = open_writer(path, temporary, found.plan)
+    with replacing(path, source) as temporary, writing(path.suffix, temporary, found.plan) as writer:
         for _ in execute(found.plan, writer):
             pass
-        writer.close()
 
 
 def _write_check(path: Path, proof: Proof) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 from converters.model import operations as op
 from converters.model.graph import Graph, Node
 from converters.verification import windows
-from converters.verification.functions import activate, softmax
-from converters.verification.layers import Weights, apply, masked_scores
+from converters.verification.attention import scored
+from converters.verification.functions import activate
+from converters.verification.layers import apply
+from converters.verification.weights import Weights
 from layouts.errors import NotRepresentable, printable
 
 Array = np.ndarray[Any, Any]
@@ -38,9 +40,9 @@ def evaluate(graph: Graph, inputs: Sequence[Array]) -> Values:
 def run(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
     """What one node makes."""
     if isinstance(node.operation, op.Apply) and node.layer is not None:
-        return apply(node.layer, inputs, mask, getattr(node.operation, "causal", False))
+        return apply(node.layer, inputs, mask, node.operation)
     if isinstance(node.operation, op.DotAttention):
-        return [_attention(node, inputs, mask)]
+        return _attention(node, inputs, mask)
     function = _OPERATIONS.get(type(node.operation))
     if function is None:
         raise NotRepresentable(f"{printable(node.name)} ({printable(node.class_name)}) is not evaluated here")
@@ -55,6 +57,7 @@ def _combine(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
         "divide": np.divide,
         "maximum": np.maximum,
         "minimum": np.minimum,
+        "power": np.power,
     }
     if settings.how == "average":
         return np.asarray(reduce(np.add, inputs) / len(inputs))
@@ -160,6 +163,20 @@ def _expand(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
     return np.broadcast_to(inputs[0], sizes)
 
 
+def _standardize(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    x = inputs[0]
+    mean, var = (found(x, axis=settings.axes, keepdims=True) for found in (np.mean, np.var))
+    return np.asarray((x - mean) / np.sqrt(var + settings.epsilon))
+
+
+def _standardize_groups(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    x = np.moveaxis(inputs[0], settings.axis, 1)
+    groups = x.shape[1] if settings.groups == -1 else settings.groups
+    cut = x.reshape(len(x), groups, -1)
+    mean, var = cut.mean(axis=-1, keepdims=True), cut.var(axis=-1, keepdims=True)
+    return np.moveaxis(((cut - mean) / np.sqrt(var + settings.epsilon)).reshape(x.shape), 1, settings.axis)
+
+
 def _mask_of(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
     differs = np.asarray(inputs[0]) != settings.value
     return np.asarray(differs if settings.indices else differs.any(axis=-1))
@@ -180,17 +197,11 @@ def _split_time(_: Any, inputs: Sequence[Array], __: Array | None) -> Array:
     return x.reshape(*like.shape[:2], *x.shape[1:])
 
 
-def _attention(node: Node, inputs: Sequence[Array], mask: Array | None) -> Array:
-    """Scores of every query step against every key step; a learned scale where the node has weights."""
+def _attention(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
+    """Attention without heads; a learned scale where the node has weights."""
     settings: Any = node.operation
-    query, value, key = inputs[0], inputs[1], inputs[2 if len(inputs) > 2 else 1]
-    scale = Weights.of(node.layer.parts[0])("scale", 1.0) if node.layer is not None else np.asarray(1.0)
-    if settings.score == "additive":
-        scores = (scale * np.tanh(query[:, :, None] + key[:, None])).sum(axis=-1)
-    else:
-        scores = scale * (query @ key.swapaxes(1, 2))
-    scores = masked_scores(scores, None if mask is None else mask[:, None, :], settings.causal)
-    return np.asarray(softmax(scores) @ value)
+    weights = Weights.of(node.layer.parts[0]) if node.layer is not None else Weights({})
+    return scored(settings.score, weights, inputs, mask, settings.causal)
 
 
 Operation = Callable[[Any, Sequence[Array], Array | None], Array]
@@ -201,6 +212,7 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.Concatenate: lambda s, x, m: np.concatenate(x, axis=s.axis),
     op.Dot: _dot,
     op.MatrixProduct: lambda s, x, m: x[0] @ x[1],
+    op.Einsum: lambda s, x, m: np.einsum(s.equation, *x),
     op.Flatten: lambda s, x, m: x[0].reshape(len(x[0]), -1),
     op.Reshape: lambda s, x, m: x[0].reshape(len(x[0]), *s.shape),
     op.Regroup: _regroup,
@@ -220,6 +232,8 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.Reduce: _reduce,
     op.Scale: lambda s, x, m: x[0] * s.factor + s.offset,
     op.UnitLength: lambda s, x, m: _unit(x[0], s.axis),
+    op.Standardize: _standardize,
+    op.StandardizeGroups: _standardize_groups,
     op.MaskOf: _mask_of,
     op.MaskOfLengths: _mask_of_lengths,
     op.BothMasks: lambda s, x, m: reduce(np.logical_and, x),

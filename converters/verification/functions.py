@@ -55,6 +55,7 @@ _WITH_SETTINGS: Mapping[str, Callable[[Array, Activation], Array]] = {
     "celu": lambda x, s: np.where(
         x > 0.0, x, _number(s.alpha, 1.0) * np.expm1(np.minimum(x, 0.0) / _number(s.alpha, 1.0))
     ),
+    "power": lambda x, s: np.power(x, _number(s.alpha, 1.0)),
     "thresholded_relu": lambda x, s: np.where(x > _number(s.alpha, 1.0), x, 0.0),
     "hard_shrink": lambda x, s: np.where(np.abs(x) > _number(s.alpha, 0.5), x, 0.0),
     "soft_shrink": lambda x, s: np.sign(x) * np.maximum(np.abs(x) - _number(s.alpha, 0.5), 0.0),
@@ -71,6 +72,10 @@ _PLAIN: Mapping[str, Callable[[Array], Array]] = {
     "sqrt": np.sqrt,
     "abs": np.abs,
     "negative": np.negative,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "sign": np.sign,
     "reciprocal": np.reciprocal,
     "log": np.log,
     "erf": np.vectorize(math.erf, otypes=[float]),

@@ -4,45 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from converters.model.layers import Layer, Part
-from converters.model.operations import Activation
+from converters.model.operations import Activation, Apply
 from converters.verification import windows
-from converters.verification.functions import activate, softmax
+from converters.verification.attention import heads, scored
+from converters.verification.functions import activate
 from converters.verification.maps import convolutional, over_maps
 from converters.verification.recurrent import recurrent
-from layouts.cells import Piece
+from converters.verification.weights import Weights
 from layouts.errors import NotRepresentable
+from layouts.options import Product
 
 Array = np.ndarray[Any, Any]
 
 
-class Weights:
-    """The pieces of a layer that is not recurrent, as float64."""
-
-    def __init__(self, pieces: Mapping[Piece, Array]) -> None:
-        self._pieces: dict[tuple[str, str], Array] = {
-            (piece.slot, piece.role): np.asarray(view, np.float64) for piece, view in pieces.items()
-        }
-
-    @classmethod
-    def of(cls, part: Part) -> Weights:
-        """Those that are stored, in the order of the source: a flattened map stays as it is."""
-        return cls(replace(part, flattened=()).unpack())
-
-    def __call__(self, slot: str, otherwise: float = 0.0, role: str = "") -> Array:
-        return self._pieces.get((slot, role), np.asarray(otherwise))
-
-    def maybe(self, slot: str) -> Array | None:
-        """The piece of a slot, or None."""
-        return self._pieces.get((slot, ""))
+_PLAINLY = Apply()
 
 
-def apply(layer: Layer, inputs: Sequence[Array], mask: Array | None, causal: bool = False) -> list[Array]:
+def apply(layer: Layer, inputs: Sequence[Array], mask: Array | None, how: Apply = _PLAINLY) -> list[Array]:
     """What a layer gives for the values that it reads. Raises `NotRepresentable` for a cell that is not known here."""
     if layer.unknown is not None:
         raise layer.unknown
@@ -51,15 +35,17 @@ def apply(layer: Layer, inputs: Sequence[Array], mask: Array | None, causal: boo
     part = layer.parts[0]
     if over_maps(part.cell):
         return convolutional(layer, inputs, mask)
-    found = bare(part, Weights.of(part), inputs, mask, causal)
+    if part.cell.name.startswith("attention"):
+        return heads(Weights.of(part), inputs, mask, how)
+    found = bare(part, Weights.of(part), inputs, mask)
     activation = layer.call.activation or "linear"
     return [found if activation == "linear" else activate(found, Activation(activation))]
 
 
-def bare(part: Part, weights: Weights, inputs: Sequence[Array], mask: Array | None, causal: bool = False) -> Array:
+def bare(part: Part, weights: Weights, inputs: Sequence[Array], mask: Array | None, how: Apply = _PLAINLY) -> Array:
     """What a layer that is not recurrent computes, without the activation that is fused into it."""
     if part.cell.name.startswith("attention"):
-        return _attention(part, weights, inputs, mask, causal)
+        return heads(weights, inputs, mask, how)[0]
     function = _CELLS.get(part.cell.name)
     if function is None:
         raise NotRepresentable(f"{part.cell.name.replace('_', ' ')} is not evaluated here")
@@ -172,46 +158,29 @@ def _group_norm(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None
     return np.asarray(normed * _on_axis(w("weight", 1.0), axis, x.ndim) + _on_axis(w("bias"), axis, x.ndim))
 
 
+def _normalization(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> Array:
+    x, settings = inputs[0], part.normalization
+    axis = settings.axes[0] if settings.axes else -1
+    mean, variance = (_on_axis(w(slot), axis, x.ndim) for slot in ("mean", "variance"))
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
+    return np.asarray(x * deviation + mean if settings.invert else (x - mean) / deviation)
+
+
+def _einsum(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> Array:
+    options = part.options
+    assert isinstance(options, Product)
+    return np.asarray(np.einsum(options.equation, inputs[0], w("weight")) + w("bias"))
+
+
+def _scored(score: str, part: Part, w: Weights, inputs: Sequence[Array], mask: Array | None) -> Array:
+    return scored(score, w, inputs, mask, False)[0]
+
+
 def _prelu(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> Array:
     x, slope = inputs[0], w("weight")
     (stored,) = part.shapes.values()
     own = slope.reshape(stored) if slope.size == math.prod(stored) else slope
     return np.asarray(np.where(x > 0.0, x, own * x))
-
-
-def _attention(part: Part, w: Weights, inputs: Sequence[Array], mask: Array | None, causal: bool) -> Array:
-    """Inputs (query, value) or (query, value, key), as Keras calls it; `causal`: no step sees a later one."""
-    query, value, key = (
-        inputs[0],
-        inputs[min(1, len(inputs) - 1)],
-        inputs[2 if len(inputs) > 2 else min(1, len(inputs) - 1)],
-    )
-    q, k, v = (
-        np.einsum("bti,hki->bthk", x, _role(w, role)) + _role_bias(w, role)
-        for x, role in ((query, "query"), (key, "key"), (value, "value"))
-    )
-    scores = np.einsum("bqhk,bshk->bhqs", q, k) / math.sqrt(q.shape[-1])
-    scores = masked_scores(scores, None if mask is None else mask[:, None, None, :], causal)
-    mixed = np.einsum("bhqs,bshv->bqhv", softmax(scores), v)
-    return np.asarray(np.einsum("bqhv,ohv->bqo", mixed, w("output_weight")) + w("output_bias"))
-
-
-def masked_scores(scores: Array, mask: Array | None, causal: bool) -> Array:
-    """Scores (…, query, key) of which those left out weigh nothing; where all are, they weigh the same."""
-    seen = np.ones(scores.shape, bool) if mask is None else np.broadcast_to(mask, scores.shape)
-    seen = seen & (np.tri(*scores.shape[-2:]) > 0) if causal else seen
-    none = ~seen.any(axis=-1, keepdims=True)
-    return np.where(none, 0.0, np.where(seen, scores, -math.inf))
-
-
-def _role(w: Weights, role: str) -> Array:
-    own = w.maybe(f"{role}_weight")
-    return w("input_weight", role=role) if own is None else own
-
-
-def _role_bias(w: Weights, role: str) -> Array:
-    own = w.maybe(f"{role}_bias")
-    return w("input_bias", role=role) if own is None else own
 
 
 Cell = Callable[[Part, Weights, Sequence[Array], Array | None], Array]
@@ -226,5 +195,8 @@ _CELLS: Mapping[str, Cell] = {
     **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d"), _layer_norm),
     "group_norm": _group_norm,
     "rms_norm": _rms_norm,
+    **dict.fromkeys(("normalization", "normalization_of_all"), _normalization),
+    **dict.fromkeys(("einsum_2_1", "einsum_2_2", "einsum_3_1", "einsum_3_2"), _einsum),
+    **{f"{score}_attention": partial(_scored, score) for score in ("dot", "additive", "concat")},
     **dict.fromkeys(("prelu", "prelu_by_element", "prelu_by_element_2d"), _prelu),
 }

@@ -65,8 +65,8 @@ def forward(
 
 def _projected(own: Mapping[tuple[str, str], Array], gate: str, x: Array, options: Convolution) -> Array:
     y = windows.convolve(x, own["input_kernel", gate], options)
-    bias = own.get(("input_bias", gate))
-    return y if bias is None else y + bias.reshape(1, -1, *[1] * (y.ndim - 2))
+    biases = [own[slot, gate] for slot in ("input_bias", "recurrent_bias") if (slot, gate) in own]
+    return y + np.sum(biases, axis=0).reshape(1, -1, *[1] * (y.ndim - 2)) if biases else y
 
 
 def _apart(y: Array, x: Array) -> Array:

@@ -15,7 +15,8 @@ import numpy as np
 
 from converters.model.layers import Part
 from converters.verification import maps
-from converters.verification.layers import Weights, bare
+from converters.verification.layers import bare
+from converters.verification.weights import Weights
 from layouts import reference
 from layouts.cells import Cell, Piece
 from layouts.options import ConvolutionalRecurrence, Options, Recurrence
@@ -27,13 +28,13 @@ Pieces = Mapping[Piece, Array]
 @dataclass(frozen=True, eq=False)
 class Given:
     """What a module got: its inputs; of a recurrent one the initial states (layers × directions, batch, size) and the
-    lengths of the sequences, where it got any; of attention a mask (batch, steps) of the keys."""
+    lengths of the sequences, where it got any. Of attention the inputs are (query, value, key), and the mask tells
+    which keys are seen: (batch, key), or with axes for the heads and the queries before the last."""
 
     inputs: tuple[Array, ...]
     states: tuple[Array, ...] = ()
     lengths: Array | None = None
     mask: Array | None = None
-    causal: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def run_own(own: Own, given: Given) -> list[Array]:
         y, states = maps.forward(own.pieces, own.options, given.inputs[0], initial=given.states)
         return [y, *states]
     part = replace(own.part, options=own.options)
-    return [bare(part, Weights(own.pieces), given.inputs, given.mask, given.causal)]
+    return [bare(part, Weights(own.pieces), given.inputs, given.mask)]
 
 
 def _recurrent(own: Own, given: Given) -> list[Array]:

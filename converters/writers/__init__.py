@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from converters.model.arrays import Array
+from converters.model.tree import Tree
 from converters.plan.plan import Plan
+from converters.targets import Target
 from layouts.errors import ConversionError, printable
 
 
@@ -25,26 +28,74 @@ class Writer(Protocol):
         """Write what is left; the file is complete after this."""
 
 
-def check_output(target: Path, suffixes: Sequence[str]) -> None:
-    """Raise `ConversionError` for a suffix that is none of these, or a folder that does not exist."""
-    if target.suffix.lower() not in suffixes:
+WRITTEN = {
+    ".safetensors": "safetensors, with the plan in its metadata",
+    ".pt": "PyTorch state_dict",
+    ".pth": "PyTorch state_dict",
+    ".npz": "NumPy arrays",
+    ".onnx": "whole model, of LSTM, GRU and RNN nodes",
+    ".keras": "whole model",
+    ".weights.h5": "weights (HDF5, folders by class)",
+    ".h5": "whole model, or with like= weights (HDF5, groups by layer)",
+    ".hdf5": "whole model, or with like= weights (HDF5, groups by layer)",
+}
+"""What a file of each name is, as `gateport formats` prints it."""
+
+
+def check_output(output: Path, target: Target) -> str:
+    """The suffix by which a file is written.
+
+    Raises `ConversionError` for one that the target does not have, or a folder that does not exist.
+    """
+    suffix = target.ending(output.name)
+    check_name(output, target.suffixes)
+    return suffix
+
+
+def check_name(output: Path, suffixes: Sequence[str]) -> None:
+    """Raise `ConversionError` for a name with none of these suffixes, or a folder that does not exist."""
+    if not output.name.lower().endswith(tuple(suffixes)):
         raise ConversionError(
-            f"{printable(target.name)}: the output is named after its format: {', '.join(suffixes)}",
-            path=os.fspath(target),
+            f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
+            path=os.fspath(output),
         )
-    if not target.parent.is_dir():
+    if not output.parent.is_dir():
         raise ConversionError(
-            f"cannot write {printable(target)}: there is no folder {printable(target.parent)}", path=os.fspath(target)
+            f"cannot write {printable(output)}: there is no folder {printable(output.parent)}", path=os.fspath(output)
         )
 
 
-def open_writer(target: Path, temporary: Path, plan: Plan) -> Writer:
-    """The writer for a file name that `check_output` let pass."""
-    suffix = target.suffix.lower()
+@contextmanager
+def writing(suffix: str, temporary: Path, plan: Plan, tree: Tree | None = None) -> Iterator[Writer]:
+    """The writer of a suffix that `check_output` let pass; closed when all is written. `tree` for HDF5 and archives."""
+    if suffix == ".keras" and tree is not None:
+        from converters.writers.archive import ArchiveWriter
+
+        archive = ArchiveWriter(temporary, tree)
+        try:
+            yield archive
+            archive.close()
+        finally:
+            archive.abandon()
+        return
+    writer = _writer(suffix, temporary, plan, tree)
+    yield writer
+    writer.close()
+
+
+def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writer:
+    if tree is not None:
+        from converters.writers.hdf5 import open_hdf5
+
+        return open_hdf5(temporary, tree)
     if suffix == ".safetensors":
-        from converters.writers.safetensors import SafetensorsWriter
+        from converters.writers.safetensors import open_safetensors
 
-        return SafetensorsWriter(temporary, plan)
+        return open_safetensors(temporary, plan)
+    if suffix == ".onnx":
+        from converters.writers.onnx import open_onnx
+
+        return open_onnx(temporary, plan)
     if suffix == ".npz":
         from converters.writers.npz import NpzWriter
 

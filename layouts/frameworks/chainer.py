@@ -1,4 +1,4 @@
-"""Chainer: the NStep links and links.LSTM, links.GRU. Names are paths below one link.
+"""Chainer: the NStep links, links.LSTM and links.GRU, and the links around them. Names are paths below one link.
 
 1. Weights are (units, input), as PyTorch's. Source: chainer.functions.linear.
 2. An NStep link is a list of links, one a layer and direction (number = layer × directions + direction, forward
@@ -11,13 +11,20 @@
 5. links.GRU has one link a gate, W for the input and U for the state, each with a bias; no suffix is the candidate. It
    resets before the product, and h' = (1 - z) h + z n, the opposite sense of PyTorch's z. Source: links.rnn.gru.
 6. links.GRU, alias StatefulGRU, leaves out every U, its bias too, on the first step after `reset_state`; StatelessGRU
-   never does. The layout is exact from h = 0 on only where the biases of U_z and U are zero, or for StatelessGRU.
-7. Peepholes of StatefulPeepholeLSTM are full matrices: no layout.
+   never does. From h = 0 on the two are one where the biases of every U are zero; else only StatelessGRU has a layout.
+   Source: `GRU.forward` in links.rnn.gru.
+7. Peepholes of StatefulPeepholeLSTM are full matrices: known by name, and refused. Zoneout does nothing at inference.
+8. Convolutions are channels first, (out, in, height, width), as PyTorch's, deconvolutions (in, out, height, width), and
+   do not pad. A depthwise one is (multiplier, in, height, width). Source: the links of these names.
+9. Epsilon: 2e-5 in BatchNormalization, whose decay is 0.9 and whose `N` counts, 1e-6 in LayerNormalization, 1e-5 in
+   GroupNormalization.
+10. A snapshot of a trainer keeps the links of a model below `updater/model:main`.
 """
 
 from layouts import cells
 from layouts.arrangements import Arrangement
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _PAIR = {
@@ -87,20 +94,97 @@ LSTM = Layout(
     implies=_FIXED,
     class_name="LSTM",
 )
+_LINKS = {
+    "W{gate}/W": "unit input -> input_weight",
+    "W{gate}/b": "unit -> input_bias",
+    "U{gate}/W": "unit state -> recurrent_weight",
+}
+_SKIPPED = (
+    "a stateful GRU of Chainer leaves out the products with its state, and this bias with them, on the first step "
+    "after reset_state, and no module computes that. If this is a StatelessGRU, state stateful=false of the layer"
+)
 GRU = Layout(
     "chainer",
     cells.GRU_RESET_BEFORE,
-    {
-        "W{gate}/W": "unit input -> input_weight",
-        "W{gate}/b": "unit -> input_bias",
-        "U{gate}/W": "unit state -> recurrent_weight",
-        "U{gate}/b": "unit -> recurrent_bias",
-    },
+    _LINKS,
     gates="rzn",
     spelling={"gate": {"r": "_r", "z": "_z", "n": ""}},
     negated="z",
+    when={"stateful": True},
     implies=_FIXED,
+    zero={"U/b": _SKIPPED, "U_r/b": _SKIPPED, "U_z/b": _SKIPPED},
     class_name="GRU",
+)
+STATELESS_GRU = Layout(
+    "chainer",
+    cells.GRU_RESET_BEFORE,
+    _LINKS | {"U{gate}/b": "unit -> recurrent_bias"},
+    gates="rzn",
+    spelling={"gate": {"r": "_r", "z": "_z", "n": ""}},
+    negated="z",
+    when={"stateful": False},
+    implies=_FIXED,
+    class_name="StatelessGRU",
+)
+
+_BIAS = {"b": "out -> bias"}
+LINEAR = Layout("chainer", cells.LINEAR, {"W": "out in -> weight"} | _BIAS, class_name="Linear")
+EMBED = Layout("chainer", cells.EMBEDDING, {"W": "index feature -> weight"}, class_name="EmbedID")
+CONV1D = Layout("chainer", cells.CONV1D, {"W": "out in width -> weight"} | _BIAS, class_name="Convolution1D")
+CONV2D = Layout("chainer", cells.CONV2D, {"W": "out in height width -> weight"} | _BIAS, class_name="Convolution2D")
+CONV3D = Layout(
+    "chainer", cells.CONV3D, {"W": "out in depth height width -> weight"} | _BIAS, class_name="Convolution3D"
+)
+DECONV1D = Layout(
+    "chainer", cells.CONV_TRANSPOSE1D, {"W": "in out width -> weight"} | _BIAS, class_name="Deconvolution1D"
+)
+DECONV2D = Layout(
+    "chainer", cells.CONV_TRANSPOSE2D, {"W": "in out height width -> weight"} | _BIAS, class_name="Deconvolution2D"
+)
+DEPTHWISE = Layout(
+    "chainer",
+    cells.DEPTHWISE_CONV2D,
+    {"W": "multiplier in height width -> weight"} | _BIAS,
+    class_name="DepthwiseConvolution2D",
+)
+_CHANNELS = {"gamma": "channel -> weight", "beta": "channel -> bias"}
+BATCH_NORM = Layout(
+    "chainer",
+    cells.BATCH_NORM,
+    _CHANNELS | {"avg_mean": "channel -> running_mean", "avg_var": "channel -> running_var"},
+    defaults={"epsilon": 2e-5, "momentum": 0.9},
+    ignored=("N",),
+    class_name="BatchNormalization",
+)
+LAYER_NORM = Layout(
+    "chainer",
+    cells.LAYER_NORM,
+    {"gamma": "feature -> weight", "beta": "feature -> bias"},
+    defaults={"epsilon": 1e-6},
+    class_name="LayerNormalization",
+)
+GROUP_NORM = Layout("chainer", cells.GROUP_NORM, _CHANNELS, defaults={"epsilon": 1e-5}, class_name="GroupNormalization")
+
+USUAL = {"stateful": True}
+REFUSED = (
+    Refusal(
+        "StatefulPeepholeLSTM",
+        ("upward/W", "upward/b", "lateral/W", "peep_i/W", "peep_f/W", "peep_o/W"),
+        "its peepholes are full matrices, which no module computes",
+    ),
+    Refusal(
+        "StatefulMGU",
+        ("W_f/W", "W_f/b", "W_h/W", "W_h/b"),
+        "a minimal gated unit has one gate, and no module computes it",
+    ),
+    Refusal(
+        "ChildSumTreeLSTM", ("W_x/W", "W_x/b", "W_h_aio/W", "W_h_f/W"), "it runs over trees, and no module computes it"
+    ),
+    Refusal(
+        "NaryTreeLSTM",
+        ("W_x/W", "W_x/b", "W_h/W"),
+        "it runs over trees, and no module computes it",
+    ),
 )
 
 ARRANGEMENTS = (
@@ -127,7 +211,20 @@ LAYERS = {
     "NStepBiRNNReLU": (NSTEP_RNN_RELU,),
     "LSTM": (LSTM,),
     "StatelessLSTM": (LSTM,),
+    "StatefulZoneoutLSTM": (LSTM,),
     "GRU": (GRU,),
     "StatefulGRU": (GRU,),
-    "StatelessGRU": (GRU,),
+    "StatelessGRU": (STATELESS_GRU,),
+    "Linear": (LINEAR,),
+    "EmbedID": (EMBED,),
+    "Convolution1D": (CONV1D,),
+    "Convolution2D": (CONV2D,),
+    "DilatedConvolution2D": (CONV2D,),
+    "Convolution3D": (CONV3D,),
+    "Deconvolution1D": (DECONV1D,),
+    "Deconvolution2D": (DECONV2D,),
+    "DepthwiseConvolution2D": (DEPTHWISE,),
+    "BatchNormalization": (BATCH_NORM,),
+    "LayerNormalization": (LAYER_NORM,),
+    "GroupNormalization": (GROUP_NORM,),
 }

@@ -9,11 +9,19 @@ dots.
 4. tanh and σ are fixed; nothing is added when a cell runs.
 5. There is no simple RNN, no scan over time, no second direction: the names above a cell are the user's.
 6. A convolution keeps axes of one behind its bias, (out, 1, 1). Source: equinox.nn.Conv.
-7. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not described.
+7. ConvTranspose stores (out, in / groups, height, width) and correlates where PyTorch convolves: its kernel is
+   backwards, its channels are swapped. The arrays of a Conv look the same: `transposed` tells them apart. Source:
+   equinox.nn.ConvTranspose.
+8. Epsilon of LayerNorm, GroupNorm and RMSNorm is 1e-5. BatchNorm keeps its averages in a separate State: not
+   described.
+9. A file of leaves has no names: `ORDERS` has those of every class, in the order of its fields.
+10. MultiheadAttention keeps a Linear for query, key, value and output, whose outputs or inputs are heads × width; none
+   has a bias unless told.
 """
 
 from layouts import cells
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _GATED = {
@@ -33,11 +41,53 @@ GRU = Layout(
 )
 
 LINEAR = Layout("equinox", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, class_name="Linear")
+_FORWARD = {"transposed": False}
+_TRANSPOSED = {"transposed": True}
 CONV1D = Layout(
-    "equinox", cells.CONV1D, {"weight": "out in width -> weight", "bias": "out 1 -> bias"}, class_name="Conv1d"
+    "equinox",
+    cells.CONV1D,
+    {"weight": "out in width -> weight", "bias": "out 1 -> bias"},
+    when=_FORWARD,
+    class_name="Conv1d",
 )
 CONV2D = Layout(
-    "equinox", cells.CONV2D, {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"}, class_name="Conv2d"
+    "equinox",
+    cells.CONV2D,
+    {"weight": "out in height width -> weight", "bias": "out 1 1 -> bias"},
+    when=_FORWARD,
+    class_name="Conv2d",
+)
+CONV3D = Layout(
+    "equinox",
+    cells.CONV3D,
+    {"weight": "out in depth height width -> weight", "bias": "out 1 1 1 -> bias"},
+    when=_FORWARD,
+    class_name="Conv3d",
+)
+CONV_TRANSPOSE1D = Layout(
+    "equinox",
+    cells.CONV_TRANSPOSE1D,
+    {"weight": "out in ~width -> weight", "bias": "out 1 -> bias"},
+    when=_TRANSPOSED,
+    class_name="ConvTranspose1d",
+)
+CONV_TRANSPOSE2D = Layout(
+    "equinox",
+    cells.CONV_TRANSPOSE2D,
+    {"weight": "out in ~height ~width -> weight", "bias": "out 1 1 -> bias"},
+    when=_TRANSPOSED,
+    class_name="ConvTranspose2d",
+)
+ATTENTION = Layout(
+    "equinox",
+    cells.ATTENTION,
+    {
+        "{role}_proj.weight": "(head key) in -> input_weight",
+        "{role}_proj.bias": "(head key) -> input_bias",
+        "output_proj.weight": "out (head key) -> output_weight",
+        "output_proj.bias": "out -> output_bias",
+    },
+    class_name="MultiheadAttention",
 )
 EMBEDDING = Layout("equinox", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
 _AFFINE = {"weight": "feature -> weight", "bias": "feature -> bias"}
@@ -53,8 +103,37 @@ LAYERS = {
     "Linear": (LINEAR,),
     "Conv1d": (CONV1D,),
     "Conv2d": (CONV2D,),
+    "Conv3d": (CONV3D,),
+    "ConvTranspose1d": (CONV_TRANSPOSE1D,),
+    "ConvTranspose2d": (CONV_TRANSPOSE2D,),
+    "MultiheadAttention": (ATTENTION,),
     "Embedding": (EMBEDDING,),
     "LayerNorm": (LAYER_NORM,),
     "GroupNorm": (GROUP_NORM,),
     "RMSNorm": (RMS_NORM,),
 }
+REFUSED = (
+    Refusal("PReLU", ("negative_slope",), "its one slope is an array without axes: give it to nn.PReLU(1) by hand"),
+)
+USUAL = {"transposed": False}
+"""What is so unless somebody states otherwise."""
+
+_PROJECTED = ("query_proj", "key_proj", "value_proj", "output_proj")
+ORDERS = {
+    "LSTMCell": (("weight_ih", "unit input"), ("weight_hh", "unit state"), ("bias", "? unit")),
+    "GRUCell": (("weight_ih", "unit input"), ("weight_hh", "unit state"), ("bias", "? unit"), ("bias_n", "? unit")),
+    "Linear": (("weight", "out in"), ("bias", "? out")),
+    "Conv1d": (("weight", "out in width"), ("bias", "? out 1")),
+    "Conv2d": (("weight", "out in height width"), ("bias", "? out 1 1")),
+    "Conv3d": (("weight", "out in depth height width"), ("bias", "? out 1 1 1")),
+    "ConvTranspose1d": (("weight", "out in width"), ("bias", "? out 1")),
+    "ConvTranspose2d": (("weight", "out in height width"), ("bias", "? out 1 1")),
+    "Embedding": (("weight", "index feature"),),
+    "LayerNorm": (("weight", "? feature"), ("bias", "? feature")),
+    "GroupNorm": (("weight", "? channel"), ("bias", "? channel")),
+    "RMSNorm": (("weight", "? feature"), ("bias", "? feature")),
+    "MultiheadAttention": tuple(
+        entry for name in _PROJECTED for entry in ((f"{name}.weight", "out in"), (f"{name}.bias", "? out"))
+    ),
+}
+"""The arrays of every class in the order in which they are written, each with its axes; '?' where one may lack it."""

@@ -1,4 +1,4 @@
-"""Flax: the cells of linen and of nnx, and the layers around them. Names are paths below one cell or layer.
+"""Flax: the cells of linen and of nnx. Names are paths below one cell.
 
 1. Kernels are (input, units): the transpose of PyTorch's. Source: flax.linen.Dense, `jnp.dot(inputs, kernel)`.
 2. linen keeps one Dense a gate: `ii`, `if`, `ig`, `io` on the input, `hi` … `ho` on the state. OptimizedLSTMCell joins
@@ -8,19 +8,23 @@
 4. An LSTM has one bias, on the Dense of the state; the equation adds it to the rest, so it is an `input_bias` here.
 5. linen.GRUCell has biases on `ir`, `iz`, `in`, and on `hn` alone of the state: that one stands inside r (…), as
    PyTorch's second bias of n. nnx.GRUCell, blocks r, z, n, has none there. h' = (1 - z) n + z h in both.
-6. Nothing is added when a cell runs (only ConvLSTMCell adds 1 to f). Activations default to tanh and σ, and are
-   options.
+6. ConvLSTMCell, blocks i, g, f, o, adds 1 to f when it runs, and has a bias on either convolution, which are summed.
+   Nothing is added in any other cell. Activations default to tanh and σ, and are options.
 7. `SimpleCell(residual=True)` adds h inside tanh: its recurrent kernel lacks the identity. No array tells; not
-   described.
-8. The carry is (c, h), PyTorch's states (h, c). nnx states also hold `rngs/…`, which are no weights.
-9. Convolutions are channels last, (height, width, in, out), and pad "SAME" unless told otherwise. BatchNorm keeps
-   `mean` and `var` in `batch_stats`. Epsilon: 1e-6 in LayerNorm, GroupNorm and RMSNorm, 1e-5 in BatchNorm, whose
-   momentum is 0.99; GroupNorm has 32 groups. Source: flax.linen.normalization.
+   described. MGUCell computes what no module of PyTorch does: it is known by name, and refused.
+8. The carry is (c, h), PyTorch's states (h, c).
+9. `nn.scan` over cells, one on another, puts the number of the layer on an axis before all others: such cells read what
+   the one below gives, so their input is as wide as their state. `nn.vmap` puts cells side by side in the same arrays:
+   `scanned` False says so. Source: flax.linen.transforms.scan, `variable_axes`.
+The layers around the cells are told in `layouts.frameworks.flax_other`.
 """
 
 from layouts import cells
 from layouts.arrangements import Arrangement
+from layouts.frameworks import flax_other as other
 from layouts.layout import Layout
+from layouts.refusals import Refusal
+from layouts.trees import Tree
 
 _STATE = {"h{gate}/kernel": "state unit -> recurrent_weight", "h{gate}/bias": "unit -> input_bias"}
 _INPUT_NNX = {
@@ -74,53 +78,126 @@ RNN_NNX = Layout(
     },
     class_name="SimpleCell (nnx)",
 )
+_SCANNED = {"scanned": True}
+LSTM_SCANNED = Layout(
+    "flax",
+    cells.LSTM,
+    {name: f"layer {pattern}" for name, pattern in LSTM.arrays.items()},
+    gates="ifgo",
+    when=_SCANNED,
+    class_name="LSTMCell (linen, scanned)",
+)
+LSTM_NNX_SCANNED = Layout(
+    "flax",
+    cells.LSTM,
+    {name: f"layer {pattern}" for name, pattern in LSTM_NNX.arrays.items()},
+    gates="ifgo",
+    when=_SCANNED,
+    class_name="LSTMCell (nnx, scanned)",
+)
+LSTM_JOINED_SCANNED = Layout(
+    "flax",
+    cells.LSTM,
+    {name: f"layer {pattern}" for name, pattern in LSTM_JOINED.arrays.items()},
+    gates="ifgo",
+    when=_SCANNED,
+    class_name="OptimizedLSTMCell (nnx, scanned)",
+)
+GRU_SCANNED = Layout(
+    "flax",
+    cells.GRU,
+    {name: f"layer {pattern}" for name, pattern in GRU.arrays.items()},
+    gates="rzn",
+    when=_SCANNED,
+    class_name="GRUCell (linen, scanned)",
+)
+GRU_JOINED_SCANNED = Layout(
+    "flax",
+    cells.GRU,
+    {name: f"layer {pattern}" for name, pattern in GRU_JOINED.arrays.items()},
+    gates="rzn",
+    when=_SCANNED,
+    class_name="GRUCell (nnx, scanned)",
+)
+RNN_SCANNED = Layout(
+    "flax",
+    cells.RNN,
+    {name: f"layer {pattern}" for name, pattern in RNN.arrays.items()},
+    when=_SCANNED,
+    class_name="SimpleCell (linen, scanned)",
+)
+RNN_NNX_SCANNED = Layout(
+    "flax",
+    cells.RNN,
+    {name: f"layer {pattern}" for name, pattern in RNN_NNX.arrays.items()},
+    when=_SCANNED,
+    class_name="SimpleCell (nnx, scanned)",
+)
 
-_BIAS = {"bias": "out -> bias"}
-DENSE = Layout("flax", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, class_name="Dense")
-_IMAGES = {"padding": "same", "channels_last": True}
-CONV1D = Layout(
-    "flax", cells.CONV1D, {"kernel": "width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv (1d)"
-)
-CONV2D = Layout(
-    "flax", cells.CONV2D, {"kernel": "height width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv (2d)"
-)
-EMBED = Layout("flax", cells.EMBEDDING, {"embedding": "index feature -> weight"}, class_name="Embed")
-_SMALL = {"epsilon": 1e-6}
-LAYER_NORM = Layout(
+_FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+_BIASES = {"ih/bias": "(gate unit) -> input_bias", "hh/bias": "(gate unit) -> recurrent_bias"}
+CONV_LSTM1D = Layout(
     "flax",
-    cells.LAYER_NORM,
-    {"scale": "feature -> weight", "bias": "feature -> bias"},
-    defaults=_SMALL,
-    class_name="LayerNorm",
+    cells.CONV_LSTM1D,
+    {
+        "ih/kernel": "width input (gate unit) -> input_kernel",
+        "hh/kernel": "width state (gate unit) -> recurrent_kernel",
+    }
+    | _BIASES,
+    gates="igfo",
+    added={"f": 1.0},
+    implies=_FIXED,
+    defaults=other.IMAGES,
+    class_name="ConvLSTMCell (1d)",
 )
-RMS_NORM = Layout("flax", cells.RMS_NORM, {"scale": "feature -> weight"}, defaults=_SMALL, class_name="RMSNorm")
-_AFFINE = {"scale": "channel -> weight", "bias": "channel -> bias"}
-_RUNNING = {"mean": "channel -> running_mean", "var": "channel -> running_var"}
-_LAST = {"axes": (-1,)}
-BATCH_NORM = Layout(
+CONV_LSTM2D = Layout(
     "flax",
-    cells.BATCH_NORM,
-    _AFFINE | _RUNNING,
-    defaults=_LAST | {"epsilon": 1e-5, "momentum": 0.99},
-    class_name="BatchNorm",
+    cells.CONV_LSTM2D,
+    {
+        "ih/kernel": "height width input (gate unit) -> input_kernel",
+        "hh/kernel": "height width state (gate unit) -> recurrent_kernel",
+    }
+    | _BIASES,
+    gates="igfo",
+    added={"f": 1.0},
+    implies=_FIXED,
+    defaults=other.IMAGES,
+    class_name="ConvLSTMCell (2d)",
 )
-GROUP_NORM = Layout("flax", cells.GROUP_NORM, _AFFINE, defaults=_LAST | _SMALL | {"groups": 32}, class_name="GroupNorm")
 
 ARRANGEMENTS = (
     Arrangement("{direction}/cell", {"forward": "forward_rnn", "backward": "backward_rnn"}, merge="concat"),
 )
 
 LAYERS = {
-    "LSTMCell": (LSTM, LSTM_NNX),
-    "OptimizedLSTMCell": (LSTM, LSTM_JOINED),
-    "GRUCell": (GRU, GRU_JOINED),
-    "SimpleCell": (RNN, RNN_NNX),
-    "Dense": (DENSE,),
-    "Linear": (DENSE,),
-    "Conv": (CONV1D, CONV2D),
-    "Embed": (EMBED,),
-    "LayerNorm": (LAYER_NORM,),
-    "RMSNorm": (RMS_NORM,),
-    "GroupNorm": (GROUP_NORM,),
-    "BatchNorm": (BATCH_NORM,),
+    "LSTMCell": (LSTM, LSTM_NNX, LSTM_SCANNED, LSTM_NNX_SCANNED),
+    "OptimizedLSTMCell": (LSTM, LSTM_JOINED, LSTM_SCANNED, LSTM_JOINED_SCANNED),
+    "GRUCell": (GRU, GRU_JOINED, GRU_SCANNED, GRU_JOINED_SCANNED),
+    "SimpleCell": (RNN, RNN_NNX, RNN_SCANNED, RNN_NNX_SCANNED),
+    "ConvLSTMCell": (CONV_LSTM1D, CONV_LSTM2D),
+    **other.LAYERS_AROUND,
 }
+REFUSED = (
+    *other.REFUSED,
+    Refusal(
+        "MGUCell",
+        ("if/kernel", "if/bias", "in/kernel", "in/bias", "hf/kernel", "hn/kernel"),
+        "a minimal gated unit has one gate, and no module computes it",
+        optional=("hn/bias",),
+    ),
+)
+USUAL = {"scanned": True, **other.USUAL}
+"""What is so unless somebody states otherwise: an axis before those of a cell is one of layers, one on another."""
+
+TREE = Tree(
+    collections=("params", "batch_stats"),
+    beside=(
+        *("opt_state", "step", "epoch", "ema_params", "params_ema", "dynamic_scale", "metrics"),
+        *("cache", "intermediates", "rng", "key", "dropout_rng", "dropout_key"),
+    ),
+    optimizer=("opt_state",),
+    keys=("rngs",),
+    key_parts=("key", "count"),
+    leaf="value",
+)
+"""linen's collections, what a TrainState holds beside them, and the keys of an nnx state, whose Param has a `value`."""

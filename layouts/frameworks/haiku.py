@@ -1,4 +1,4 @@
-"""Haiku: hk.LSTM, hk.GRU, hk.VanillaRNN, and the layers around them. Names are paths below one module.
+"""Haiku: hk.LSTM, hk.GRU, hk.VanillaRNN. Names are paths below one module.
 
 1. Weights are (input, units): the transpose of PyTorch's. Source: haiku._src.basic.Linear, `jnp.dot(inputs, w)`.
 2. LSTM concatenates x and h, so `linear/w` is (input + state, gates × units) with blocks i, g, f, o. Source:
@@ -8,15 +8,16 @@
    sense of PyTorch's. Source: the docstring of haiku._src.recurrent.GRU. nn.GRU computes no such layer.
 5. LSTM and GRU have one bias; VanillaRNN has two, or one with `double_bias=False`.
 6. VanillaRNN computes relu, and nothing else. LSTM and GRU compute tanh and σ, and nothing else.
-7. Convolutions are channels last, (height, width, in, out), and pad "SAME" unless told otherwise. Source:
-   haiku._src.conv.ConvND.
-8. Norms say `scale` and `offset`. BatchNorm keeps axes of one in every array, as many as the input has; its averages
-   stand in the state, beside counters that inference does not read. Epsilon is 1e-5 in every norm; what BatchNorm keeps
-   of its old averages has no default. Source: haiku._src.batch_norm, group_norm, layer_norm, moving_averages.
+7. Conv2DLSTM, blocks i, g, f, o, adds 1 to f when it runs, and has a bias on either convolution; they are summed.
+8. DeepRNN adds no name of its own: its cores are `lstm`, `lstm_1`, … beside one another. ResetCore neither.
+
+The layers around the cores are told in `layouts.frameworks.haiku_other`.
 """
 
 from layouts import cells
+from layouts.frameworks import haiku_other as other
 from layouts.layout import Layout
+from layouts.trees import Tree
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
@@ -57,70 +58,66 @@ RNN = Layout(
     implies={"activation": "relu"},
     class_name="VanillaRNN",
 )
-
-_BIAS = {"b": "out -> bias"}
-_COUNTERS = ("~/mean_ema/counter", "~/mean_ema/hidden", "~/var_ema/counter", "~/var_ema/hidden")
-LINEAR = Layout("haiku", cells.LINEAR, {"w": "in out -> weight"} | _BIAS, class_name="Linear")
-_IMAGES = {"padding": "same", "channels_last": True}
-CONV1D = Layout("haiku", cells.CONV1D, {"w": "width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv1D")
-CONV2D = Layout(
-    "haiku", cells.CONV2D, {"w": "height width in out -> weight"} | _BIAS, defaults=_IMAGES, class_name="Conv2D"
-)
-EMBED = Layout("haiku", cells.EMBEDDING, {"embeddings": "index feature -> weight"}, class_name="Embed")
-_EPSILON = {"epsilon": 1e-5}
-_LAST = _EPSILON | {"axes": (-1,)}
-LAYER_NORM = Layout(
+_BIASES = {"input_to_hidden/b": "(gate unit) -> input_bias", "hidden_to_hidden/b": "(gate unit) -> recurrent_bias"}
+_OFFSET = {"f": 1.0}
+CONV_LSTM1D = Layout(
     "haiku",
-    cells.LAYER_NORM,
-    {"scale": "feature -> weight", "offset": "feature -> bias"},
-    defaults=_EPSILON,
-    class_name="LayerNorm",
-)
-RMS_NORM = Layout("haiku", cells.RMS_NORM, {"scale": "feature -> weight"}, defaults=_EPSILON, class_name="RMSNorm")
-GROUP_NORM = Layout(
-    "haiku",
-    cells.GROUP_NORM,
-    {"scale": "channel -> weight", "offset": "channel -> bias"},
-    defaults=_LAST,
-    class_name="GroupNorm",
-)
-BATCH_NORM_2D = Layout(
-    "haiku",
-    cells.BATCH_NORM,
+    cells.CONV_LSTM1D,
     {
-        "scale": "1 1 1 channel -> weight",
-        "offset": "1 1 1 channel -> bias",
-        "~/mean_ema/average": "1 1 1 channel -> running_mean",
-        "~/var_ema/average": "1 1 1 channel -> running_var",
-    },
-    defaults=_LAST,
-    ignored=_COUNTERS,
-    class_name="BatchNorm (images)",
+        "input_to_hidden/w": "width input (gate unit) -> input_kernel",
+        "hidden_to_hidden/w": "width state (gate unit) -> recurrent_kernel",
+    }
+    | _BIASES,
+    gates="igfo",
+    added=_OFFSET,
+    implies=_FIXED,
+    defaults=other.IMAGES,
+    class_name="Conv1DLSTM",
 )
-BATCH_NORM_1D = Layout(
+CONV_LSTM2D = Layout(
     "haiku",
-    cells.BATCH_NORM,
+    cells.CONV_LSTM2D,
     {
-        "scale": "1 1 channel -> weight",
-        "offset": "1 1 channel -> bias",
-        "~/mean_ema/average": "1 1 channel -> running_mean",
-        "~/var_ema/average": "1 1 channel -> running_var",
-    },
-    defaults=_LAST,
-    ignored=_COUNTERS,
-    class_name="BatchNorm (sequences)",
+        "input_to_hidden/w": "height width input (gate unit) -> input_kernel",
+        "hidden_to_hidden/w": "height width state (gate unit) -> recurrent_kernel",
+    }
+    | _BIASES,
+    gates="igfo",
+    added=_OFFSET,
+    implies=_FIXED,
+    defaults=other.IMAGES,
+    class_name="Conv2DLSTM",
+)
+CONV_LSTM3D = Layout(
+    "haiku",
+    cells.CONV_LSTM3D,
+    {
+        "input_to_hidden/w": "depth height width input (gate unit) -> input_kernel",
+        "hidden_to_hidden/w": "depth height width state (gate unit) -> recurrent_kernel",
+    }
+    | _BIASES,
+    gates="igfo",
+    added=_OFFSET,
+    implies=_FIXED,
+    defaults=other.IMAGES,
+    class_name="Conv3DLSTM",
 )
 
 LAYERS = {
     "LSTM": (LSTM,),
     "GRU": (GRU,),
     "VanillaRNN": (RNN,),
-    "Linear": (LINEAR,),
-    "Conv1D": (CONV1D,),
-    "Conv2D": (CONV2D,),
-    "Embed": (EMBED,),
-    "LayerNorm": (LAYER_NORM,),
-    "RMSNorm": (RMS_NORM,),
-    "GroupNorm": (GROUP_NORM,),
-    "BatchNorm": (BATCH_NORM_2D, BATCH_NORM_1D),
+    "Conv1DLSTM": (CONV_LSTM1D,),
+    "Conv2DLSTM": (CONV_LSTM2D,),
+    "Conv3DLSTM": (CONV_LSTM3D,),
+    **other.LAYERS_AROUND,
 }
+USUAL = other.USUAL
+"""What is so unless somebody states otherwise."""
+
+TREE = Tree(
+    collections=("params", "state", "trainable_params", "non_trainable_params"),
+    beside=("opt_state", "step", "rng", "key", "ema_params", "ema_state", "loss_scale"),
+    optimizer=("opt_state",),
+)
+"""What `transform_with_state` gives, under the names that people save it by."""

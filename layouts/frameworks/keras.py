@@ -14,6 +14,9 @@
 9. Epsilon: 1e-3 in BatchNormalization, LayerNormalization and GroupNormalization, 1e-6 in RMSNormalization; momentum
    0.99. Gates of Keras 1 default to its hard_sigmoid, clip(0.2 x + 0.5). Dense and convolutions may have an activation
    of their own, which no array tells. Source: the constructors.
+10. hard_sigmoid is clip(x / 6 + 0.5) since Keras 3 and was clip(0.2 x + 0.5) before. The one of an argument times 1.2
+   is the other, so gates whose weights and biases are written times 1.2 compute the old one. Not so the function of an
+   LSTM's candidate, which acts on its cell too. Source: `keras.activations` of both.
 """
 
 from layouts import cells
@@ -53,10 +56,37 @@ _GRU_LETTERS = {"gate": {"n": "h"}}
 _FUSED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _KERAS1 = {"recurrent_activation": "hard_sigmoid_0.2"}
 _BIASED = ("bias",)
+_FUNCTIONS = (
+    *("tanh", "sigmoid", "linear", "relu", "hard_sigmoid_1/6", "softsign", "softplus", "elu", "selu", "silu"),
+    *("exponential", "gelu", "softmax", "log_softmax", "relu6", "hard_silu", "hard_tanh", "mish", "celu"),
+    *("log_sigmoid", "hard_shrink", "soft_shrink", "tanh_shrink", "leaky_relu"),
+)
+_COMPUTED = {"activation": _FUNCTIONS, "recurrent_activation": _FUNCTIONS, "clip": (None,)}
+_LSTM = _COMPUTED | {"output_activation": (None,), "input_forget": (False,)}
+_CUDNN_LSTM = {"clip": (None,), "output_activation": (None,), "input_forget": (False,)}
+_GATED = ("recurrent_activation",)
+_EITHER = ("activation", "recurrent_activation")
 
-LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", class_name="LSTM")
-LSTM_PEEPHOLE = Layout("keras", cells.LSTM, _KERNELS | _BIAS | _PEEPHOLES, gates="ifgo", class_name="PeepholeLSTMCell")
-LSTM_CUDNN = Layout("keras", cells.LSTM, _CUDNN, gates="ifgo", implies=_FUSED, always=_BIASED, class_name="CuDNNLSTM")
+LSTM = Layout("keras", cells.LSTM, _KERNELS | _BIAS, gates="ifgo", computes=_LSTM, stretches=_GATED, class_name="LSTM")
+LSTM_PEEPHOLE = Layout(
+    "keras",
+    cells.LSTM,
+    _KERNELS | _BIAS | _PEEPHOLES,
+    gates="ifgo",
+    computes=_LSTM,
+    stretches=_GATED,
+    class_name="PeepholeLSTMCell",
+)
+LSTM_CUDNN = Layout(
+    "keras",
+    cells.LSTM,
+    _CUDNN,
+    gates="ifgo",
+    implies=_FUSED,
+    always=_BIASED,
+    computes=_CUDNN_LSTM,
+    class_name="CuDNNLSTM",
+)
 LSTM_APART = Layout(
     "keras",
     cells.LSTM,
@@ -69,7 +99,14 @@ LSTM_APART = Layout(
 LSTM_PACKED = Layout("keras", cells.LSTM, _PACKED, gates="ifgo", defaults=_KERAS1, class_name="LSTM (Keras 1, gpu)")
 
 GRU = Layout(
-    "keras", cells.GRU, _KERNELS | _TWO_BIASES, gates="zrn", when={"reset_after": True}, class_name="GRU (reset after)"
+    "keras",
+    cells.GRU,
+    _KERNELS | _TWO_BIASES,
+    gates="zrn",
+    when={"reset_after": True},
+    computes=_COMPUTED,
+    stretches=_EITHER,
+    class_name="GRU (reset after)",
 )
 GRU_BEFORE = Layout(
     "keras",
@@ -77,9 +114,20 @@ GRU_BEFORE = Layout(
     _KERNELS | _BIAS,
     gates="zrn",
     when={"reset_after": False},
+    computes=_COMPUTED,
+    stretches=_EITHER,
     class_name="GRU (reset before)",
 )
-GRU_CUDNN = Layout("keras", cells.GRU, _CUDNN, gates="zrn", implies=_FUSED, always=_BIASED, class_name="CuDNNGRU")
+GRU_CUDNN = Layout(
+    "keras",
+    cells.GRU,
+    _CUDNN,
+    gates="zrn",
+    implies=_FUSED,
+    always=_BIASED,
+    computes={"clip": (None,)},
+    class_name="CuDNNGRU",
+)
 GRU_APART = Layout(
     "keras",
     cells.GRU_RESET_BEFORE,
@@ -101,6 +149,8 @@ RNN = Layout(
         "recurrent_kernel": "state unit -> recurrent_weight",
         "bias": "unit -> input_bias",
     },
+    computes={"activation": _FUNCTIONS, "clip": (None,)},
+    stretches=("activation",),
     class_name="SimpleRNN",
 )
 RNN_KERAS1 = Layout(

@@ -14,6 +14,8 @@ _LAYER = {"epsilon": 1e-3}
 _GROUPS = {"epsilon": 1e-3, "groups": 32, "axes": (-1,)}
 _RMS = {"epsilon": 1e-6}
 _ACTIVATED = {"activation": "linear"}
+_GIVEN = ("tanh", "sigmoid", "linear", "relu", "hard_sigmoid_1/6", "softsign", "softplus", "elu", "selu", "silu")
+_MAPS = {"activation": _GIVEN, "recurrent_activation": _GIVEN}
 
 _BIAS = {"bias": "out -> bias"}
 _B = {"b": "out -> bias"}
@@ -370,6 +372,52 @@ PRELU = (
         "keras", cells.PRELU_BY_ELEMENT_2D, {"alphas": "row column channel -> weight"}, class_name="PReLU (Keras 1)"
     ),
 )
+NORMALIZATION = (
+    Layout(
+        "keras",
+        cells.NORMALIZATION,
+        {"mean": "feature -> mean", "variance": "feature -> variance"},
+        ignored=("count",),
+        class_name="Normalization",
+    ),
+    Layout(
+        "keras",
+        cells.NORMALIZATION_OF_ALL,
+        {"mean": "-> mean", "variance": "-> variance"},
+        ignored=("count",),
+        class_name="Normalization (of all)",
+    ),
+)
+EINSUM_DENSE = (
+    Layout(
+        "keras",
+        cells.EINSUM_2_1,
+        {"kernel": "one two -> weight", "bias": "first -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+    Layout(
+        "keras",
+        cells.EINSUM_2_2,
+        {"kernel": "one two -> weight", "bias": "first second -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+    Layout(
+        "keras",
+        cells.EINSUM_3_1,
+        {"kernel": "one two three -> weight", "bias": "first -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+    Layout(
+        "keras",
+        cells.EINSUM_3_2,
+        {"kernel": "one two three -> weight", "bias": "first second -> bias"},
+        beside=_ACTIVATED,
+        class_name="EinsumDense",
+    ),
+)
 ATTENTION = (
     Layout(
         "keras",
@@ -411,6 +459,18 @@ ATTENTION = (
         class_name="MultiHeadAttention",
     ),
 )
+DOT_ATTENTION = (
+    Layout("keras", cells.DOT_ATTENTION, {"scale": "-> scale"}, class_name="Attention"),
+    Layout(
+        "keras",
+        cells.CONCAT_ATTENTION,
+        {"scale": "-> scale", "concat_score_weight": "-> score_weight"},
+        class_name="Attention (concat)",
+    ),
+)
+ADDITIVE_ATTENTION = (
+    Layout("keras", cells.ADDITIVE_ATTENTION, {"scale": "feature -> scale"}, class_name="AdditiveAttention"),
+)
 CONV_LSTM1D = (
     Layout(
         "keras",
@@ -421,6 +481,8 @@ CONV_LSTM1D = (
             "bias": "(gate unit) -> input_bias",
         },
         gates="ifgo",
+        stretches=("recurrent_activation",),
+        computes=_MAPS,
         class_name="ConvLSTM1D",
     ),
 )
@@ -434,6 +496,8 @@ CONV_LSTM2D = (
             "bias": "(gate unit) -> input_bias",
         },
         gates="ifgo",
+        stretches=("recurrent_activation",),
+        computes=_MAPS,
         class_name="ConvLSTM2D",
     ),
 )
@@ -447,6 +511,8 @@ CONV_LSTM3D = (
             "bias": "(gate unit) -> input_bias",
         },
         gates="ifgo",
+        stretches=("recurrent_activation",),
+        computes=_MAPS,
         class_name="ConvLSTM3D",
     ),
 )
@@ -480,7 +546,11 @@ LAYERS = {
     "GroupNormalization": GROUP_NORM,
     "RMSNormalization": RMS_NORM,
     "PReLU": PRELU,
+    "Normalization": NORMALIZATION,
+    "EinsumDense": EINSUM_DENSE,
     "MultiHeadAttention": ATTENTION,
+    "Attention": DOT_ATTENTION,
+    "AdditiveAttention": ADDITIVE_ATTENTION,
 }
 USUAL = _PLAIN
 """What is so unless somebody states otherwise: the Theano backend went with Keras 2."""

@@ -16,7 +16,9 @@ Sources: the operators' schemas and their texts, opset 1 to 28; outputs compared
    scale and bias a group, not a channel. InstanceNormalization is a GroupNorm with one channel a group.
 10. A slope of PRelu is aligned with the last axes of its input: "channel 1 1" is axis 1 of (batch, channel, …, …).
 11. A ConvTranspose with groups has out / groups on the second axis of W, as PyTorch, and all of out in B.
-12. Epsilon is 1e-5 everywhere, momentum 0.9 of the old statistics; both are attributes of the node, as clip and
+12. Depthwise and separable convolutions and attention of many heads are no nodes of their own: the arrays of the nodes
+   that compute them, for writing alone (`written`).
+13. Epsilon is 1e-5 everywhere, momentum 0.9 of the old statistics; both are attributes of the node, as clip and
     activations are.
 """
 
@@ -40,8 +42,40 @@ _BEFORE = {"linear_before_reset": 0}
 _CLIPPED = {"clip": None}
 _ATTRIBUTES = _CLIPPED | {"output_activation": None, "input_forget": False}
 
-LSTM = Layout("onnx", cells.LSTM, _GATED | _PEEPHOLES, gates="iofg", defaults=_ATTRIBUTES, class_name="LSTM")
-GRU = Layout("onnx", cells.GRU, _GATED, gates="zrn", when=_AFTER, defaults=_CLIPPED, class_name="GRU (reset after)")
+_FUNCTIONS = (
+    "tanh",
+    "sigmoid",
+    "relu",
+    "linear",
+    "leaky_relu_0.01",
+    "hard_sigmoid_0.2",
+    "hard_sigmoid_1/6",
+    "softsign",
+    "softplus",
+    "elu",
+)
+_GATES = {"activation": _FUNCTIONS, "recurrent_activation": _FUNCTIONS}
+_ALL_GATES = _GATES | {"output_activation": (None, *_FUNCTIONS)}
+
+LSTM = Layout(
+    "onnx",
+    cells.LSTM,
+    _GATED | _PEEPHOLES,
+    gates="iofg",
+    defaults=_ATTRIBUTES,
+    computes=_ALL_GATES,
+    class_name="LSTM",
+)
+GRU = Layout(
+    "onnx",
+    cells.GRU,
+    _GATED,
+    gates="zrn",
+    when=_AFTER,
+    defaults=_CLIPPED,
+    computes=_GATES,
+    class_name="GRU (reset after)",
+)
 GRU_BEFORE = Layout(
     "onnx",
     cells.GRU_RESET_BEFORE,
@@ -49,9 +83,10 @@ GRU_BEFORE = Layout(
     gates="zrn",
     when=_BEFORE,
     defaults=_CLIPPED,
+    computes=_GATES,
     class_name="GRU (reset before)",
 )
-RNN = Layout("onnx", cells.RNN, _PLAIN, defaults=_CLIPPED, class_name="RNN")
+RNN = Layout("onnx", cells.RNN, _PLAIN, defaults=_CLIPPED, computes={"activation": _FUNCTIONS}, class_name="RNN")
 
 _OUT_IN = {"B": "out in -> weight"}
 _IN_OUT = {"B": "in out -> weight"}
@@ -164,21 +199,103 @@ PRELU = (
     Layout("onnx", cells.PRELU, {"slope": "channel 1 1 1 -> weight"}, class_name="PRelu"),
 )
 
+_WRITTEN = {"written": True}
+_EACH = "(in multiplier) 1"
+_ALONE = (
+    Layout(
+        "onnx",
+        cells.DEPTHWISE_CONV1D,
+        {"W": f"{_EACH} width -> weight"} | _B,
+        when=_WRITTEN,
+        class_name="Conv (depthwise)",
+    ),
+    Layout(
+        "onnx",
+        cells.DEPTHWISE_CONV2D,
+        {"W": f"{_EACH} height width -> weight"} | _B,
+        when=_WRITTEN,
+        class_name="Conv (depthwise)",
+    ),
+    Layout(
+        "onnx",
+        cells.SEPARABLE_CONV1D,
+        {
+            "depthwise W": f"{_EACH} width -> depthwise_weight",
+            "pointwise W": "out (in multiplier) 1 -> pointwise_weight",
+        }
+        | _B,
+        when=_WRITTEN,
+        class_name="Conv (separable)",
+    ),
+    Layout(
+        "onnx",
+        cells.SEPARABLE_CONV2D,
+        {
+            "depthwise W": f"{_EACH} height width -> depthwise_weight",
+            "pointwise W": "out (in multiplier) 1 1 -> pointwise_weight",
+        }
+        | _B,
+        when=_WRITTEN,
+        class_name="Conv (separable)",
+    ),
+)
+_OUTPUT = {"output B": "(head key) out -> output_weight", "output bias": "out -> output_bias"}
+_OF_VALUES = {"output B": "(head value) out -> output_weight", "output bias": "out -> output_bias"}
+_HEADS = (
+    Layout(
+        "onnx",
+        cells.ATTENTION,
+        {"{role} B": "in (head key) -> input_weight", "{role} bias": "(head key) -> input_bias"} | _OUTPUT,
+        when=_WRITTEN,
+        class_name="MatMul (attention)",
+    ),
+    Layout(
+        "onnx",
+        cells.ATTENTION_OF_WIDTHS,
+        {
+            "query B": "in (head key) -> query_weight",
+            "key B": "key_in (head key) -> key_weight",
+            "value B": "value_in (head key) -> value_weight",
+            "{role} bias": "(head key) -> input_bias",
+        }
+        | _OUTPUT,
+        when=_WRITTEN,
+        class_name="MatMul (attention)",
+    ),
+    Layout(
+        "onnx",
+        cells.ATTENTION_OF_VALUE_WIDTH,
+        {
+            "query B": "in (head key) -> query_weight",
+            "key B": "key_in (head key) -> key_weight",
+            "value B": "value_in (head value) -> value_weight",
+            "query bias": "(head key) -> query_bias",
+            "key bias": "(head key) -> key_bias",
+            "value bias": "(head value) -> value_bias",
+        }
+        | _OF_VALUES,
+        when=_WRITTEN,
+        class_name="MatMul (attention)",
+    ),
+)
+
 LAYERS = {
     "LSTM": (LSTM,),
     "GRU": (GRU, GRU_BEFORE),
     "RNN": (RNN,),
-    "Gemm": GEMM,
     "MatMul": (MATMUL,),
+    "Gemm": GEMM,
     "Gather": (GATHER,),
     "Conv": CONV,
     "ConvTranspose": CONV_TRANSPOSE,
     "BatchNormalization": (BATCH_NORM,),
-    "InstanceNormalization": (INSTANCE_NORM,),
     "GroupNormalization": (GROUP_NORM,),
+    "InstanceNormalization": (INSTANCE_NORM,),
     "LayerNormalization": LAYER_NORM,
     "RMSNormalization": (RMS_NORM,),
     "PRelu": PRELU,
+    "Conv (written)": _ALONE,
+    "MatMul (written)": _HEADS,
 }
-USUAL = {"grouped": False}
+USUAL = {"grouped": False, "written": False}
 """What is so unless somebody states otherwise."""

@@ -17,7 +17,12 @@ from layouts.layout import Layout
 
 _SPELL = {"direction": {"forward": "", "backward": "_reverse"}}
 _GRU = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "clip": (None,)}
-_LSTM = _GRU | {"output_activation": (None, "tanh"), "input_forget": (False,)}
+_LSTM = _GRU | {
+    "output_activation": (None, "tanh"),
+    "input_forget": (False,),
+    "cell_clip": (None,),
+    "projection_clip": (None,),
+}
 _RNN = {"activation": ("tanh", "relu"), "clip": (None,)}
 _STACK = {
     "weight_ih_l{layer}{direction}": "(gate unit) input -> input_weight",
@@ -55,6 +60,21 @@ GRU_CELL = Layout("pytorch", cells.GRU, _CELL, gates="rzn", computes=_GRU, class
 RNN_CELL = Layout("pytorch", cells.RNN, _RNN_CELL, computes=_RNN, class_name="RNNCell")
 
 LINEAR = Layout("pytorch", cells.LINEAR, {"weight": "out in -> weight", "bias": "out -> bias"}, class_name="Linear")
+_ON_TWO_AXES = {"heads": True}
+LINEAR_TO_HEADS = Layout(
+    "pytorch",
+    cells.LINEAR_TO_HEADS,
+    {"weight": "(head key) in -> weight", "bias": "(head key) -> bias"},
+    when=_ON_TWO_AXES,
+    class_name="Linear",
+)
+LINEAR_FROM_HEADS = Layout(
+    "pytorch",
+    cells.LINEAR_FROM_HEADS,
+    {"weight": "out (head key) -> weight", "bias": "out -> bias"},
+    when=_ON_TWO_AXES,
+    class_name="Linear",
+)
 EMBEDDING = Layout("pytorch", cells.EMBEDDING, {"weight": "index feature -> weight"}, class_name="Embedding")
 
 _BIAS = {"bias": "out -> bias"}
@@ -207,7 +227,7 @@ LAYERS = {
     "LSTMCell": (LSTM_CELL,),
     "GRUCell": (GRU_CELL,),
     "RNNCell": (RNN_CELL,),
-    "Linear": (LINEAR,),
+    "Linear": (LINEAR, LINEAR_TO_HEADS, LINEAR_FROM_HEADS),
     "Embedding": (EMBEDDING,),
     "Conv1d": (CONV1D, DEPTHWISE_CONV1D, SEPARABLE_CONV1D),
     "Conv2d": (CONV2D, DEPTHWISE_CONV2D, SEPARABLE_CONV2D),
@@ -225,5 +245,5 @@ LAYERS = {
     "PReLU": (PRELU,),
     "MultiheadAttention": (ATTENTION, ATTENTION_OF_WIDTHS),
 }
-USUAL = {"grouped": False, "depthwise": False}
+USUAL = {"heads": False, "grouped": False, "depthwise": False}
 """What is so unless somebody states otherwise: arrays of convolutions in groups look like those of any other."""

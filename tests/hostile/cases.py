@@ -14,7 +14,21 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-Kind = Literal["hdf5", "zip", "json", "shards", "onnx", "not a model"]
+Kind = Literal[
+    "hdf5",
+    "zip",
+    "json",
+    "shards",
+    "onnx",
+    "pickle",
+    "pytorch",
+    "safetensors",
+    "msgpack",
+    "orbax",
+    "leaves",
+    "other",
+    "not a model",
+]
 Builder = Callable[[Path], Path]
 Change = Callable[[h5py.File], object]
 

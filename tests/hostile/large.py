@@ -18,6 +18,8 @@ NODES, STRUCTURE = f"{_ONNX}.file.skeleton._MOST_NODES", f"{_ONNX}.file.skeleton
 SHARED = f"{_ONNX}.layers.all._MOST_SHARED"
 FOLDED = (f"{_ONNX}.graph.scope._DEEPEST", f"{_ONNX}.graph.scope._MOST_NODES")
 MEMBERS = "converters.readers.archives._MOST_MEMBERS"
+STEPS = "converters.readers.pickled.machine._MOST_STEPS"
+HANDED = "converters.readers.pickled.stack._MOST_HANDED"
 CONFIG, TEXT = "converters.readers.keras.files._MOST_CONFIG", "converters.readers.hdf5.tree._MOST_TEXT"
 
 
@@ -67,6 +69,9 @@ LARGE = {
     "onnx_one_lstm_10000_times": Part(100, (SHARED,)),
     "onnx_region_under_many_names": Part(10, (SHARED,)),
     "onnx_subgraphs_100000_deep": Part(100),
+    "pickle_hands_over_for_ever": Part(100, (HANDED,)),
+    "pickle_of_many_objects": Part(100, (STEPS,)),
+    "pickle_of_many_steps": Part(100, (STEPS,)),
 }
 
 FULL_SCALE = (
@@ -84,6 +89,8 @@ FULL_SCALE = (
     "onnx_names_of_10_megabytes",
     "onnx_one_array_10000_times",
     "onnx_subgraphs_100000_deep",
+    "pickle_hands_over_for_ever",
+    "pickle_of_many_objects",
 )
 
 _UNTRIED = {limit for part in LARGE.values() for limit in part.limits} - {

@@ -236,9 +236,9 @@ def onnx_subgraphs_100000_deep(folder: Path) -> Path:
 CASES = table(
     "onnx",
     {
-        onnx_random: "damaged or truncated ONNX",
-        onnx_random_after_head: "damaged or truncated ONNX",
-        onnx_random_behind: "damaged or truncated ONNX",
+        onnx_random: "damaged or truncated",
+        onnx_random_after_head: "damaged or truncated",
+        onnx_random_behind: "damaged or truncated",
         onnx_truncated: "truncated",
         onnx_truncated_by_a_byte: "truncated",
         onnx_head_alone: "no ONNX graph",

@@ -7,7 +7,7 @@ and that makes a layer with the others beside it: `linear/w` is an array of a Ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,22 +19,45 @@ from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
+from converters.readers.arrays import scanned
 from converters.readers.arrays.joining import joined, stacks
-from converters.readers.arrays.recognition import listed, plain, recognise, said
+from converters.readers.arrays.preparation import prepared
+from converters.readers.arrays.recognition import last_word, listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
-from layouts.errors import ConversionError, CoverageError, ShapeError, UnknownLayer, printable
+from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.refusals import Refusal
 
 Arrays = dict[str, LazyArray]
 Split = tuple[str, str]
 """The path of a layer, and the name of an array within it."""
 
 
-def read_mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
+def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
     whose = stated_framework(framework, "a mapping of arrays")
-    return Checkpoint("arrays in memory", whose, "", "mapping of arrays", layers_of(dict(_flat(source)), whose, assume))
+    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
+
+
+def checkpoint_of(
+    path: str,
+    container: str,
+    found: Mapping[str, LazyArray],
+    framework: str,
+    assume: Mapping[str, Any],
+    others: Sequence[str] = (),
+    told: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """What a source of arrays by full name holds: its layers, and by name what is no weight, and `others`, no arrays.
+
+    `told` is what it tells of its layers beside its arrays, keyed as what a caller states; None unsays what names tell.
+    """
+    ready = prepared(found, framework, assume)
+    known = {key: value for key, value in {**ready.told, **(told or {})}.items() if value is not None}
+    layers = layers_of(ready.arrays, framework, ready.assume, known)
+    unused, remarks = (*ready.unused, *others), (*ready.remarks, *catalogue.remarks(framework))
+    return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=remarks)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -45,21 +68,35 @@ def stated_framework(framework: str | None, what: str) -> str:
     return framework
 
 
-def layers_of(arrays: Arrays, framework: str, assume: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """The layers of arrays by full name."""
-    return _Reading(arrays, framework, Assumptions(assume, partial(stacks, framework=framework))).layers()
+def layers_of(
+    arrays: Arrays, framework: str, assume: Mapping[str, Any], told: Mapping[str, Any] | None = None
+) -> tuple[Layer, ...]:
+    """The layers of arrays by full name; `told` is what their source tells beside them."""
+    assumptions = Assumptions(assume, partial(stacks, framework=framework), told or {})
+    return _Reading(arrays, framework, assumptions).layers()
 
 
-def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
-    """Every array by its full name; what is nested is joined by '/'."""
+def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
+    """Every array by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
     for name, value in source.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str | int):
             raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}/")
-        else:
-            full = prefix + name
-            yield full, value if isinstance(value, LazyArray) else in_memory(full, np.asarray(value))
+            yield from flat(value, f"{prefix}{name}/")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            yield from flat(dict(enumerate(value)), f"{prefix}{name}/")
+        elif value is not None:
+            yield f"{prefix}{name}", _lazy(f"{prefix}{name}", value)
+
+
+def _lazy(name: str, value: Any) -> LazyArray:
+    """A value as an array; what NumPy has no numbers for, as the keys of JAX, is an array of objects."""
+    if isinstance(value, LazyArray):
+        return value
+    try:
+        return in_memory(name, np.asarray(value))
+    except TypeError:
+        return in_memory(name, np.empty((), object))
 
 
 class _Reading:
@@ -67,8 +104,8 @@ class _Reading:
 
     def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
-        known = catalogue.names(framework)
-        self._splits = {name: [s for s in _splits(name) if s[1] in known] or [_last(name)] for name in arrays}
+        known, separators = catalogue.names(framework), catalogue.separators(framework)
+        self._splits = {name: [*_known(name, separators, known)] or [_last(name)] for name in arrays}
         self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
@@ -76,7 +113,7 @@ class _Reading:
         found = tuple(self._with_maps(list(self._layers([*self._arrays], 0))))
         whole = joined(found, self._framework, self._assumptions)
         self._check((*found, *whole))
-        return whole
+        return tuple(scanned.apart(whole))
 
     def _layers(self, names: Sequence[str], level: int) -> Iterator[Layer]:
         """The layers of these arrays by the longest own names, or where those make none, by shorter ones."""
@@ -96,8 +133,11 @@ class _Reading:
     def _either(self, path: str, members: Mapping[str, str], level: int) -> Iterator[Layer]:
         """One layer with these arrays, or several with shorter names; a question where both may be meant."""
         below = {self._splits[name][min(level + 1, len(self._splits[name]) - 1)][0] for name in members.values()}
+        below.discard(path)
         if not any(self._assumptions.names(inner) for inner in below):
             whole = self._layer(path, members)
+            if isinstance(whole.unknown, NotRepresentable):
+                return iter([whole])
             if not whole.unknown and (self._is_said(path, whole) or not all(map(self._is_named, below))):
                 return iter([whole])
             apart = list(self._layers([*members.values()], level + 1))
@@ -108,15 +148,20 @@ class _Reading:
 
     def _is_said(self, path: str, layer: Layer) -> bool:
         """Whether the class of a layer is stated, or its path is named after it."""
-        return "class" in self._assumptions.of(path) or plain(path.rpartition("/")[2]) == plain(layer.class_name)
+        return "class" in self._assumptions.of(path) or plain(last_word(path)) == plain(layer.class_name)
 
     def _is_named(self, path: str) -> bool:
         """Whether a path is a name that the framework gives, made from the name of a class."""
-        return plain(path.rpartition("/")[2]) in self._classes
+        return plain(last_word(path)) in self._classes
 
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
         shapes = {short: array.shape for short, array in arrays.items()}
+        own = plain(path.replace(".", "/").rpartition("/")[2])
+        known = catalogue.refusals(self._framework)
+        refused = next((one for one in known if one.meets(arrays, plain(one.class_name) == own)), None)
+        if refused is not None:
+            return Layer(path, refused.class_name, unknown=_refused(path, refused), arrays=arrays)
         try:
             found = recognise(path, shapes, self._framework, self._assumptions)
             _check_numbers(arrays, found.layout)
@@ -147,6 +192,10 @@ class _Reading:
         self._assumptions.check(layouts, lambda path: stateable(path, layouts.get(path, everything)), idle)
 
 
+def _refused(path: str, refusal: Refusal) -> NotRepresentable:
+    return NotRepresentable(f"{refusal.class_name}: {refusal.why}", layer=path)
+
+
 def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     """Arrays that are one layer by their names, and as well several of a name that the framework gives."""
     arrays = {name: array for part in whole.parts for name, array in part.arrays.items()}
@@ -162,17 +211,24 @@ def _ambiguous(whole: Layer, apart: Sequence[Layer], framework: str) -> Layer:
     return Layer(whole.path, "unknown", unknown=UnknownLayer(text, layer=whole.path), arrays=arrays)
 
 
-def _splits(name: str) -> Iterator[Split]:
+def _splits(name: str, separators: str) -> Iterator[Split]:
     """Every way to cut a full name into a layer's path and an array's own name, the longest own name first."""
     plain = name.removesuffix(":0")
     yield "", plain
     for k, letter in enumerate(plain):
-        if letter in "/.":
+        if letter in separators:
             yield plain[:k], plain[k + 1 :]
 
 
+def _known(name: str, separators: str, known: Container[object]) -> Iterator[Split]:
+    """The cuts that leave a name that some layout has, whichever of '/' and '.' joins its words."""
+    for path, short in _splits(name, separators):
+        spelled = (short, short.replace(".", "/"), short.replace("/", "."))
+        yield from ((path, own) for own in [own for own in spelled if own in known][:1])
+
+
 def _last(name: str) -> Split:
-    path, _, short = name.rpartition("/")
+    path, _, short = name.rpartition("/" if "/" in name else ".")
     return path, short
 
 

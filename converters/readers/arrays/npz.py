@@ -12,14 +12,15 @@ import math
 import tokenize
 import warnings
 import zipfile
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.archives import Archive
-from converters.readers.arrays.mapping import layers_of, stated_framework
+from converters.readers.arrays.mapping import stated_framework
+from converters.readers.arrays.named import Named, checkpoint_of
 from converters.readers.opened import Opened, Request
 from converters.readers.source import Source
 from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -50,14 +51,14 @@ def read_npz(opened: Opened, request: Request) -> Checkpoint:
     assert archive is not None, opened.path
     whose = stated_framework(request.framework, "an .npz file")
     arrays = {name.removesuffix(_SUFFIX): _array(opened.source, archive, name) for name in archive.members}
-    return Checkpoint(opened.path, whose, "", "arrays (.npz)", layers_of(arrays, whose, request.assume))
+    return checkpoint_of(Named(opened.path, arrays, {}, whose), "arrays (.npz)", request)
 
 
 def _array(source: Source, archive: Archive, member: str) -> LazyArray:
     """One member as a lazy array: its header now, its data and its checksum when asked."""
     info = archive.members[member]
     name = member.removesuffix(_SUFFIX)
-    shape, fortran, dtype, start = _header(archive.head(member, _MOST_HEADER + 64), name, source.path)
+    shape, fortran, dtype, start = header(archive.head(member, _MOST_HEADER + 64), name, source.path)
     wanted = start + math.prod(shape) * dtype.itemsize
     if info.file_size != wanted:
         raise UnsafeCheckpoint(
@@ -76,8 +77,17 @@ def _array(source: Source, archive: Archive, member: str) -> LazyArray:
     return LazyArray(name, shape, dtype.newbyteorder("="), read, source.release)
 
 
-def _header(head: bytes, name: str, path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, order, dtype and length of a header, checked."""
+class Header(NamedTuple):
+    """What a header of NumPy says: shape, whether columns come first, dtype, and where the data start."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    start: int
+
+
+def header(head: bytes, name: str, path: str, unnamed: int = 0) -> Header:
+    """The header at the start of these bytes, checked; `unnamed` is the size of words that may go without a type."""
     file = io.BytesIO(head)
     try:
         parser = _PARSERS[np.lib.format.read_magic(file)]
@@ -90,9 +100,10 @@ def _header(head: bytes, name: str, path: str) -> tuple[tuple[int, ...], bool, n
         raise UnsafeCheckpoint(f"{printable(name)}: its header declares an impossible shape", path=path)
     if dtype.hasobject:
         raise UnsafeCheckpoint(f"{printable(name)} holds Python objects, which are never loaded", path=path)
-    if dtype.kind == "V" or dtype.subdtype is not None or not dtype.itemsize:
+    is_word = dtype.kind == "V" and dtype.names is None and dtype.subdtype is None and dtype.itemsize == unnamed
+    if not (unnamed and is_word) and (dtype.kind == "V" or dtype.subdtype is not None or not dtype.itemsize):
         lost = ": NumPy does not store the name of bfloat16; save float32" if dtype.itemsize == 2 else ""
         raise ShapeError(
             f"{printable(name)} holds {printable(dtype)}, which are no numbers{lost}", path=path, array=name
         )
-    return shape, fortran, dtype, file.tell()
+    return Header(shape, fortran, dtype, file.tell())

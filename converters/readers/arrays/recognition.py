@@ -15,7 +15,7 @@ from converters.readers.arrays import settings
 from converters.readers.arrays.settings import Recognised
 from layouts import catalogue
 from layouts.catalogue import Shapes
-from layouts.errors import ConversionError, UnknownLayer, printable
+from layouts.errors import ConversionError, ShapeError, UnknownLayer, printable
 from layouts.fitting import Fit, fits, layouts_of
 from layouts.layout import Layout
 
@@ -27,18 +27,20 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     """What layer these arrays are. Raises `ShapeError` or `UnknownLayer` where they are none, or may be several."""
     stated = assumptions.of(path)
     conditions = _conditions(framework, stated)
-    class_name, found = _of_class(shapes, framework, conditions, stated.pop("class", None), assumptions)
+    class_name, found = _of_class(path, shapes, framework, conditions, assumptions)
+    statement = stated.pop("class", None)
+    is_stated = statement is not None and class_name == as_text(statement.value)
     sizes = {word: stated[word].parsed(COUNT) for word in stated if any(word in fit.untold for fit in found)}
     if sizes:
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
     for statement in stated.values():
         taking = [fit for fit in found if statement.option in sizes or settings.takes(path, fit.layout, statement)]
-        if not taking and statement.owner:
+        if not taking and statement.owner and not statement.told:
             raise not_open(statement, settings.stateable(path, [fit.layout for fit in found]))
         if taking:
             found = taking
             assumptions.use(statement)
-    groups = _named(path, framework, _groups(_preferred(framework, found), shapes))
+    groups = _groups(_preferred(framework, found), shapes)
     if len(groups) > 1:
         raise UnknownLayer(_question(path, shapes, framework, groups))
     fit = next((fit for fit in groups[0] if fit.layout.asked), groups[0][0])
@@ -46,7 +48,8 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
         example = said(path, fit.untold[0], "…")
         raise UnknownLayer(f"the shapes do not tell {', '.join(fit.untold)} of this {fit.layout.name}: state {example}")
     own = {option: s for option, s in stated.items() if settings.takes(path, fit.layout, s)}
-    assumed = _assumed(framework, fit.layout, groups[0], own)
+    told = layouts_of(framework, class_name) if class_name and (is_stated or _is_spelled(path, class_name)) else ()
+    assumed = _assumed(framework, fit.layout, groups[0], own, told)
     return Recognised(fit, class_name or fit.layout.class_name, own, sizes, assumed)
 
 
@@ -68,27 +71,63 @@ def _conditions(framework: str, stated: Mapping[str, Statement]) -> dict[str, An
 
 
 def _of_class(
-    shapes: Shapes,
-    framework: str,
-    conditions: Mapping[str, Any],
-    statement: Statement | None,
-    assumptions: Assumptions,
+    path: str, shapes: Shapes, framework: str, conditions: Mapping[str, Any], assumptions: Assumptions
 ) -> tuple[str, list[Fit]]:
-    """The fits within the class that is stated, and its name; one that is stated of all layers counts where it fits."""
+    """The fits within the class that is stated, and its name; one that is stated of all layers counts where it fits.
+
+    Where none is, those within the class that the layer is named after, or all.
+    """
+    statement = assumptions.of(path).get("class")
     if statement is None:
-        return "", fits(framework, shapes, conditions)
+        return _of_name(path, shapes, framework, conditions)
     class_name = as_text(statement.value)
+    if statement.told and not layouts_of(framework, class_name):
+        return "", fits(framework, shapes, conditions)
     if not layouts_of(framework, class_name):
         known = ", ".join(catalogue.layers(framework))
         raise ConversionError(f"{statement.said}: {framework} has no layout for this class; there are: {known}")
     try:
         found = fits(framework, shapes, conditions, class_name=class_name)
     except ConversionError:
-        if statement.owner:
+        if statement.owner and not statement.told:
             raise
-        return "", fits(framework, shapes, conditions)
+        return _of_name(path, shapes, framework, conditions)
     assumptions.use(statement)
     return class_name, found
+
+
+def _of_name(path: str, shapes: Shapes, framework: str, conditions: Mapping[str, Any]) -> tuple[str, list[Fit]]:
+    """The fits within the class that a layer is named after, where there are some; all of them under any other name."""
+    for class_name in named_after(path, framework):
+        try:
+            return class_name, fits(framework, shapes, conditions, class_name=class_name)
+        except (ShapeError, UnknownLayer):
+            continue
+    return "", fits(framework, shapes, conditions)
+
+
+def named_after(path: str, framework: str) -> list[str]:
+    """The classes after which a framework would name a layer so: `ConvTranspose_0`, `basic_rnn_cell`, `conv1_d_1`."""
+    marks = ("/.", catalogue.separators(framework))
+    own = {plain(re.split(f"[{re.escape(each)}]", path)[-1]) for each in marks}
+    return [class_name for class_name in catalogue.layers(framework) if plain(class_name) in own]
+
+
+def last_word(path: str) -> str:
+    """The name of a layer without the path to it."""
+    return re.split("[/.]", path)[-1]
+
+
+def plain(name: str) -> str:
+    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
+    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
+
+
+def _is_spelled(path: str, class_name: str) -> bool:
+    """Whether a framework made this name of a class, and hardly a person: `Conv_0`, `conv2_d_1`, and not `conv`."""
+    name = re.sub(r"_\d{1,6}$", "", last_word(path))
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", "_", class_name).lower()
+    return name == class_name or (name == snake and "_" in snake)
 
 
 def _preferred(framework: str, found: Sequence[Fit]) -> list[Fit]:
@@ -110,19 +149,6 @@ def _groups(found: Sequence[Fit], shapes: Shapes) -> list[Group]:
     return list(groups.values())
 
 
-def _named(path: str, framework: str, groups: list[Group]) -> list[Group]:
-    """Of several the one after whose class the layer's path is named, as frameworks name what their users do not."""
-    own = plain(path.replace(".", "/").rpartition("/")[2])
-    meant = {layout for name, known in catalogue.layers(framework).items() if plain(name) == own for layout in known}
-    named = [group for group in groups if meant & {fit.layout for fit in group}]
-    return named if len(named) == 1 else groups
-
-
-def plain(name: str) -> str:
-    """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
-    return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
-
-
 def _meaning(fit: Fit, shapes: Shapes) -> Any:
     """All that decides what an element of these arrays is. An offset that is yet to be stated may well be 0."""
     layout = fit.layout
@@ -132,10 +158,21 @@ def _meaning(fit: Fit, shapes: Shapes) -> Any:
     return layout.cell.name, axes, layout.gates, layout.negated, offsets, fit.directions, fit.layers
 
 
-def _assumed(framework: str, layout: Layout, group: Group, stated: Mapping[str, Statement]) -> dict[str, Any]:
-    """What was taken for true in choosing a layout: usual conditions, and what others that fit as well would imply."""
+def _assumed(
+    framework: str, layout: Layout, group: Group, stated: Mapping[str, Statement], told: Sequence[Layout]
+) -> dict[str, Any]:
+    """What was taken for true in choosing a layout: usual conditions, and what others that fit as well would imply.
+
+    A condition of all layouts of the class is none where the class is `told`.
+    """
     usual = catalogue.usual(framework)
-    found = {key: value for key, value in layout.when.items() if usual.get(key) == value and key not in stated}
+    found = {
+        key: value
+        for key, value in layout.when.items()
+        if usual.get(key) == value
+        and key not in stated
+        and not (told and all(other.when.get(key) == value for other in told))
+    }
     for name, value in layout.implies.items():
         if name not in stated and any(fit.layout.implies.get(name, value) != value for fit in group):
             found[name] = value

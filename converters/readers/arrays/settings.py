@@ -21,7 +21,16 @@ from layouts.fitting import Fit
 from layouts.flatten import MAPS
 from layouts.layout import Layout
 
-_SELDOM = {"output_activation", "clip", "input_forget", "pads", "output_padding", "output_shape"} | {
+_SELDOM = {
+    "output_activation",
+    "clip",
+    "input_forget",
+    "cell_clip",
+    "projection_clip",
+    "pads",
+    "output_padding",
+    "output_shape",
+} | {
     "channels_last",
     "axes",
     "rms_scaling",

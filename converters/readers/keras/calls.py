@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from converters.model import operations as op
 from converters.model.layers import Layer
 from converters.model.shapes import after_layer
 from converters.readers.keras import attention, functions, masks, merging, recurrent
 from converters.readers.keras.config import Config, Leaf
-from converters.readers.keras.draft import Draft, Flow
+from converters.readers.keras.draft import BOOLEAN, Draft, Flow
 from converters.readers.keras.layers import needs_arrays
 from converters.readers.keras.operations import operation
 from converters.readers.keras.semantics import Version
 from converters.readers.keras.site import Given, Site, flows_in
+from converters.readers.keras.taken_masks import TakenMasks
 
 _TIMED = "TimeDistributed"
 
@@ -23,7 +26,7 @@ class Caller:
     """Writes the calls of layers into a draft."""
 
     def __init__(self, draft: Draft, layers: Sequence[Layer], version: Version) -> None:
-        self._draft, self._version = draft, version
+        self._draft, self._version, self._taken = draft, version, TakenMasks(draft)
         self._layers = {layer.path: layer for layer in layers}
         self._named = {(layer.path.rpartition("/")[2], layer.class_name): layer for layer in layers}
 
@@ -33,10 +36,18 @@ class Caller:
         layer = self._layers.get(leaf.path)
         if layer is None and needs_arrays(leaf):
             layer = self._named.get((leaf.name, leaf.kind))
+        given, why = self._taken.seen(leaf.kind, given)
         site = Site(self._draft, self._version, leaf, given, call, layer)
+        takes = attention.takes_masks(site)
+        why = why or (self._taken.conflict(given.flows) if takes else "")
+        if why:
+            return site.unknown(why)
         if functions.is_function(item, leaf):
             return functions.called(site)
-        return self._timed(site, leaf.wrappers.count(_TIMED))
+        made = self._timed(site, leaf.wrappers.count(_TIMED))
+        if takes:
+            self._taken.take(site.flows, made[0].value)
+        return made
 
     def _timed(self, site: Site, times: int) -> list[Flow]:
         """A layer that runs on every step: batch and time as one axis before it, and two again behind it."""
@@ -89,18 +100,35 @@ def called(site: Site) -> list[Flow]:
 def _plain(site: Site, found: op.Operation) -> list[Flow]:
     """A layer without weights that reads one value."""
     flow, name = site.flows[0], site.leaf.class_name
+    behind = flow.mask if name in masks.PASSES else ""
+    if name == "Softmax":
+        return _softmax(site, found, behind)
     reads = _mask_read(site, flow) if name in masks.READS else ""
-    return [Flow(site.compute(found, [flow.value], mask=reads), flow.mask if name in masks.PASSES else "")]
+    return [Flow(site.compute(found, [flow.value], mask=reads), behind)]
 
 
 def _mask_read(site: Site, flow: Flow) -> str:
-    """The mask of a call: the one that it names, or that of its input. A softmax reads one of its own shape."""
+    """The mask of a call: the one that it names, or that of its input."""
     named = list(flows_in(site.given.named.get("mask")))
-    mask = named[0].value if named else flow.mask
-    if not mask or site.leaf.class_name != "Softmax":
-        return mask
-    shapes = site.draft.shapes([mask, flow.value])
-    return mask if all(shapes) and len(shapes[0] or ()) == len(shapes[1] or ()) else ""
+    return named[0].value if named else flow.mask
+
+
+_LEAST = -1e9
+
+
+def _softmax(site: Site, found: op.Operation, behind: str) -> list[Flow]:
+    """Masked places count for nothing. Only masks of the value's own axes are known here: others broadcast."""
+    flow, draft = site.flows[0], site.draft
+    mask = _mask_read(site, flow)
+    if not mask:
+        return [Flow(site.compute(found, [flow.value]), behind)]
+    shapes = draft.shapes([mask, flow.value])
+    if not all(shapes) or len(shapes[0] or ()) != len(shapes[1] or ()) or draft.values[mask].dtype != BOOLEAN:
+        return site.unknown("a softmax behind a mask of other axes than its input's")
+    hidden = site.compute(op.Masked(_LEAST), [flow.value, mask], name=f"{site.name}:hidden")
+    zeros = attention.softmax_gives_zeros(site.version)
+    made = site.compute(found, [hidden], name=f"{site.name}:all" if zeros else site.name)
+    return [Flow(site.compute(op.Masked(), [made, mask]) if zeros else made, behind)]
 
 
 def _with_weights(site: Site) -> list[Flow]:
@@ -142,9 +170,42 @@ def _masking(site: Site) -> list[Flow]:
     return [Flow(site.compute(op.Masked(), [flow.value, mask]), mask)]
 
 
+def _told_statistics(site: Site) -> list[Flow]:
+    """A Normalization whose mean and variance stand in the configuration: (x - mean) / max(√variance, 1e-7)."""
+    if site.layer is not None:
+        return _with_weights(site)
+    config, flow = site.leaf.config, site.flows[0]
+    numbers = [_numbers(config.get(word)) for word in ("mean", "variance")]
+    last = config.get("axis") in (None, -1, [], [-1])
+    if not last or any(found is None for found in numbers):
+        return site.unknown("a Normalization whose statistics are not known here")
+    mean, variance = (found or () for found in numbers)
+    deviation = tuple(max(math.sqrt(each), 1e-7) for each in variance)
+    names = [
+        site.compute(op.Constant(told, (len(told),) if len(told) > 1 else ()), [], name=f"{site.name}:{word}")
+        for word, told in (("mean", mean), ("deviation", deviation))
+    ]
+    hows = ("multiply", "add") if config.get("invert") is True else ("subtract", "divide")
+    ordered = names[::-1] if config.get("invert") is True else names
+    first = site.compute(op.Combine(hows[0]), [flow.value, ordered[0]], name=f"{site.name}:moved")
+    return [Flow(site.compute(op.Combine(hows[1]), [first, ordered[1]]), flow.mask)]
+
+
+def _numbers(value: Any) -> tuple[float, ...] | None:
+    """A number, or a list of numbers inside lists of one, as a configuration writes statistics."""
+    if isinstance(value, dict):
+        value = (value.get("config") or {}).get("value")
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    listed = value if isinstance(value, list) else [value]
+    plain = all(isinstance(each, int | float) and not isinstance(each, bool) for each in listed)
+    return tuple(map(float, listed)) if plain and listed else None
+
+
 _SPECIAL: dict[str, Callable[[Site], list[Flow]]] = {
     "Masking": _masking,
     "Flatten": _flatten,
+    "Normalization": _told_statistics,
     "MultiHeadAttention": attention.many_heads,
     "Attention": attention.dot,
     "AdditiveAttention": attention.dot,

@@ -267,5 +267,10 @@ def _rnn_cells(config: Config) -> Iterator[CellConfig]:
 
 
 def _sequence_facts(config: Config) -> dict[str, Any]:
-    names = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "time_major")
-    return {name: config[name] for name in names if name in config}
+    return {name: config[name] for name in _OF_SEQUENCES if name in config}
+
+
+_OF_SEQUENCES = (
+    *("return_sequences", "return_state", "go_backwards", "stateful"),
+    *("zero_output_for_mask", "time_major", "unroll"),
+)

@@ -14,7 +14,9 @@ from converters.readers.keras.config import CellConfig, Config, Leaf
 from layouts.errors import CoverageError, ShapeError, printable
 from layouts.layout import Layout
 
-_FLAGS = {"bias": ("use_bias", "bias"), "b": ("bias", "use_bias"), "gamma": ("scale",), "beta": ("center",)}
+_FLAGS = {"bias": ("use_bias", "bias"), "b": ("bias", "use_bias"), "gamma": ("scale",), "beta": ("center",)} | {
+    "scale": ("use_scale",)
+}
 """Array -> the configuration keys that switch it off."""
 _DECLARED = {
     "units": ("unit", "out"),
@@ -41,6 +43,10 @@ def switched_on(array: str, config: Config) -> bool:
     """Whether a layer of this configuration has an array of this name, if its class may have one."""
     name = array.rpartition("/")[2]
     if name == "beta" and config.get("rms_scaling"):
+        return False
+    if name == "bias" and "equation" in config:
+        return config.get("bias_axes") is not None
+    if name == "concat_score_weight" and config.get("score_mode") != "concat":
         return False
     return all(config.get(key, True) is not False for key in _FLAGS.get(name, ()))
 

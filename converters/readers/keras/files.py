@@ -49,7 +49,8 @@ def read_hdf5(opened: Opened, request: Request) -> Checkpoint:
         return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
     raise UnreadableCheckpoint(
         "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
-        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'})"
+        f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'}). "
+        "Are these arrays of another framework? State framework="
     )
 
 
@@ -176,6 +177,37 @@ def from_memory(
     model = read_model(described, name)
     layers = list(legacy.read_layers(stored, model, version, False))
     return _checkpoint(name, "model in memory", version, layers, model, Statements(assume))
+
+
+def from_groups(
+    path: str,
+    container: str,
+    stored: list[tuple[str, legacy.Weights]],
+    version: Version,
+    assume: Assume,
+    unused: tuple[str, ...] = (),
+) -> Checkpoint:
+    """Arrays by layer, under the names that layers give them, of a container that tells no configuration."""
+    statements = Statements(assume)
+    grouped = list(unconfigured.from_groups(stored, version, False, statements))
+    layers = list(with_flattened(grouped, statements, version))
+    container = f"{container}, no configuration of its layers"
+    return _checkpoint(path, container, version, layers, None, statements, unused)
+
+
+def from_config(
+    path: str,
+    container: str,
+    config: Any,
+    stored: Mapping[str, legacy.Weights],
+    version: Version,
+    assume: Assume,
+    unused: tuple[str, ...] = (),
+) -> Checkpoint:
+    """Arrays by layer, and the configuration of the model that has them."""
+    model = read_model(config, path)
+    layers = list(legacy.read_layers(stored, model, version, False))
+    return _checkpoint(path, container, version, layers, model, Statements(assume), unused)
 
 
 def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:

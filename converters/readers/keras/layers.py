@@ -36,21 +36,26 @@ def expected_names(class_name: str, config: Mapping[str, Any], count: int) -> li
     """The arrays of a layer in file order, as its configuration switches them on; None when no layout has `count`."""
     for layout in candidates(class_name):
         names = [entry.name for entry in layout.entries() if switched_on(entry.name, config)]
-        if len(names) == count:
-            return names
+        if count in (len(names), len(names) + len(layout.ignored)):
+            return [*names, *layout.ignored][:count]
     return None
 
 
 def needs_arrays(leaf: Leaf) -> bool:
     """Whether a layer of this class cannot do without stored arrays."""
+    if leaf.class_name == "Normalization" and leaf.config.get("mean") is not None:
+        return False
     slots = [(layout.cell.slots, layout.slots) for layout in candidates(leaf.cells[0].class_name)[:1]]
     required = any(not table[name].optional for table, names in slots for name in names if name in table)
-    return required or any(
-        switched_on(name, leaf.config) for name in ("gamma", "beta") if slots and leaf.class_name in _AFFINE
-    )
+    return required or any(switched_on(name, leaf.config) for name in _OPTIONAL.get(leaf.class_name, ()) if slots)
 
 
-_AFFINE = {"LayerNormalization", "GroupNormalization", "RMSNormalization"}
+_OPTIONAL = {
+    **dict.fromkeys(("LayerNormalization", "GroupNormalization", "RMSNormalization"), ("gamma", "beta")),
+    "Attention": ("scale", "concat_score_weight"),
+    "AdditiveAttention": ("scale",),
+}
+"""Classes that may have no array at all, and those that they have where nothing switches them off."""
 
 
 def name_of(weight: str, known: Set[str]) -> str | None:
@@ -76,7 +81,7 @@ def split_cells(leaf: Leaf, weights: Sequence[tuple[str, LazyArray]]) -> list[di
     if "SpectralNormalization" in "".join(leaf.wrappers):
         weights = [(name, array) for name, array in weights if not name.removesuffix(":0").endswith("/vector_u")]
     check_known(leaf)
-    check_elements(dict(weights))
+    check_elements(dict(weights), leaf.class_name)
     cells: list[dict[str, LazyArray]] = [{}]
     for weight, array in weights:
         class_name = leaf.cells[min(len(cells), len(leaf.cells)) - 1].class_name
@@ -97,7 +102,7 @@ def assemble(leaf: Leaf, cells: Sequence[Arrays], version: Version, *, flipped: 
     """A `Layer` out of the named arrays of each cell; what is not recognised becomes an unknown layer that says why."""
     try:
         for arrays in cells:
-            check_elements(arrays)
+            check_elements(arrays, leaf.class_name)
         pairs = zip(leaf.cells, cells, strict=True)
         parts = tuple(_part(cell, arrays, version, flipped) for cell, arrays in pairs)
         check_input(leaf, parts)
@@ -139,13 +144,17 @@ def check_known(leaf: Leaf) -> None:
             raise UnknownLayer(f"no layout describes the class {printable(cell.class_name)}")
 
 
-def check_elements(arrays: Arrays) -> None:
-    """Weights are floating point; anything else is refused by name."""
+def check_elements(arrays: Arrays, class_name: str = "") -> None:
+    """Weights are floating point; anything else is refused by name, but for the number of batches that was counted."""
     for name, array in arrays.items():
-        if not array.is_floating:
+        if not array.is_floating and not (class_name in _COUNTED and array.shape == ()):
             raise _not_floating(name, array)
     if {"bfloat16", "float16"} <= {array.dtype.name for array in arrays.values()}:
         raise ShapeError("its arrays mix bfloat16 and float16, which have no common form")
+
+
+_COUNTED = {"Normalization"}
+"""Classes that store how many batches their statistics are of."""
 
 
 def _not_floating(name: str, array: LazyArray) -> ConversionError:

@@ -43,7 +43,7 @@ PASSES = {
     "UnitNormalization",
 }
 """Layers that hand the mask of their input on."""
-READS = {"GlobalAveragePooling1D", "Softmax"}
+READS = {"GlobalAveragePooling1D"}
 """Layers without weights that compute otherwise where a mask reaches them."""
 MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
 

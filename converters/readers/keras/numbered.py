@@ -99,7 +99,7 @@ def _layer(leaf: Leaf, shares: Folders, version: Version) -> Layer:
     everything = {array.name: array for variables in shares.values() for array in variables.values()}
     try:
         check_known(leaf)
-        check_elements(everything)
+        check_elements(everything, leaf.class_name)
         cells = [_cell(leaf, number, shares) for number in range(len(leaf.cells))]
         if sum(map(len, cells)) != len(everything):
             raise CoverageError(

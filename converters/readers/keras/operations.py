@@ -12,7 +12,7 @@ from converters.model import operations as op
 from converters.model.graph import Shape
 from converters.readers.keras import windows
 from converters.readers.keras.config import Config
-from converters.readers.keras.semantics import Version, activation
+from converters.readers.keras.semantics import EPSILON, Version, activation
 from layouts.errors import UnreadableCheckpoint, printable
 from layouts.reference import ACTIVATIONS
 
@@ -35,8 +35,6 @@ def _why(class_name: str) -> str:
         return f"{class_name} holds code, which is never executed here: write it by hand"
     if ">" in class_name:
         return f"{printable(class_name)} is somebody's own class: write it by hand"
-    if class_name.endswith("Normalization"):
-        return f"a {printable(class_name)} without scale and offset has no module here"
     return f"what {printable(class_name)} computes is not known here"
 
 
@@ -149,6 +147,30 @@ def _unit_length(config: Config, version: Version, shape: Shape | None) -> op.Op
     return op.UnitLength(int(axes[0])) if len(axes) == 1 else op.Unknown("a length over several axes")
 
 
+def _standardize(config: Config, version: Version, shape: Shape | None) -> op.Operation:
+    if config.get("rms_scaling"):
+        return op.Unknown("a LayerNormalization by the root mean square, without a scale")
+    axis, epsilon = config.get("axis", -1), config.get("epsilon")
+    axes = tuple(int(each) for each in (axis if isinstance(axis, list) else [axis]))
+    return op.Standardize(axes, EPSILON["LayerNormalization"] if epsilon is None else float(epsilon))
+
+
+def _standardize_groups(config: Config, version: Version, shape: Shape | None) -> op.Operation:
+    epsilon, groups = config.get("epsilon"), int(config.get("groups", 32))
+    usual = EPSILON["GroupNormalization"]
+    return op.StandardizeGroups(groups, usual if epsilon is None else float(epsilon), int(config.get("axis", -1)))
+
+
+def _bare(row: Callable[..., op.Operation]) -> Callable[..., op.Operation]:
+    """A normalization, where its configuration switches its weights off."""
+
+    def found(config: Config, version: Version, shape: Shape | None) -> op.Operation:
+        bare = config.get("center") is False and config.get("scale") is False
+        return row(config, version, shape) if bare else op.Unknown("a normalization whose weights are not stored")
+
+    return found
+
+
 def _combine(how: str) -> Callable[..., op.Operation]:
     return lambda config, version, shape: op.Combine(how)
 
@@ -183,9 +205,10 @@ def _merge(config: Config, version: Version, shape: Shape | None) -> op.Operatio
 
 def _attention(score: str) -> Callable[..., op.Operation]:
     def row(config: Config, version: Version, shape: Shape | None) -> op.Operation:
-        if config.get("score_mode", "dot") != "dot":
-            return op.Unknown("attention by score_mode='concat', whose weight is not known here")
-        return op.DotAttention(score, config.get("causal") is True)
+        mode = config.get("score_mode", "dot")
+        if mode not in ("dot", "concat"):
+            return op.Unknown(f"attention by score_mode={printable(repr(mode))}")
+        return op.DotAttention("concat" if mode == "concat" else score, config.get("causal") is True)
 
     return row
 
@@ -218,6 +241,8 @@ _TABLE: dict[str, Callable[..., op.Operation]] = {
     "RepeatVector": _repeat,
     "Rescaling": _scale,
     "UnitNormalization": _unit_length,
+    "LayerNormalization": _bare(_standardize),
+    "GroupNormalization": _bare(_standardize_groups),
     "Add": _combine("add"),
     "Subtract": _combine("subtract"),
     "Multiply": _combine("multiply"),

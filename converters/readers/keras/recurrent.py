@@ -31,6 +31,8 @@ def called(site: Site) -> list[Flow]:
     if why or layer is None:
         return site.unknown(why)
     mask = _mask(site, first, bool(states))
+    if mask and _zeroes_others(site, layer):
+        return site.unknown("unrolled backwards behind a mask: Keras gives zeros at the wrong steps there")
     outputs, finals = _shapes(layer, site.draft.shape(first.value), site)
     inputs = [first.value, *(flow.value for flow in states)]
     made = site.give(op.Apply(), inputs, [*outputs, *(finals if layer.call.states else [])], mask)
@@ -50,6 +52,17 @@ def _not_known(site: Site, states: int) -> str:
         return "a stack of cells that counts its states from the last"
     expected = sum(len(_states(part)) for part in layer.parts)
     return f"it is called with {states} initial states and has {expected}" if states not in (0, expected) else ""
+
+
+def _zeroes_others(site: Site, layer: Layer) -> bool:
+    """Whether zeros stand where the mask has none: unrolled and backwards, outputs are turned round and it is not.
+
+    Source: `backend.rnn` of Keras 3.15 and tf_keras 2.21, where `mask_list` is reversed and `mask` is not.
+    """
+    call = layer.call
+    backwards = bool(call.merge) or call.direction == "backward"
+    unrolled = any(cell.config.get("unroll") is True for cell in site.leaf.cells)
+    return backwards and unrolled and call.zeros_where_masked and bool(call.sequences)
 
 
 def _stops(site: Site) -> bool:

@@ -13,9 +13,9 @@ from typing import Any
 
 from converters.model.settings import Call
 from converters.readers.keras.config import Config, Leaf
-from layouts.errors import printable
+from layouts.errors import NotRepresentable, printable
 from layouts.layout import Layout
-from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Product, Recurrence
 
 GRUS = {"GRU", "GRUCell"}
 RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {
@@ -107,9 +107,22 @@ def options(class_name: str, config: Config, version: Version, layout: Layout) -
         return replace(usual, **{name: value for name, value in told.items() if name in layout.cell.chooses})
     if isinstance(usual, Convolution):
         return replace(usual, **_convolution(config))
+    if isinstance(usual, Product):
+        return replace(usual, equation=_equation(config.get("equation")))
     if isinstance(usual, Normalization):
         return replace(usual, **_normalization(class_name.removeprefix("Sync"), config))
     return usual
+
+
+_LETTERS = re.compile(r"(\.\.\.)?[a-zA-Z]*(\.\.\.)?,[a-zA-Z]+->(\.\.\.)?[a-zA-Z]*(\.\.\.)?")
+
+
+def _equation(value: Any) -> str:
+    """An equation of letters as einsum reads them. Raises `NotRepresentable` for anything else."""
+    text = value.replace(" ", "") if isinstance(value, str) and len(value) < 100 else ""
+    if not _LETTERS.fullmatch(text):
+        raise NotRepresentable(f"its equation {printable(repr(value))} is none of an input and a kernel")
+    return text
 
 
 def _open(layout: Layout) -> set[str]:
@@ -153,6 +166,7 @@ def _normalization(class_name: str, config: Config) -> dict[str, Any]:
         "axes": _numbers(axis),
         "groups": _whole(config.get("groups"), 0),
         "rms_scaling": config.get("rms_scaling") is True,
+        "invert": config.get("invert") is True,
     }
 
 

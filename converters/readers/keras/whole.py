@@ -31,21 +31,34 @@ def graph_of(
 
 
 def as_called(layers: Sequence[Layer], graph: Graph | None) -> tuple[tuple[Layer, ...], Graph | None]:
-    """The layers, and the graph of them, with what their nodes tell of recurrent ones: a mask, and initial states."""
+    """The layers, and the graph of them, with what their nodes tell: how many axes they read, and of recurrent ones a
+    mask, and initial states."""
     if graph is None:
         return tuple(layers), None
+    ranks = _ranks(graph)
     masked = {node.layer.path for node in graph.nodes if node.layer is not None and node.mask}
     called = {node.layer.path for node in graph.nodes if node.layer is not None}
     given = {node.layer.path for node in graph.nodes if node.layer is not None and len(node.inputs) > 1}
     found = {
-        layer.path: replace(layer, call=_called(layer, layer.path in masked, layer.path in given))
+        layer.path: replace(layer, wiring=replace(layer.wiring, rank=ranks.get(layer.path, layer.wiring.rank)))
         for layer in layers
-        if layer.recurrent and layer.path in called
+        if layer.path in called
+    }
+    found |= {
+        path: replace(layer, call=_called(layer, path in masked, path in given))
+        for path, layer in found.items()
+        if layer.recurrent
     }
     nodes = (
         replace(node, layer=found.get(node.layer.path, node.layer)) if node.layer else node for node in graph.nodes
     )
     return tuple(found.get(layer.path, layer) for layer in layers), replace(graph, nodes=tuple(nodes))
+
+
+def _ranks(graph: Graph) -> dict[str, int]:
+    """The axes of what each layer reads, batch included, where the graph tells."""
+    read = ((node.layer.path, graph.values.get(node.inputs[0])) for node in graph.nodes if node.layer and node.inputs)
+    return {path: len(value.shape) for path, value in read if value is not None and value.shape is not None}
 
 
 def _called(layer: Layer, masked: bool, given: bool) -> Call:

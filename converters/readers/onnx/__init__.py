@@ -18,12 +18,12 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph as Network
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
-from converters.readers.onnx.file.wire import BYTES, fields
 from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
 from converters.readers.onnx.network.whole import network
 from converters.readers.opened import Opened, Request
+from converters.readers.protobuf import BYTES, fields
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
 __all__ = ["is_model", "read_file", "read_model"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from converters.model.layers import Layer, Part
 from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
-from layouts.options import Convolution, Normalization, Recurrence
+from layouts.options import Convolution, Normalization, Product, Recurrence
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"
@@ -80,6 +80,8 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
     subject = Subject(layer, parts, parts[0].solved(), slots)
     if cell.name in _CONV_LSTM:
         return {"": _CONV_LSTM[cell.name].call(subject, DROP_INS) if drop_in(layer, parts) else ""}
+    if cell.name in _OTHER_DROP_INS and not exact:
+        return {"": _OTHER_DROP_INS[cell.name].call(subject, DROP_INS)}
     if not cell.recurrent:
         return {label: one.call(subject) for label, one in _OTHER[cell.name].items()}
     if exact:
@@ -89,10 +91,13 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
 
 def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
+    if parts[0].cell.name in _OTHER_DROP_INS:
+        return True
     options = parts[0].recurrence
     names = (options.activation, options.recurrent_activation, options.output_activation or "tanh")
     known = all(name in ACTIVATIONS for name in names)
-    clips = options.clip is None or 0.0 < options.clip < math.inf
+    limits = (options.clip, options.cell_clip, options.projection_clip)
+    clips = all(limit is None or 0.0 < limit < math.inf for limit in limits)
     one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
     return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips and one_way
 
@@ -179,6 +184,8 @@ _LSTM_OPTIONS: Mapping[str, Value] = {
     "peepholes": _set(lambda s: "peephole" in s.slots),
     **_CLIP,
     "input_forget": _set(lambda s: s.recurrence.input_forget),
+    "cell_clip": lambda s: s.recurrence.cell_clip,
+    "projection_clip": lambda s: s.recurrence.projection_clip,
 }
 _RNN_OPTIONS: Mapping[str, Value] = {
     **_NONLINEAR,
@@ -214,6 +221,10 @@ def _padding(transposed: bool) -> Value:
 
 def _groups(s: Subject) -> int:
     return s.sizes.get("group") or s.convolution.groups
+
+
+def _heads(s: Subject) -> int:
+    return s.sizes["head"] * s.sizes["key"]
 
 
 def _depthwise_outputs(s: Subject) -> int:
@@ -298,12 +309,44 @@ _ATTENTION = {
             "bias": _without("input_bias"),
             "kdim": lambda s: s.sizes.get("key_in"),
             "vdim": lambda s: s.sizes.get("value_in"),
-            "batch_first": lambda _: True,
+            "batch_first": _set(lambda s: s.layer.call.time_axis == 1),
         },
     )
 }
+_HEADS = Constructor(
+    "MultiheadAttention",
+    (_size("in"), _size("head")),
+    {
+        **_ATTENTION[""].keywords,
+        "bias": lambda s: None if s.slots & {"input_bias", "query_bias"} else False,
+        "head_width": _size("key"),
+        "value_width": lambda s: s.sizes.get("value"),
+        "output_width": lambda s: None if s.sizes["out"] == s.sizes["in"] else s.sizes["out"],
+    },
+)
+_EINSUM = Constructor(
+    "EinsumDense",
+    (
+        lambda s: s.part.options.equation if isinstance(s.part.options, Product) else "",
+        lambda s: tuple(s.sizes[word] for word in ("one", "two", "three") if word in s.sizes),
+    ),
+    {"bias": lambda s: tuple(s.sizes[word] for word in ("first", "second") if word in s.sizes) or None},
+)
+_OTHER_DROP_INS = {
+    **dict.fromkeys(("attention", "attention_of_widths", "attention_of_value_width"), _HEADS),
+    "dot_attention": Constructor("Attention"),
+    "additive_attention": Constructor("Attention", (lambda _: "additive", _size("feature"))),
+    "concat_attention": Constructor("Attention", (lambda _: "concat",), {"scale": _without("scale")}),
+    "normalization": Constructor("Normalization", (_size("feature"),), {"invert": _set(lambda s: s.norm.invert)}),
+    "normalization_of_all": Constructor("Normalization", (), {"invert": _set(lambda s: s.norm.invert)}),
+    "prelu_by_element": Constructor("PReLU", (_size("row"), _size("channel"))),
+    "prelu_by_element_2d": Constructor("PReLU", (_size("row"), _size("column"), _size("channel"))),
+    **dict.fromkeys(("einsum_2_1", "einsum_2_2", "einsum_3_1", "einsum_3_2"), _EINSUM),
+}
 _OTHER: Mapping[str, Mapping[str, Constructor]] = {
     "linear": {"": Constructor("Linear", (_size("in"), _size("out")), {"bias": _without("bias")})},
+    "linear_to_heads": {"": Constructor("Linear", (_size("in"), _heads), {"bias": _without("bias")})},
+    "linear_from_heads": {"": Constructor("Linear", (_heads, _size("out")), {"bias": _without("bias")})},
     "embedding": {"": Constructor("Embedding", (_size("index"), _size("feature")))},
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _CONVOLUTION),
     **dict.fromkeys(

@@ -1,4 +1,4 @@
-"""LSTM with a choice of activations, peepholes, clipped gates and a coupled forget gate."""
+"""LSTM with a choice of activations, peepholes, clips and a coupled forget gate."""
 
 from typing import Any, List, Optional, Sequence, Tuple
 
@@ -10,16 +10,17 @@ from torch.nn.utils.rnn import PackedSequence
 
 from converters.torch.nn.activations import activate, checked, overwrite
 from converters.torch.nn.loops import Writer
-from converters.torch.nn.recurrent import Recurrent
+from converters.torch.nn.recurrent import Recurrent, limit, limited
 
 
 class LSTM(Recurrent):
-    """`torch.nn.LSTM` with a choice of activations, peepholes, clipped gates and a coupled forget gate.
+    """`torch.nn.LSTM` with a choice of activations, peepholes, clips and a coupled forget gate.
 
     Arguments of `torch.nn.LSTM`, then: `activation` of the candidate, `recurrent_activation` of the gates and
     `output_activation` of the cell's output, None for that of the candidate (names in `ACTIVATIONS`); `peepholes=True`
     adds `weight_p_l{k}` (3 × hidden_size: i, f, o); `clip` limits gates and candidate before their activations to
-    [-clip, clip]; `input_forget=True` makes f = 1 - i.
+    [-clip, clip]; `input_forget=True` makes f = 1 - i; `cell_clip` limits the new cell, and `projection_clip` what the
+    projection gives.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class LSTM(Recurrent):
         clip: Optional[float] = None,
         input_forget: bool = False,
         output_activation: Optional[str] = None,
+        cell_clip: Optional[float] = None,
+        projection_clip: Optional[float] = None,
     ) -> None:
         super().__init__(
             "LSTM",
@@ -59,6 +62,7 @@ class LSTM(Recurrent):
             dtype=dtype,
         )
         self.peepholes, self.input_forget = peepholes, input_forget
+        self.cell_clip, self.projection_clip = limit("cell_clip", cell_clip), limit("projection_clip", projection_clip)
         self.output_activation = checked("output_activation", output_activation or activation)
         if peepholes:
             self._add_peepholes(device, dtype)
@@ -67,6 +71,7 @@ class LSTM(Recurrent):
         """The arguments of torch.nn's layer, and those that differ from its equation."""
         extras = [f"output_activation={self.output_activation!r}"] if self.output_activation != self.activation else []
         extras += [f"{name}=True" for name in ("peepholes", "input_forget") if getattr(self, name)]
+        extras += [f"{n}={getattr(self, n)!r}" for n in ("cell_clip", "projection_clip") if getattr(self, n) > 0.0]
         return ", ".join([super().extra_repr(), *extras])
 
     def _add_peepholes(self, device: Any, dtype: Any) -> None:
@@ -88,7 +93,8 @@ class LSTM(Recurrent):
     def _plain(self) -> bool:
         usual = self.activation == "tanh" and self.recurrent_activation == "sigmoid"
         usual = usual and self.output_activation == "tanh"
-        return usual and not (self.clip > 0.0 or self.peepholes or self.input_forget)
+        limited = self.clip > 0.0 or self.cell_clip > 0.0 or self.projection_clip > 0.0
+        return usual and not (limited or self.peepholes or self.input_forget)
 
     def _kernel(self, x: Tensor, sizes: Optional[Tensor], initial: List[Tensor], w: List[Tensor]) -> List[Tensor]:
         layers, p, both = self.num_layers, self.dropout, self.bidirectional
@@ -117,17 +123,17 @@ class LSTM(Recurrent):
         i, f = activate(self._clipped(pair), gate).chunk(2, dim=1)
         if self.input_forget:
             f = 1.0 - i
-        c = torch.addcmul(i * activate(self._clipped(g), self.activation), f, c)
+        c = limited(torch.addcmul(i * activate(self._clipped(g), self.activation), f, c), self.cell_clip)
         if self.peepholes:
             o = torch.addcmul(o, w[3], c)
         h = activate(self._clipped(o), gate) * activate(c, self.output_activation)
-        return [torch.mm(h, w[1]) if self.proj_size > 0 else h, c]
+        return [limited(torch.mm(h, w[1]), self.projection_clip) if self.proj_size > 0 else h, c]
 
     @torch.jit.unused
     def _writer(self, x: Tensor, w: List[Tensor]) -> Tuple[List[Tensor], Writer]:
         units, projected, coupled = self.hidden_size, self.proj_size, self.input_forget
         gate, inner = (overwrite(name, self.clip, x) for name in (self.recurrent_activation, self.activation))
-        outer, recurrent = self.output_activation, w[0]
+        outer, recurrent, clips = self.output_activation, w[0], (self.cell_clip, self.projection_clip)
         peepholes = [w[2].view(2, units), w[3]] if self.peepholes else []
 
         def step(rows: Sequence[Tensor], states: List[Tensor]) -> List[Tensor]:
@@ -139,10 +145,12 @@ class LSTM(Recurrent):
             if coupled:
                 f.fill_(1.0).sub_(i)
             c.mul_(f).addcmul_(i, inner(g))
+            if clips[0] > 0.0:
+                c.clamp_(-clips[0], clips[0])
             if peepholes:
                 o.addcmul_(peepholes[1], c)
             gate(o).mul_(activate(c, outer))
-            return [o[:, :projected].copy_(o @ w[1]) if projected else o, c]
+            return [o[:, :projected].copy_(limited(o @ w[1], clips[1])) if projected else o, c]
 
         return [x, x[:, : 2 * units], *x.split(units, dim=1)], step
 

@@ -14,6 +14,18 @@ from converters.torch.nn.activations import checked
 # TorchScript reads annotations of the forms List, Optional, Tuple, and not as strings.
 
 
+def limit(name: str, value: Optional[float]) -> float:
+    """A limit as layers keep it: 0 for none."""
+    if value is not None and not value > 0.0:
+        raise ValueError(f"{name}={value!r}: expected a positive number, or None for no clipping")
+    return 0.0 if value is None else float(value)
+
+
+def limited(values: Tensor, limit: float) -> Tensor:
+    """Values within ±limit; as they are where there is none."""
+    return torch.clamp(values, -limit, limit) if limit > 0.0 else values
+
+
 class Recurrent(nn.RNNBase):
     """Layers and directions over steps; a layer defines the equations of a step twice: `_step` and `_writer`.
 
@@ -54,9 +66,7 @@ class Recurrent(nn.RNNBase):
         )
         self.activation = checked("activation", activation)
         self.recurrent_activation = checked("recurrent_activation", recurrent_activation)
-        if clip is not None and not clip > 0.0:
-            raise ValueError(f"clip={clip!r}: expected a positive number, or None for no clipping")
-        self.clip = 0.0 if clip is None else float(clip)
+        self.clip = limit("clip", clip)
         self.states = 2 if mode == "LSTM" else 1
         self._weights_each = len(self._all_weights[0])
 

@@ -73,8 +73,8 @@ class Bench:
         They are scaled so that a sum over the first axis is neither small nor large.
         """
         if name not in self._stand_ins:
-            scale = 0.7 if len(shape) == 1 else 1.2 / max(1, shape[0]) ** 0.5
-            self._stand_ins[name] = scale * self.normal(*shape)
+            scale = 0.7 if len(shape) < 2 else 1.2 / max(1, shape[0]) ** 0.5
+            self._stand_ins[name] = np.asarray(scale * self.normal(*shape))
         return self._stand_ins[name]
 
 

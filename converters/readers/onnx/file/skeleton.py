@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from converters.readers.onnx.file.wire import BYTES, VARINT, as_varint, damaged, fields
+from converters.readers.protobuf import BYTES, VARINT, as_varint, damaged, fields
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 _MOST_NODES = 200_000

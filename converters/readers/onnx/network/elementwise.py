@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,22 @@ if TYPE_CHECKING:
 
 Draw = Callable[[Drawing, "Node"], None]
 _LARGEST = 3e38
+_LONGEST = 200
 _PLAIN = {
     "Abs": "abs",
+    "Ceil": "ceil",
     "Erf": "erf",
     "Exp": "exponential",
+    "Floor": "floor",
     "HardSwish": "hard_silu",
     "Log": "log",
     "Mish": "mish",
     "Neg": "negative",
     "Reciprocal": "reciprocal",
     "Relu": "relu",
+    "Round": "round",
     "Sigmoid": "sigmoid",
+    "Sign": "sign",
     "Softplus": "softplus",
     "Softsign": "softsign",
     "Sqrt": "sqrt",
@@ -188,11 +194,28 @@ _POWERS = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal", 1.0: "linear"}
 
 
 def _power(d: Drawing, node: Node) -> None:
-    array = d.constant(node.input(1))
-    function = _POWERS.get(float(array.reshape(-1)[0])) if array is not None and array.size == 1 else None
-    if function is None:
-        raise Unfit("only squares, roots and reciprocals are known here")
-    d.emit(node, op.Activation(function), d.own(node.input(0)))
+    """A value to the power of a number that is stored, or of another value."""
+    array, x = d.constant(node.input(1)), node.input(0)
+    if array is None or d.scope.is_constant(x):
+        d.emit(node, op.Combine("power"), d.own(x), d.own(node.input(1)))
+        return
+    if array.size != 1 or array.ndim > (len(d.sizes(x) or ()) or 0):
+        raise Unfit("powers of several stored numbers are not known here")
+    exponent = _decimal(array.reshape(-1)[0])
+    known = _POWERS.get(exponent)
+    d.emit(node, op.Activation(known) if known else op.Activation("power", alpha=exponent), d.own(x))
+
+
+_EQUATION = re.compile(r"[A-Za-z.]+(,[A-Za-z.]+)*(->[A-Za-z.]*)?")
+
+
+def _einsum(d: Drawing, node: Node) -> None:
+    """Of values, by an equation of letters."""
+    stated = node.attributes.get("equation", b"")
+    text = (stated.decode("ascii", "replace") if isinstance(stated, bytes) else str(stated)).replace(" ", "")
+    if len(text) > _LONGEST or not _EQUATION.fullmatch(text) or text.count(",") + 1 != len(node.inputs):
+        raise Unfit("its equation is none of letters, a part for each input")
+    d.emit(node, op.Einsum(text), *(d.own(name) for name in node.inputs))
 
 
 def axes_of(d: Drawing, node: Node, place: int = 1) -> list[int] | None:
@@ -242,6 +265,7 @@ DRAW: Mapping[str, Draw] = {
     **dict.fromkeys(_HOW, _arithmetic),
     **dict.fromkeys(_REDUCED, _reduce),
     "Clip": _clip,
+    "Einsum": _einsum,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "HardSigmoid": _hard_sigmoid,

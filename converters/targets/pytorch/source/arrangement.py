@@ -227,7 +227,7 @@ def split_time(w: Writing, node: Node, op: SplitTime, values: list[Held]) -> Hel
     if steps:
         return replace(x.joined(), shape=shape, channel=channel, steps=f"(-1, {steps})")
     like = like.joined()
-    sizes = f"[{like.text}.size(0), {like.text}.size(1)]"
+    sizes = f"[{like.text}.size({like.axis(0)}), {like.text}.size({like.axis(1)})]"
     return replace(x.joined(), text=f"{x.joined().text}.unflatten(0, {sizes})", shape=shape, channel=channel)
 
 

@@ -12,6 +12,7 @@ from converters.model.operations import (
     Choose,
     Combine,
     Dot,
+    Einsum,
     EitherMask,
     EveryStep,
     Masked,
@@ -20,11 +21,13 @@ from converters.model.operations import (
     MatrixProduct,
     Reduce,
     Scale,
+    Standardize,
+    StandardizeGroups,
     UnitLength,
 )
 from converters.targets.pytorch.source.activations import applied, is_elementwise, is_known
 from converters.targets.pytorch.source.held import Held, together
-from converters.targets.pytorch.source.words import number
+from converters.targets.pytorch.source.words import number, quoted
 from converters.targets.pytorch.source.writing import Writing
 from layouts.errors import printable
 
@@ -47,7 +50,7 @@ def activation(w: Writing, node: Node, op: Activation, values: list[Held]) -> He
 
 
 _BETWEEN = {"add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / "}
-_PAIRWISE = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
+_PAIRWISE = {"maximum": "torch.maximum", "minimum": "torch.minimum", "power": "torch.pow"}
 
 
 def combine(w: Writing, node: Node, op: Combine, values: list[Held]) -> Held:
@@ -75,16 +78,49 @@ def unit_length(w: Writing, node: Node, op: UnitLength, values: list[Held]) -> H
     return replace(x, text=f"functional.normalize({x.text}, dim={op.axis})")
 
 
+def standardize(w: Writing, node: Node, op: Standardize, values: list[Held]) -> Held:
+    """Over the last axes, where PyTorch has them."""
+    x = values[0].as_source()
+    rank = x.rank
+    if rank is None:
+        _refuse_axes(w, node)
+        return x
+    axes = sorted(axis % rank for axis in op.axes)
+    last = list(range(rank - len(axes), rank))
+    if axes == last:
+        sizes = f"{x.text}.shape[-{len(axes)}:]"
+        return replace(x, text=f"functional.layer_norm({x.text}, {sizes}, eps={number(op.epsilon)})")
+    w.put(f"moved = {x.text}.movedim({tuple(axes)}, {tuple(last)})")
+    text = f"functional.layer_norm(moved, moved.shape[-{len(axes)}:], eps={number(op.epsilon)})"
+    return replace(x, text=f"{text}.movedim({tuple(last)}, {tuple(axes)})")
+
+
+def standardize_groups(w: Writing, node: Node, op: StandardizeGroups, values: list[Held]) -> Held:
+    x = values[0].joined()
+    rank = x.rank or 0
+    if not rank or op.axis % rank not in (1, rank - 1):
+        w.refuse(node, "groups of an axis that is neither the first nor the last are not written yet")
+        return x
+    x = x.as_source() if op.axis % rank == 1 and rank > 2 else x.channels_at(1)
+    groups = f"{x.text}.size(1)" if op.groups == -1 else str(op.groups)
+    return replace(x, text=f"functional.group_norm({x.text}, {groups}, eps={number(op.epsilon)})")
+
+
 def product(w: Writing, node: Node, op: MatrixProduct, values: list[Held]) -> Held:
     one, other = (value.as_source() for value in values)
     return Held(f"{one.text} @ {other.text}", w.shape(node.outputs[0]))
+
+
+def einsum(w: Writing, node: Node, op: Einsum, values: list[Held]) -> Held:
+    texts = ", ".join(value.as_source().text for value in values)
+    return Held(f"torch.einsum({quoted(op.equation)}, {texts})", w.shape(node.outputs[0]))
 
 
 def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
     """Letters for the axes: the batch is b, the summed axis s; the rest of both follows in order."""
     one, other = (value.as_source() for value in values)
     if one.rank is None or other.rank is None:
-        w.refuse(node, "the number of axes of what it multiplies is not known")
+        _refuse_axes(w, node)
         return one
     texts = [
         f"functional.normalize({v.text}, dim={a})" if op.normalize else v.text
@@ -97,6 +133,12 @@ def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
     rest = "".join(letter for word in letters for letter in word[1:] if letter != "s")
     text = f'torch.einsum("{letters[0]},{letters[1]}->b{rest}", {texts[0]}, {texts[1]})'
     return Held(text if rest else f"{text}.unsqueeze(1)", w.shape(node.outputs[0]))
+
+
+def _refuse_axes(w: Writing, node: Node) -> None:
+    """Axes have to be known; behind what is refused already they are not, and that has been said."""
+    if not w.problems:
+        w.refuse(node, "the number of axes of what it reads is not known")
 
 
 _REDUCED = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin"}
@@ -166,11 +208,14 @@ LOWER: Mapping[type, Callable[..., Held]] = {
     EveryStep: every_step,
     Combine: combine,
     Dot: dot,
+    Einsum: einsum,
     MaskOf: mask_of,
     MaskOfLengths: mask_of_lengths,
     Masked: masked,
     MatrixProduct: product,
     Reduce: reduce,
     Scale: scale,
+    Standardize: standardize,
+    StandardizeGroups: standardize_groups,
     UnitLength: unit_length,
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from converters.model.graph import Node
 from converters.model.layers import Part
-from converters.model.operations import Activation, Apply
+from converters.model.operations import Activation
 from converters.targets.pytorch.source import windows
 from converters.targets.pytorch.source.elementwise import activated
 from converters.targets.pytorch.source.held import Held
@@ -93,21 +93,17 @@ def _along_features(w: Writing, node: Node, part: Part, modules: Sequence[str], 
     return replace(x, text=f"{modules[0]}({moved}).movedim({tuple(last)}, {tuple(axes)})")
 
 
-def _attention(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
-    """Inputs are query, value and key, and the key is the value where none is given."""
-    held = [value.as_source() for value in values]
-    query, value = held[0], held[min(1, len(held) - 1)]
-    key = held[2] if len(held) > 2 else value
-    said = ""
-    if node.mask:
-        w.put(f"hidden = -1e9 * ~{w.held[node.mask].as_source().text}")
-        said = ", key_padding_mask=hidden"
-    if isinstance(node.operation, Apply) and node.operation.causal:
-        sizes = f"({query.text}.size(1), {key.text}.size(1))"
-        w.put(f"later = torch.full({sizes}, -1e9, dtype={query.text}.dtype, device={query.text}.device).triu(1)")
-        said += ", attn_mask=later"
-    call = f"{modules[0]}({query.text}, {key.text}, {value.text}{said}, need_weights=False)"
-    return Held(f"{call}[0]", w.shape(node.outputs[0]))
+def _as_it_is(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    """A layer whose axes are those of the source."""
+    return Held(f"{modules[0]}({values[0].as_source().text})", w.shape(node.outputs[0]))
+
+
+def _normalization(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    """Statistics of each feature, which the module has on the last axis."""
+    x, axis = values[0].as_source(), (part.normalization.axes or (-1,))[0]
+    if axis == -1 or (x.rank and axis == x.rank - 1):
+        return replace(x, text=f"{modules[0]}({x.text})")
+    return replace(x, text=f"{modules[0]}({x.text}.movedim({axis}, -1)).movedim(-1, {axis})")
 
 
 _LOWER: Mapping[str, Lower] = {
@@ -119,7 +115,8 @@ _LOWER: Mapping[str, Lower] = {
     "batch_norm": _along_channels,
     "group_norm": _along_channels,
     "prelu": _slopes,
+    **dict.fromkeys(("prelu_by_element", "prelu_by_element_2d"), _as_it_is),
+    **dict.fromkeys(("einsum_2_1", "einsum_2_2", "einsum_3_1", "einsum_3_2"), _as_it_is),
+    **dict.fromkeys(("normalization", "normalization_of_all"), _normalization),
     **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d", "rms_norm"), _along_features),
-    "attention": _attention,
-    "attention_of_widths": _attention,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from converters.model.graph import Node
-from converters.model.operations import Apply, Unknown
-from converters.targets.pytorch.source import arrangement, attention, elementwise, windows
+from converters.model.operations import Apply, DotAttention, Unknown
+from converters.targets.pytorch.source import arrangement, elementwise, windows
+from converters.targets.pytorch.source.attention import dot_attention, heads
 from converters.targets.pytorch.source.held import Held
 from converters.targets.pytorch.source.layers import weighted
 from converters.targets.pytorch.source.map_sequences import map_sequence
@@ -15,7 +16,6 @@ from converters.targets.pytorch.source.writing import Writing
 
 _LOWER: Mapping[type, Callable[..., Held]] = {
     **arrangement.LOWER,
-    **attention.LOWER,
     **elementwise.LOWER,
     **windows.LOWER,
 }
@@ -36,6 +36,8 @@ def _made(w: Writing, node: Node, values: list[Held]) -> list[Held]:
         return [_REFUSED] * len(node.outputs)
     if isinstance(node.operation, Apply):
         return _layer(w, node, values)
+    if isinstance(node.operation, DotAttention):
+        return dot_attention(w, node, node.operation, values, w.modules_of(node))
     return [_LOWER[type(node.operation)](w, node, node.operation, values)]
 
 
@@ -49,6 +51,8 @@ def _layer(w: Writing, node: Node, values: list[Held]) -> list[Held]:
         return [_REFUSED] * len(node.outputs)
     if planned[0].parts[0].cell.name.startswith("conv_lstm"):
         return map_sequence(w, node, planned, values)
+    if planned[0].parts[0].cell.name.startswith("attention"):
+        return heads(w, node, planned, values)
     if planned[0].parts[0].cell.recurrent:
         return recurrent(w, node, planned, values)
     return [weighted(w, node, planned, values)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.model.graph import Graph, Node
@@ -14,7 +14,6 @@ from converters.targets.pytorch.source.layout import LONGEST, wrapped
 from converters.targets.pytorch.source.lowering import lower
 from converters.targets.pytorch.source.words import class_name, comment, identifier, quoted
 from converters.targets.pytorch.source.writing import Planned, Writing
-from layouts.errors import NotRepresentable, printable
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,6 @@ def write(
     open_nodes = {id(node): attributes[module_name(node.name)] for node in holes}
     w = Writing(graph, _by_layer(modules), attributes, open_nodes)
     arguments = _arguments(w, dtype)
-    w.problems += _impossible(calls)
     for node in graph.nodes:
         lower(w, node)
     w.check()
@@ -69,14 +67,6 @@ def write(
     heads = [*_imports(w, body), *(["", BESIDE] if used else [])]
     text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
     return Source(text, used, classes)
-
-
-def _impossible(names: Iterable[str]) -> Iterator[NotRepresentable]:
-    """Modules whose name PyTorch itself sets to something else."""
-    for name in names:
-        if "training" in name.split("."):
-            text = f"{printable(name)}: no module of PyTorch can hold one that is called training"
-            yield NotRepresentable(text, layer=name)
 
 
 def _classes(holes: Sequence[Node]) -> dict[str, Node]:
@@ -128,10 +118,21 @@ def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str
     if dtype != "float32":
         yield f"        self.to(torch.{dtype})"
     yield from ("", *_forward(w, arguments))
+    if any("training" in name.split(".") for name in w.attributes):
+        yield from ("", *_TRAIN)
     if w.buffers:
         yield from ("", "    def reset_states(self) -> None:", '        """Start from zeros again."""')
         for name in w.buffers:
             yield from wrapped(f"self.{name} = torch.zeros_like(self.{name})", "", 8)
+
+
+_TRAIN = (
+    "    def train(self, mode: bool = True) -> nn.Module:",
+    '        """As of any module: one inside is called training, as the flag is that every module has."""',
+    "        for module in self.modules():",
+    '            module.__dict__["training"] = mode',
+    "        return self",
+)
 
 
 def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:

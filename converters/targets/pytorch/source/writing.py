@@ -42,7 +42,8 @@ _MASKS = (BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths)
 OUTPUTS = "y"
 """What the outputs of a recurrent layer are called until they have a name of their own."""
 _OWN = frozenset(
-    {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "scores", "hidden", "later", "x"}
+    {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "moved"}
+    | {"scores", "hidden", "seen", "some", "x"}
     | {f"{way}_{state}{number}" for way in ("ahead", "back") for state in "hc" for number in ("", *range(100))}
 )
 """Variables that are made on the way to a value, and those that are handed out by rule."""

@@ -1,6 +1,7 @@
 """The wire format of protobuf: the fields of one message, each with the place where it stands; nothing is copied.
 
-Source: protobuf.dev/programming-guides/encoding. Groups, which ONNX never had, are refused with all that is damaged.
+Source: protobuf.dev/programming-guides/encoding. Groups, which ONNX and TensorFlow never had, are refused with all that
+is damaged.
 """
 
 from __future__ import annotations
@@ -69,4 +70,4 @@ def as_varint(value: int) -> bytes:
 
 def damaged(at: int, what: str) -> UnreadableCheckpoint:
     """The error of bytes that are no protobuf."""
-    return UnreadableCheckpoint(f"damaged or truncated ONNX file: {what} at byte {at}")
+    return UnreadableCheckpoint(f"damaged or truncated file: {what} at byte {at}")

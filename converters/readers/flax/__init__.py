@@ -1,0 +1,1 @@
+"""Flax and its neighbours in JAX: msgpack bytes, and the folders of Orbax. JAX itself is never imported."""

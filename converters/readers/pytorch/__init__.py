@@ -1,0 +1,1 @@
+"""What PyTorch writes: zip archives and older pickles, TorchScript, exported programs. Nothing of them is executed."""

@@ -1,0 +1,56 @@
+"""Checkpoints of objects: of a Keras model's weights, of `tf.train.Checkpoint`, of modules of somebody's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from converters.model.checkpoint import Checkpoint
+from converters.readers.arrays.mapping import checkpoint_of
+from converters.readers.keras import files as keras
+from converters.readers.keras.semantics import Version, parse_version
+from converters.readers.opened import Request
+from converters.readers.tensorflow import objects
+from converters.readers.tensorflow.objects import Object, Variable
+from converters.readers.tensorflow.stored import Stored
+from layouts import catalogue
+from layouts.errors import ConversionError, UnreadableCheckpoint
+
+_KERAS = {"kernel", "embeddings", "gamma", "depthwise_kernel"}
+"""Arrays by which a layer of Keras is known; other frameworks on TensorFlow 2 have none of these names."""
+_SONNET = {"w", "w_i", "w_h", "embeddings", "w_dw"}
+
+
+def read_objects(stored: Stored, known: Sequence[Object], request: Request, version: str = "") -> Checkpoint:
+    """The layers of a checkpoint of objects, by the names that its variables were given."""
+    found, unused = objects.weights(stored, known)
+    if not found:
+        raise UnreadableCheckpoint("this checkpoint holds no variables of a model", path=stored.path)
+    whose = request.framework or _whose(found)
+    if whose == "keras":
+        return of_keras(stored.path, "checkpoint of objects", found, unused, request, parse_version(version))
+    arrays = {variable.place: variable.array for variable in found}
+    ready = checkpoint_of(stored.path, "checkpoint of objects", arrays, whose, request.assume)
+    return replace(ready, unused=(*ready.unused, *unused))
+
+
+def of_keras(
+    path: str, container: str, found: Sequence[Variable], unused: Sequence[str], request: Request, version: Version
+) -> Checkpoint:
+    """The layers of Keras that variables make up, without a configuration."""
+    groups = objects.by_layer(found)
+    return keras.from_groups(path, container, list(groups.items()), version, request.assume, tuple(unused))
+
+
+def _whose(found: Sequence[Variable]) -> str:
+    """Whose layers variables are. Raises `ConversionError` where their names do not tell."""
+    last = {variable.place.rpartition("/")[2] for variable in found}
+    named = {variable.name.removesuffix(":0").rpartition("/")[2] for variable in found}
+    if (last | named) & _KERAS:
+        return "keras"
+    if last & _SONNET and "sonnet" in catalogue.frameworks():
+        return "sonnet"
+    known = ", ".join(catalogue.frameworks())
+    raise ConversionError(
+        f"a checkpoint of objects whose names are none of Keras's needs framework=, which tells what they are: {known}"
+    )

@@ -1,0 +1,114 @@
+"""Frozen graphs: a GraphDef in which constants stand in the place of variables, under names that still tell which.
+
+TensorFlow 1 keeps a variable's name, with `{name}/read` behind it; TensorFlow 2 calls a constant after the operation
+that read the variable, `{layer}/{operation}/ReadVariableOp/resource`. Source: graph_util_impl.py and
+convert_to_constants.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from converters.model.arrays import LazyArray
+from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
+from converters.readers.keras.semantics import parse_version
+from converters.readers.opened import Opened, Request
+from converters.readers.protobuf import BYTES, fields
+from converters.readers.tensorflow import checkpoints, variables
+from converters.readers.tensorflow.evidence import evidence
+from converters.readers.tensorflow.graph import Graph
+from converters.readers.tensorflow.message import Message
+from converters.readers.tensorflow.objects import Variable
+from converters.readers.tensorflow.stored import Stored
+from layouts.errors import UnknownLayer, UnreadableCheckpoint
+
+_CONTAINER = "frozen graph"
+_OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_]{1,60}")
+_READERS = r"Read|MatMul|BiasAdd|Tensordot|ReadVariableOp|Conv\dD|split|embedding_lookup"
+_RESOURCE = re.compile(rf"(.*?)/?((?:{_READERS})(?:_\d)?)(?:/ReadVariableOp(?:_\d)?)?/(?:resource|\d+)")
+_ROLES: Mapping[str, Mapping[int, str]] = {
+    "Read": {2: "kernel"},
+    "Read_1": {2: "recurrent_kernel"},
+    "Read_2": {1: "bias", 2: "bias"},
+    "MatMul": {2: "kernel"},
+    "MatMul_1": {2: "recurrent_kernel"},
+    "BiasAdd": {1: "bias"},
+    "Tensordot": {2: "kernel"},
+    "Conv1D": {3: "kernel"},
+    "Conv2D": {4: "kernel"},
+    "embedding_lookup": {2: "embeddings"},
+}
+"""The operation of a layer that reads a variable, and what a variable of so many axes is to it."""
+
+
+def is_graph(view: memoryview) -> bool:
+    """Whether a message begins as a GraphDef does: with a node that has a name and an operation."""
+    return _starts_with_node(view, 0, len(view))
+
+
+def is_meta(view: memoryview) -> bool:
+    """Whether a message holds a graph as a MetaGraphDef does."""
+    try:
+        for number, wire, _, start, stop in fields(view, 0, len(view)):
+            if number == 2 and wire == BYTES:
+                return _starts_with_node(view, start, stop)
+            if number > 2:
+                return False
+    except UnreadableCheckpoint:
+        pass
+    return False
+
+
+def _starts_with_node(view: memoryview, start: int, stop: int) -> bool:
+    try:
+        number, wire, _, start, stop = next(fields(view, start, stop))
+        if number != 1 or wire != BYTES:
+            return False
+        node = Message(view[start:stop])
+        return node.numbers_of_fields() <= {1, 2, 3, 4, 5, 6, 7} and bool(_OPERATION.fullmatch(node.text(2)))
+    except (UnreadableCheckpoint, StopIteration):
+        return False
+
+
+def refuse_meta(opened: Opened, _: Request) -> Checkpoint:
+    """Say which file to give beside a graph that stands alone."""
+    raise UnreadableCheckpoint(
+        "this is the graph of a TensorFlow model, and the checkpoint with its weights is not beside it",
+        path=opened.path,
+    )
+
+
+def read_frozen(opened: Opened, request: Request) -> Checkpoint:
+    """The layers of a frozen graph."""
+    graph = Graph(Message(opened.source.view).messages(1))
+    constants = {array.name: array for array in graph.constants() if array.is_floating}
+    named = {name: array for name, array in constants.items() if f"{name}/read" in graph.nodes}
+    if named:
+        told = evidence(graph, named, graph.nodes)
+        return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
+    found = list(_resources(constants))
+    if not found:
+        raise UnreadableCheckpoint("this graph holds no constants that were variables: it is not frozen, or optimized")
+    known = {variable.key for variable in found}
+    others = [array for array in constants.values() if array.size > 1 and array.name not in known]
+    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, (), request, parse_version("2.4-tf"))
+    return replace(whole, layers=(*whole.layers, *map(_unknown, others)))
+
+
+def _unknown(array: LazyArray) -> Layer:
+    error = UnknownLayer("no operation that is known reads this constant", layer=array.name, array=array.name)
+    return Layer(array.name, "constant", unknown=error, arrays={array.name: array})
+
+
+def _resources(constants: Mapping[str, LazyArray]) -> Iterator[Variable]:
+    """The constants that the operations of Keras's layers read, named as its variables."""
+    for name, array in constants.items():
+        match = _RESOURCE.fullmatch(name)
+        role = _ROLES.get(match[2], {}).get(len(array.shape)) if match else None
+        if match and role is None and match[2] == "ReadVariableOp":
+            role = {1: "bias", 2: "bias" if array.shape[0] == 2 else "recurrent_kernel"}.get(len(array.shape))
+        if match:
+            yield Variable(f"{match[1]}/{role or match[2]}", name, array)

@@ -1,0 +1,1 @@
+"""TensorFlow Lite: one flatbuffer, read in place within bounds."""

@@ -1,0 +1,27 @@
+"""A `.tflite` file as a checkpoint."""
+
+from __future__ import annotations
+
+from converters.model.checkpoint import Checkpoint
+from converters.readers.opened import Opened, Request
+from converters.readers.tflite.layers import Reading
+from converters.readers.tflite.model import open_model
+from layouts.errors import ConversionError, UnreadableCheckpoint, printable
+
+_DEQUANTIZED = (
+    "weights are stored as whole numbers and scales: they are read as the numbers that these mean, (q - zero point) × "
+    "scale; TensorFlow Lite rounds inputs as well, so its outputs differ by that"
+)
+
+
+def read_file(opened: Opened, request: Request) -> Checkpoint:
+    """The layers of the fused operations of a file. What is computed by loops is refused by name."""
+    if request.assume:
+        key = printable(next(iter(request.assume)))
+        raise ConversionError(f"assume {key}: the file itself tells what its operations compute")
+    model = open_model(opened.source)
+    layers = tuple(Reading(model).layers())
+    if not layers:
+        raise UnreadableCheckpoint("its operations have no weights that are read here", path=opened.path)
+    remarks = (_DEQUANTIZED,) if model.is_quantized else ()
+    return Checkpoint(opened.path, "tflite", "", "TensorFlow Lite", layers, remarks=remarks)

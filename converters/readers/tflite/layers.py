@@ -1,0 +1,259 @@
+"""From operations of TensorFlow Lite to layers: what each input is, which options there are, what nothing computes.
+
+Source of the places of inputs: the constants at the head of unidirectional_sequence_lstm.cc and its siblings in
+tensorflow/lite/kernels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from converters.model.arrays import LazyArray
+from converters.model.layers import Layer, Part
+from converters.model.settings import Call
+from converters.readers.tflite.model import Model, Operation
+from layouts import catalogue
+from layouts.errors import ConversionError, NotRepresentable, UnreadableCheckpoint
+from layouts.layout import DIRECTIONS, Layout
+
+_GATES = ("input", "forget", "cell", "output")
+_INPUTS = [f"input_to_{gate}_weights" for gate in _GATES]
+_STATES = [f"recurrent_to_{gate}_weights" for gate in _GATES]
+_PEEPHOLES = [f"cell_to_{gate}_weights" for gate in ("input", "forget", "output")]
+_BIASES = [f"{gate}_gate_bias" for gate in _GATES]
+_PROJECTION = ["projection_weights", "projection_bias"]
+_LSTM = [*_INPUTS, *_STATES, *_PEEPHOLES, *_BIASES, *_PROJECTION]
+_RNN = ["input_weights", "recurrent_weights", "bias"]
+_NORMS = range(20, 24)
+_STARTS = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (35, 36, 37, 38),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (4,),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (4, 8),
+}
+"""Where the states stand from which an operation starts."""
+_AUXILIARY = {"BIDIRECTIONAL_SEQUENCE_LSTM": range(39, 48), "BIDIRECTIONAL_SEQUENCE_RNN": range(9, 12)}
+_PLACES: Mapping[str, tuple[tuple[int, list[str]], ...]] = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ((1, _LSTM),),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": ((1, _LSTM), (18, _LSTM)),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": ((1, _RNN),),
+    "BIDIRECTIONAL_SEQUENCE_RNN": ((1, _RNN), (5, _RNN)),
+    "FULLY_CONNECTED": ((1, ["weights", "bias"]),),
+    "CONV_2D": ((1, ["filter", "bias"]),),
+    "DEPTHWISE_CONV_2D": ((1, ["filter", "bias"]),),
+    "EMBEDDING_LOOKUP": ((1, ["value"]),),
+    "GATHER": ((0, ["value"]),),
+}
+"""Where the weights of an operation stand among its inputs, one list a direction."""
+_NAMES = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm", "BIDIRECTIONAL_SEQUENCE_LSTM": "lstm", "FULLY_CONNECTED": "dense",
+    "UNIDIRECTIONAL_SEQUENCE_RNN": "rnn", "BIDIRECTIONAL_SEQUENCE_RNN": "rnn", "CONV_2D": "conv2d",
+    "DEPTHWISE_CONV_2D": "depthwise_conv2d", "EMBEDDING_LOOKUP": "embedding", "GATHER": "embedding",
+}  # fmt: skip
+_ACTIVATIONS = {0: "linear", 1: "relu", 2: "relu_n1_to_1", 3: "relu6", 4: "tanh", 5: "sign_bit"}
+_LOOPS = {"WHILE", "IF"}
+_PADDING = {0: "same", 1: "valid"}
+
+
+@dataclass
+class Reading:
+    """One model on its way to layers: how often each name was given, and the tensors that have gone somewhere."""
+
+    model: Model
+    counts: Counter[str] = field(default_factory=Counter)
+    taken: set[int] = field(default_factory=set)
+
+    def layers(self) -> Iterator[Layer]:
+        """Every layer, in the order of the operations; both directions of one as one."""
+        paired = dict(_pairs(self.model))
+        seconds = {id(one) for one in paired.values()}
+        often = self._unrolled()
+        for operation in self.model.operations:
+            if operation.kind not in _PLACES or id(operation) in seconds or not self._weights(operation):
+                continue
+            if operation.graph or self._weights(operation)[0] in often:
+                continue
+            yield self._layer(operation, paired.get(id(operation)))
+        yield from self._loops(often)
+
+    def _weights(self, operation: Operation) -> list[int]:
+        """The identities of the stored tensors at the places of an operation's weights."""
+        found = (a for _, members in _arrays(self.model, operation) for a in members.values())
+        return [id(array) for array in found]
+
+    def _unrolled(self) -> set[int]:
+        """Matrices that several products read: a loop that was written out, step by step."""
+        products = [one for one in self.model.operations if one.kind == "FULLY_CONNECTED" and len(one.inputs) > 1]
+        read = Counter(id(array) for one in products if (array := self.model.constant(one.graph, one.inputs[1])))
+        return {array for array, count in read.items() if count > 1}
+
+    def _path(self, kind: str) -> str:
+        name = _NAMES.get(kind, kind.lower())
+        number = self.counts[name]
+        self.counts[name] += 1
+        return f"{name}_{number}" if number else name
+
+    def _layer(self, operation: Operation, other: Operation | None) -> Layer:
+        path = self._path(operation.kind)
+        members = [*_arrays(self.model, operation), *(_arrays(self.model, other) if other else ())]
+        arrays = [member for _, member in members]
+        everything = {
+            f"{way}/{n}": a for way, member in zip(DIRECTIONS, arrays, strict=False) for n, a in member.items()
+        }
+        self.taken |= {id(array) for array in everything.values()}
+        try:
+            _check(self.model, operation)
+            for one in (operation, other):
+                self._pass_states(one)
+            parts = tuple(self._part(operation, member, way) for way, member in zip(DIRECTIONS, arrays, strict=False))
+        except ConversionError as error:
+            return Layer(path, operation.kind, unknown=error, arrays=everything)
+        call = _call(self.model, operation, both=len(parts) > 1)
+        return Layer(path, operation.kind, parts, call)
+
+    def _pass_states(self, operation: Operation | None) -> None:
+        """Take the states from which an operation starts, where they are zero. Raises `NotRepresentable` for others."""
+        for place in _STARTS.get(operation.kind, ()) if operation else ():
+            tensor = operation.inputs[place] if operation and place < len(operation.inputs) else -1
+            array = self.model.constant(operation.graph, tensor) if operation else None
+            if array is not None and np.any(array.read()):
+                raise NotRepresentable("it starts from stored states, for which a state_dict has no place")
+            self.taken |= {id(array)}
+
+    def _part(self, operation: Operation, arrays: Mapping[str, LazyArray], direction: str) -> Part:
+        own = {name: array for name, array in arrays.items() if name != "projection_bias"}
+        shapes = {name: array.shape for name, array in own.items()}
+        layout = catalogue.choose("tflite", operation.kind, {}, shapes)
+        given = {"multiplier": operation.option(3, "i", 1)} if operation.kind == "DEPTHWISE_CONV_2D" else {}
+        part = Part(layout, own, _options(operation, layout), direction=direction, given=given)
+        part.pieces()
+        return part
+
+    def _loops(self, often: set[int]) -> Iterator[Layer]:
+        """What stands inside loops, or was written out of one: named, and refused."""
+        inside: dict[str, LazyArray] = {}
+        for operation in self.model.operations:
+            for tensor in operation.inputs:
+                array = self.model.constant(operation.graph, tensor)
+                if array is not None and id(array) not in self.taken and _is_weight(array, operation, often):
+                    inside[array.name] = array
+                    self.taken.add(id(array))
+        if inside:
+            error = NotRepresentable(
+                "its recurrence is a loop of single operations, or written out step by step, which is not read from "
+                "TensorFlow Lite: convert the model's own file (.keras, .h5, SavedModel)"
+            )
+            yield Layer(self._path("loop"), "WHILE" if not often else "unrolled loop", unknown=error, arrays=inside)
+
+
+def _is_weight(array: LazyArray, operation: Operation, often: set[int]) -> bool:
+    """Whether a stored tensor is a weight that no layer has: of more than one number with a fraction."""
+    return array.is_floating and array.size > 1 and (bool(operation.graph) or bool(array.shape))
+
+
+def _arrays(model: Model, operation: Operation) -> list[tuple[int, dict[str, LazyArray]]]:
+    """The stored weights of an operation by name, direction by direction."""
+    found = []
+    for start, names in _PLACES[operation.kind]:
+        tensors = (operation.inputs[k] if k < len(operation.inputs) else -1 for k in range(start, start + len(names)))
+        held = {name: model.constant(operation.graph, tensor) for name, tensor in zip(names, tensors, strict=True)}
+        found.append((start, {name: array for name, array in held.items() if array is not None}))
+    return found if all(members for _, members in found) else []
+
+
+def _check(model: Model, operation: Operation) -> None:
+    """Raise `NotRepresentable` for what no module computes."""
+    if not operation.kind.endswith(("_LSTM", "_RNN")):
+        return
+    given = {place for place, tensor in enumerate(operation.inputs) if tensor >= 0}
+    if given & {*_AUXILIARY.get(operation.kind, ())}:
+        raise NotRepresentable("it reads an auxiliary input, which no module has")
+    if not operation.kind.endswith("_LSTM"):
+        return
+    for _, members in _arrays(model, operation):
+        if _INPUTS[0] not in members:
+            raise NotRepresentable("its input gate is 1 minus its forget gate, which no module computes")
+        bias = members.get("projection_bias")
+        if bias is not None and np.any(bias.read()):
+            raise NotRepresentable("its projection has a bias, which no module has")
+    if operation.kind.startswith("UNI") and given & {*_NORMS}:
+        raise NotRepresentable("it normalises its gates, which no module computes")
+
+
+def _options(operation: Operation, layout: Layout) -> Any:
+    """The options of an operation, as those of its layout's cell."""
+    return replace(layout.options, **_chosen(operation))
+
+
+def _chosen(operation: Operation) -> dict[str, Any]:
+    kind = operation.kind
+    if kind.endswith("_LSTM"):
+        limits = {"cell_clip": operation.option(1, "f"), "projection_clip": operation.option(2, "f")}
+        return {"activation": _activation(operation, 0, 4)} | {n: limit for n, limit in limits.items() if limit > 0}
+    if kind.endswith("_RNN"):
+        return {"activation": _activation(operation, 1, 0)}
+    if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        dilated = (5, 4) if kind == "CONV_2D" else (6, 5)
+        strides = operation.option(2, "i", 1), operation.option(1, "i", 1)
+        dilation = tuple(operation.option(number, "i", 1) for number in dilated)
+        padding = _PADDING.get(operation.option(0, "b"))
+        if padding is None or min(*strides, *dilation) < 1:
+            raise UnreadableCheckpoint("damaged: a convolution with impossible options")
+        return {"strides": strides, "dilation": dilation, "padding": padding}
+    return {}
+
+
+def _activation(operation: Operation, number: int, default: int) -> str:
+    code = operation.option(number, "b", default if operation.options is None else 0)
+    return _ACTIVATIONS.get(code, f"activation {code}")
+
+
+_FUSED = {"FULLY_CONNECTED": 0, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 4}
+"""Which option of an operation is the activation behind it."""
+_TIME = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (3, 0),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (4, 1),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (0, 0),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (0, 0),
+}
+"""Which option says that the time comes before the batch, and its default."""
+
+
+def _call(model: Model, operation: Operation, *, both: bool) -> Call:
+    if operation.kind not in _TIME:
+        number = _FUSED.get(operation.kind)
+        return Call(activation=_activation(operation, number, 0) if number is not None else "linear")
+    time_axis = 0 if operation.option(_TIME[operation.kind][0], "b", _TIME[operation.kind][1]) else 1
+    if both:
+        return Call(sequences=True, merge="concat", time_axis=time_axis)
+    reads, gives = _reversed(model, operation)
+    direction = "reverse" if reads and gives else "backward" if reads else "forward"
+    return Call(sequences=True, time_axis=time_axis, direction=direction)
+
+
+def _reversed(model: Model, operation: Operation) -> tuple[bool, bool]:
+    """Whether an operation reads a sequence from its end, and whether its outputs are turned back."""
+    maker = model.makers.get((operation.graph, operation.inputs[0]))
+    readers = model.readers(operation.graph, operation.outputs[0])
+    return maker is not None and maker.kind == "REVERSE_V2", [one.kind for one in readers] == ["REVERSE_V2"]
+
+
+def _pairs(model: Model) -> Iterator[tuple[int, Operation]]:
+    """Two operations of one input, of which the second runs from the end and is joined behind the first."""
+    for joint in model.operations:
+        if joint.kind != "CONCATENATION" or len(joint.inputs) != 2:
+            continue
+        first = model.makers.get((joint.graph, joint.inputs[0]))
+        turned = model.makers.get((joint.graph, joint.inputs[1]))
+        second = model.makers.get((joint.graph, turned.inputs[0])) if turned and turned.kind == "REVERSE_V2" else None
+        if first is None or second is None or first.kind != second.kind or first.kind not in _TIME:
+            continue
+        before = model.makers.get((joint.graph, second.inputs[0]))
+        alone = all(len(model.readers(joint.graph, one.outputs[0])) == 1 for one in (first, second))
+        if before is not None and before.kind == "REVERSE_V2" and before.inputs[0] == first.inputs[0] and alone:
+            yield id(first), second

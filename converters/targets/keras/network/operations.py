@@ -1,0 +1,224 @@
+"""Operations without weights as layers of Keras 3, or as functions of `keras.ops` where there is no layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from converters.model import operations as op
+from converters.model.graph import Node
+from converters.targets.keras.network import maps, masks
+from converters.targets.keras.network.sketch import Held
+from converters.targets.keras.network.work import Work
+
+Inputs = list[Held]
+
+
+def identity(w: Work, node: Node, settings: op.Identity, inputs: Inputs) -> Held:
+    if node.class_name not in ("Identity", "Activation"):
+        w.sketch.remarks.append(f"{node.name} ({node.class_name}) does nothing at inference: an Identity stands for it")
+    return w.layer(node, inputs[0], "Identity", {}) if not inputs[0].timed else inputs[0]
+
+
+def activation(w: Work, node: Node, settings: op.Activation, inputs: Inputs) -> Held:
+    if node.mask and settings.function == "softmax":
+        return w.layer(node, inputs[0], "Softmax", {"axis": settings.axis})
+    return w.activated(node, inputs[0], settings)
+
+
+_LAYERS = {
+    "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
+    "average": "Average",
+    "maximum": "Maximum",
+    "minimum": "Minimum",
+}
+_FUNCTIONS = {**_LAYERS, "average": "Add", "divide": "Divide"}
+
+
+def combine(w: Work, node: Node, settings: op.Combine, inputs: Inputs) -> Held:
+    """A merging layer of values that are alike and not masked; by functions else, which know no masks."""
+    if len({held.timed for held in inputs}) > 1:
+        w.sketch.refuse(node, "it combines a value of every step with a whole one")
+    alike = len({held.shape for held in inputs}) == 1 and inputs[0].shape is not None
+    pair = settings.how != "subtract" or len(inputs) == 2
+    tensors = [held.tensor for held in inputs]
+    widest = max(inputs, key=lambda held: len(held.shape or ()))
+    if alike and pair and settings.how in _LAYERS and not any(held.mask for held in inputs):
+        return replace(widest, tensor=w.sketch.layer(node.name, _LAYERS[settings.how], {}, [tensors]))
+    tensor = tensors[0]
+    for other in tensors[1:]:
+        tensor = w.sketch.function(node.name, _FUNCTIONS[settings.how], [tensor, other])
+    if settings.how == "average":
+        tensor = w.sketch.function(node.name, "Divide", [tensor, len(tensors)])
+    return replace(widest, tensor=tensor, mask="")
+
+
+def concatenate(w: Work, node: Node, settings: op.Concatenate, inputs: Inputs) -> Held:
+    axis = inputs[0].axis(settings.axis)
+    tensors = [held.tensor for held in inputs]
+    if any(held.mask for held in inputs):
+        tensor = w.sketch.function(node.name, "Concatenate", [tensors], axis=axis)
+    else:
+        tensor = w.sketch.layer(node.name, "Concatenate", {"axis": axis}, [tensors])
+    return replace(inputs[0], tensor=tensor, mask="")
+
+
+def dot(w: Work, node: Node, settings: op.Dot, inputs: Inputs) -> Held:
+    ranks = [len(held.shape or ()) for held in inputs]
+    if not all(ranks) or any(held.timed for held in inputs):
+        w.sketch.refuse(node, "a Dot of values whose axes are not known")
+        return inputs[0]
+    axes = [axis % rank for axis, rank in zip(settings.axes, ranks, strict=True)]
+    config = {"axes": axes, "normalize": settings.normalize}
+    return Held(w.sketch.layer(node.name, "Dot", config, [[held.tensor for held in inputs]]))
+
+
+def matrix_product(w: Work, node: Node, settings: op.MatrixProduct, inputs: Inputs) -> Held:
+    return replace(inputs[0], tensor=w.sketch.function(node.name, "Matmul", [h.tensor for h in inputs]), mask="")
+
+
+def flatten(w: Work, node: Node, settings: op.Flatten, inputs: Inputs) -> Held:
+    return w.layer(node, inputs[0], "Flatten", {})
+
+
+def reshape(w: Work, node: Node, settings: op.Reshape, inputs: Inputs) -> Held:
+    return w.layer(node, inputs[0], "Reshape", {"target_shape": list(settings.shape)})
+
+
+def permute(w: Work, node: Node, settings: op.Permute, inputs: Inputs) -> Held:
+    return w.permuted(node, inputs[0], settings.order)
+
+
+def repeat(w: Work, node: Node, settings: op.Repeat, inputs: Inputs) -> Held:
+    return w.layer(node, inputs[0], "RepeatVector", {"n": settings.count})
+
+
+def _sizes(w: Work, node: Node, sizes: tuple[int | op.Axis, ...], like: Held) -> list[int] | None:
+    """Sizes as numbers, an open batch as -1; None where more than one of them is open."""
+    found = []
+    for size in sizes:
+        told = size if isinstance(size, int) else (like.shape or (None,) * (size.number + 1))[size.number]
+        found.append(-1 if told is None else told)
+    if found.count(-1) > 1 or like.timed:
+        w.sketch.refuse(node, "several of its sizes are known only when it runs")
+        return None
+    return found
+
+
+def regroup(w: Work, node: Node, settings: op.Regroup, inputs: Inputs) -> Held:
+    sizes = _sizes(w, node, settings.sizes, inputs[0])
+    return Held(w.sketch.function(node.name, "Reshape", [inputs[0].tensor], newshape=sizes))
+
+
+def expand(w: Work, node: Node, settings: op.Expand, inputs: Inputs) -> Held:
+    sizes = _sizes(w, node, settings.sizes, inputs[-1])
+    if sizes and -1 in sizes:
+        w.sketch.refuse(node, "it is repeated to a size that is known only when it runs")
+    return Held(w.sketch.function(node.name, "BroadcastTo", [inputs[0].tensor], shape=sizes))
+
+
+def take(w: Work, node: Node, settings: op.Take, inputs: Inputs) -> Held:
+    x = inputs[0]
+    axis = settings.axis
+    if axis < 0 and x.shape is None:
+        w.sketch.refuse(node, "a part of an axis that is counted from the end, of a value whose axes are not known")
+        return x
+    axis = x.axis(axis % len(x.shape) if x.shape is not None else axis)
+    part = slice(settings.start or None, settings.stop, settings.step if settings.step != 1 else None)
+    if settings.step < 0:
+        part = slice(settings.start, settings.stop, settings.step)
+    key = [*[slice(None)] * axis, part if settings.index is None else settings.index]
+    return replace(x, tensor=w.sketch.function(node.name, "GetItem", [x.tensor, key]), mask="")
+
+
+def add_axis(w: Work, node: Node, settings: op.AddAxis, inputs: Inputs) -> Held:
+    return _along(w, node, "ExpandDims", inputs[0], axis=inputs[0].axis(settings.axis))
+
+
+def drop_axis(w: Work, node: Node, settings: op.DropAxis, inputs: Inputs) -> Held:
+    """Its one place: of an axis of one Keras does not always know that it is."""
+    return take(w, node, op.Take(settings.axis, index=0), inputs)
+
+
+def reverse(w: Work, node: Node, settings: op.Reverse, inputs: Inputs) -> Held:
+    return _along(w, node, "Flip", inputs[0], axis=inputs[0].axis(settings.axis))
+
+
+def reduce(w: Work, node: Node, settings: op.Reduce, inputs: Inputs) -> Held:
+    x = inputs[0]
+    if x.timed and (not settings.axes or 0 in settings.axes):
+        w.sketch.refuse(node, "a sum over all steps within each step")
+    axes = [x.axis(axis) for axis in settings.axes] or None
+    return _along(w, node, settings.how.capitalize(), x, axis=axes, keepdims=settings.keep_axes)
+
+
+def _along(w: Work, node: Node, function: str, x: Held, **config: Any) -> Held:
+    return replace(x, tensor=w.sketch.function(node.name, function, [x.tensor], **config), mask="")
+
+
+def scale(w: Work, node: Node, settings: op.Scale, inputs: Inputs) -> Held:
+    config = {"scale": settings.factor, "offset": settings.offset}
+    return replace(inputs[0], tensor=w.sketch.layer(node.name, "Rescaling", config, [inputs[0].tensor]))
+
+
+def unit_length(w: Work, node: Node, settings: op.UnitLength, inputs: Inputs) -> Held:
+    config = {"axis": inputs[0].axis(settings.axis)}
+    return replace(inputs[0], tensor=w.sketch.layer(node.name, "UnitNormalization", config, [inputs[0].tensor]))
+
+
+def standardize(w: Work, node: Node, settings: op.Standardize, inputs: Inputs) -> Held:
+    config = {"axis": list(settings.axes), "epsilon": settings.epsilon, "center": False, "scale": False}
+    return w.layer(node, inputs[0], "LayerNormalization", config)
+
+
+def standardize_groups(w: Work, node: Node, settings: op.StandardizeGroups, inputs: Inputs) -> Held:
+    config = {"groups": settings.groups, "axis": settings.axis, "epsilon": settings.epsilon}
+    return w.layer(node, inputs[0], "GroupNormalization", {**config, "center": False, "scale": False})
+
+
+def merge_time(w: Work, node: Node, settings: op.MergeTime, inputs: Inputs) -> Held:
+    return replace(inputs[0], timed=inputs[0].timed + 1)
+
+
+def split_time(w: Work, node: Node, settings: op.SplitTime, inputs: Inputs) -> Held:
+    if not inputs[0].timed:
+        w.sketch.refuse(node, "steps are told apart that were not put together here")
+    return replace(inputs[0], timed=inputs[0].timed - 1)
+
+
+Lower = Callable[..., Held]
+LOWER: Mapping[type, Lower] = {
+    op.Identity: identity,
+    op.Activation: activation,
+    op.Combine: combine,
+    op.Concatenate: concatenate,
+    op.Dot: dot,
+    op.MatrixProduct: matrix_product,
+    op.Flatten: flatten,
+    op.Reshape: reshape,
+    op.Regroup: regroup,
+    op.Expand: expand,
+    op.Permute: permute,
+    op.Repeat: repeat,
+    op.Pool: maps.pool,
+    op.GlobalPool: maps.global_pool,
+    op.Pad: maps.pad,
+    op.Crop: maps.crop,
+    op.UpSample: maps.up_sample,
+    op.Take: take,
+    op.AddAxis: add_axis,
+    op.DropAxis: drop_axis,
+    op.Reverse: reverse,
+    op.Reduce: reduce,
+    op.Scale: scale,
+    op.UnitLength: unit_length,
+    op.Standardize: standardize,
+    op.StandardizeGroups: standardize_groups,
+    op.Masked: masks.masked,
+    op.Choose: masks.choose,
+    op.MergeTime: merge_time,
+    op.SplitTime: split_time,
+}

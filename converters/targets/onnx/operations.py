@@ -1,0 +1,202 @@
+"""Operations without weights as nodes. Values keep the axes that they have in the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from converters.model import operations as op
+from converters.model.graph import Node
+from converters.targets.onnx import windows
+from converters.targets.onnx.emission import Emission, refused
+from converters.targets.onnx.functions import activated
+
+_COMBINED = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "maximum": "Max", "minimum": "Min"}
+_REDUCED = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}
+
+
+def operated(e: Emission, node: Node, inputs: Sequence[str], mask: str) -> list[str]:
+    """What an operation makes. Raises `NotRepresentable` for one that is not written."""
+    write = _WRITTEN.get(type(node.operation))
+    if write is None:
+        raise refused(node, "it is not written as ONNX")
+    return [write(e, node, list(inputs), mask)]
+
+
+def _combine(e: Emission, node: Node, x: list[str], _: str) -> str:
+    how = node.operation.how  # type: ignore[union-attr]
+    if how == "average":
+        return e.op("Mul", reduce(lambda a, b: e.op("Add", a, b), x), e.number(1.0 / len(x)))
+    return reduce(lambda a, b: e.op(_COMBINED[how], a, b), x)
+
+
+def _dot(e: Emission, node: Node, x: list[str], _: str) -> str:
+    """Summed over one axis of each, batch by batch."""
+    settings: Any = node.operation
+    ranks = [e.rank(name) for name in node.inputs]
+    one, other = (axis % rank for axis, rank in zip(settings.axes, ranks, strict=True))
+    if settings.normalize:
+        x = [_unit(e, value, axis) for value, axis in zip(x, (one, other), strict=True)]
+    letters = "bcdefghijk"
+    left = ["a" if k == 0 else "z" if k == one else letters[k] for k in range(ranks[0])]
+    right = ["a" if k == 0 else "z" if k == other else letters[k].upper() for k in range(ranks[1])]
+    kept = [letter for letter in (*left, *right[1:]) if letter != "z"]
+    found = e.op("Einsum", *x, equation=f"{''.join(left)},{''.join(right)}->{''.join(kept)}")
+    return found if len(kept) > 1 else e.op("Unsqueeze", found, e.ints(1))
+
+
+def _unit(e: Emission, x: str, axis: int) -> str:
+    square = e.op("ReduceSum", e.op("Mul", x, x), e.ints(axis), keepdims=1)
+    return e.op("Div", x, e.op("Sqrt", e.op("Max", square, e.number(1e-12))))
+
+
+def _reduce(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings: Any = node.operation
+    axes, keep = list(settings.axes), int(settings.keep_axes)
+    if settings.how == "sum":
+        return e.op("ReduceSum", x[0], *([e.ints(*axes)] if axes else []), keepdims=keep)
+    told: dict[str, Any] = {"axes": axes} if axes else {}
+    return e.op(_REDUCED[settings.how], x[0], keepdims=keep, **told)
+
+
+def _sizes(e: Emission, sizes: Sequence[int | op.Axis], like: str) -> list[int | str]:
+    return [e.size(like, size.number) if isinstance(size, op.Axis) else size for size in sizes]
+
+
+def _regroup(e: Emission, node: Node, x: list[str], _: str) -> str:
+    return e.shaped(x[0], *_sizes(e, node.operation.sizes, x[0]))  # type: ignore[union-attr]
+
+
+def _expand(e: Emission, node: Node, x: list[str], _: str) -> str:
+    sizes = _sizes(e, node.operation.sizes, x[-1])  # type: ignore[union-attr]
+    lists = [e.ints(size) if isinstance(size, int) else size for size in sizes]
+    return e.op("Expand", x[0], e.op("Concat", *lists, axis=0))
+
+
+def _take(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings: Any = node.operation
+    if settings.index is not None:
+        return e.op("Gather", x[0], e.constant(np.array(settings.index)), axis=settings.axis)
+    least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    stop = settings.stop if settings.stop is not None else (most if settings.step > 0 else least)
+    start = settings.start if settings.start is not None else (0 if settings.step > 0 else -1)
+    return e.sliced(x[0], settings.axis, start, stop, settings.step)
+
+
+def _constant(e: Emission, node: Node, _: list[str], __: str) -> str:
+    settings: Any = node.operation
+    array = np.asarray(settings.numbers, settings.dtype).reshape(settings.shape)
+    return e.constant(array.astype(e.kind) if array.dtype.kind == "f" else array)
+
+
+def _repeat(e: Emission, node: Node, x: list[str], _: str) -> str:
+    count = node.operation.count  # type: ignore[union-attr]
+    return e.op("Tile", e.op("Unsqueeze", x[0], e.ints(1)), e.ints(1, count, 1))
+
+
+def _mask_of(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings: Any = node.operation
+    if settings.indices:
+        return e.op("Not", e.op("Equal", e.cast(x[0], np.int64), e.constant(np.array(int(settings.value)))))
+    differs = e.op("Not", e.op("Equal", x[0], e.number(settings.value)))
+    most = e.op("ReduceMax", e.cast(differs, np.float32), axes=[-1], keepdims=0)
+    return e.op("Greater", most, e.constant(np.array(0.5, np.float32)))
+
+
+def _mask_of_lengths(e: Emission, _: Node, x: list[str], __: str) -> str:
+    time = e.op("Squeeze", e.size(x[0], 1))
+    places = e.op("Range", e.constant(np.array(0)), time, e.constant(np.array(1)))
+    return e.op("Less", places, e.shaped(e.cast(x[1], np.int64), -1, 1))
+
+
+def _every_step(e: Emission, node: Node, x: list[str], _: str) -> str:
+    sizes = e.op("Shape", x[0], start=0, end=2)
+    return e.op("Expand", e.constant(np.array(True)), sizes)
+
+
+def _beside(e: Emission, mask: str, like: str) -> str:
+    """A mask (batch, time), as it goes with a value of more axes."""
+    more = e.rank(like) - 2
+    return e.op("Unsqueeze", mask, e.ints(*range(2, 2 + more))) if more > 0 else mask
+
+
+def _masked(e: Emission, node: Node, x: list[str], _: str) -> str:
+    return e.op("Where", _beside(e, x[1], node.inputs[0]), x[0], e.number(node.operation.value))  # type: ignore[union-attr]
+
+
+def _choose(e: Emission, node: Node, x: list[str], _: str) -> str:
+    return e.op("Where", _beside(e, x[2], node.inputs[0]), x[0], x[1])
+
+
+def _rest(e: Emission, x: str, value: str, start: int) -> list[int | str]:
+    """The sizes of the axes from one on, as far as they are known; the others as they turn out."""
+    shape = e.graph.values[value].shape or ()
+    return [size if size is not None else e.size(x, axis) for axis, size in enumerate(shape)][start:]
+
+
+def _merge_time(e: Emission, node: Node, x: list[str], _: str) -> str:
+    return e.shaped(x[0], -1, *_rest(e, x[0], node.inputs[0], 2))
+
+
+def _split_time(e: Emission, node: Node, x: list[str], _: str) -> str:
+    return e.shaped(x[0], e.size(x[1], 0), e.size(x[1], 1), *_rest(e, x[0], node.inputs[0], 1))
+
+
+def _attention(e: Emission, node: Node, x: list[str], mask: str) -> str:
+    """softmax(scores) × value of one head, without a learned scale."""
+    settings: Any = node.operation
+    if node.layer is not None or settings.causal or settings.score != "dot":
+        raise refused(node, "attention with a learned scale, a causal mask or added scores is not written")
+    query, value, key = x[0], x[1], x[2] if len(x) > 2 else x[1]
+    scores = e.op("MatMul", query, e.permuted(key, (0, 2, 1)))
+    if mask:
+        least = e.number(float(np.finfo(e.kind).min))
+        scores = e.op("Where", e.op("Unsqueeze", mask, e.ints(1)), scores, least)
+    return e.op("MatMul", e.op("Softmax", scores, axis=-1), value)
+
+
+Write = Callable[[Emission, Node, list[str], str], str]
+_WRITTEN: Mapping[type, Write] = {
+    op.Identity: lambda e, n, x, m: e.op("Identity", x[0]),
+    op.Activation: lambda e, n, x, m: activated(e, x[0], n.operation),  # type: ignore[arg-type]
+    op.Combine: _combine,
+    op.Concatenate: lambda e, n, x, m: e.op("Concat", *x, axis=n.operation.axis),  # type: ignore[union-attr]
+    op.Dot: _dot,
+    op.MatrixProduct: lambda e, n, x, m: e.op("MatMul", *x),
+    op.Flatten: lambda e, n, x, m: e.op("Flatten", x[0], axis=1),
+    op.Reshape: lambda e, n, x, m: e.shaped(x[0], e.size(x[0], 0), *n.operation.shape),  # type: ignore[union-attr]
+    op.Regroup: _regroup,
+    op.Expand: _expand,
+    op.Constant: _constant,
+    op.Permute: lambda e, n, x, m: e.op("Transpose", x[0], perm=list(n.operation.order)),  # type: ignore[union-attr]
+    op.Repeat: _repeat,
+    op.Pool: lambda e, n, x, m: windows.pooled(e, n, x[0]),
+    op.GlobalPool: lambda e, n, x, m: windows.global_pooled(e, n, x[0], m),
+    op.Pad: lambda e, n, x, m: windows.padded(e, n, x[0]),
+    op.Crop: lambda e, n, x, m: windows.cropped(e, n, x[0]),
+    op.UpSample: lambda e, n, x, m: windows.enlarged(e, n, x[0]),
+    op.Take: _take,
+    op.AddAxis: lambda e, n, x, m: e.op("Unsqueeze", x[0], e.ints(n.operation.axis)),  # type: ignore[union-attr]
+    op.DropAxis: lambda e, n, x, m: e.op("Squeeze", x[0], e.ints(n.operation.axis)),  # type: ignore[union-attr]
+    op.Reverse: lambda e, n, x, m: e.reversed(x[0], n.operation.axis),  # type: ignore[union-attr]
+    op.Reduce: _reduce,
+    op.Scale: lambda e, n, x, m: e.op(
+        "Add",
+        e.op("Mul", x[0], e.number(n.operation.factor)),  # type: ignore[union-attr]
+        e.number(n.operation.offset),  # type: ignore[union-attr]
+    ),
+    op.UnitLength: lambda e, n, x, m: _unit(e, x[0], n.operation.axis),  # type: ignore[union-attr]
+    op.DotAttention: _attention,
+    op.MaskOf: _mask_of,
+    op.MaskOfLengths: _mask_of_lengths,
+    op.BothMasks: lambda e, n, x, m: reduce(lambda a, b: e.op("And", a, b), x),
+    op.EitherMask: lambda e, n, x, m: reduce(lambda a, b: e.op("Or", a, b), x),
+    op.EveryStep: _every_step,
+    op.Masked: _masked,
+    op.Choose: _choose,
+    op.MergeTime: _merge_time,
+    op.SplitTime: _split_time,
+}
