@@ -266,8 +266,9 @@ def test_only_the_gate_of_opposite_sense_is_negated() -> None:
 
 
 def test_pytorch_has_no_layout_for_a_reset_before() -> None:
-    with pytest.raises(NotRepresentable, match="pytorch has no layer that computes gru reset before"):
+    with pytest.raises(NotRepresentable, match="pytorch has no layer that computes gru reset before") as caught:
         catalogue.target(("pytorch",), [cells.GRU_RESET_BEFORE])
+    assert caught.value.layout == "pytorch"
 
 
 @pytest.mark.parametrize(
