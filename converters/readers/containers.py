@@ -66,7 +66,12 @@ def _is_npz(opened: Opened) -> bool:
 
 
 def _is_leaves(opened: Opened) -> bool:
-    return opened.head.startswith(b"\x93NUMPY") and bool(_found("arrays.leaves:is_leaves")(opened))
+    return opened.head[:1] in (b"\x93", b"{") and bool(_found("arrays.leaves:is_leaves")(opened))
+
+
+def _is_part_of_orbax(opened: Opened) -> bool:
+    """Whether this is the list of a tree's names, or a block of a database: never the whole of a checkpoint."""
+    return opened.head[:2] == b"\x0c\xdb" or (isinstance(opened.json, dict) and "tree_metadata" in opened.json)
 
 
 def _is_flax(opened: Opened) -> bool:
@@ -165,6 +170,7 @@ FILES = (
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
+    Container("Orbax, a part", "_METADATA, manifest.ocdbt", ANY, "orbax.folders:refuse_part", _is_part_of_orbax),
     Container("Torch7", "*.t7", "torch7", "torch7:read_file", _is_torch7),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("CNTK", "*.model", "cntk", "cntk:read_file", _is_cntk),

@@ -103,7 +103,8 @@ def _rms_norm(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Con
 def _prelu(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
     """One slope a channel, or for every element: the axes of one are shared."""
     (stored,) = part.shapes.values()
-    rank = len(w.shape(node.inputs[0]) or ())
+    shape = w.shape(node.inputs[0])
+    rank = len(shape) if shape is not None else (len(stored) + 1) * (part.layout.framework == "keras")
     if rank != len(stored) + 1:
         w.sketch.refuse(
             node, f"slopes of {len(stored)} axes for a value of {rank or 'unknown'}: not as Keras keeps them"
