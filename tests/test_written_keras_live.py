@@ -75,6 +75,17 @@ def test_an_onnx_graph_becomes_a_model_of_keras(name: str, tmp_path: Path, measu
     measured(f"loaded by Keras 3: {name}", within(outputs(model, inputs), expected, 1e-6))
 
 
+def test_weights_alone_go_into_the_written_model(tmp_path: Path) -> None:
+    source = ROOT / "fixtures" / "keras2" / "nested_frozen" / "model.h5"
+    model = rewritten(source, tmp_path / "model.keras")
+    before = model.get_weights()
+    model.set_weights([array * 0 for array in before])
+    converters.convert_file(source, tmp_path / "model.weights.h5")
+    model.load_weights(tmp_path / "model.weights.h5")
+    for one, other in zip(before, model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
 EXPECTED = (
     "unrolled backwards behind a mask",
     "whose mask heads take off, and whether before or after is not known",
