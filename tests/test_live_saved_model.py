@@ -14,6 +14,7 @@ from equivalence import assert_close
 
 import converters
 
+pytestmark = pytest.mark.slow
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 X = np.random.default_rng(5).standard_normal((2, 7, 3)).astype("f4")
 
