@@ -22,7 +22,7 @@ from layouts.errors import LayoutError, NotRepresentable, ShapeError, UnknownLay
 from layouts.layout import DIRECTIONS, Layout
 from layouts.names import Names
 from layouts.refusals import Refusal
-from layouts.repack import solve
+from layouts.repack import solve_layers
 from layouts.trees import Tree
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def choose(
     misfits: list[ShapeError] = []
     for layout in fitting:
         try:
-            solve(layout, weights_of(layout, shapes), directions, depth)
+            solve_layers(layout, weights_of(layout, shapes), directions, depth)
         except ShapeError as error:
             misfits.append(error)
         else:

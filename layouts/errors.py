@@ -95,3 +95,7 @@ class VerificationFailed(ConversionError, AssertionError):
 
 class MissingDependency(ConversionError, ImportError):
     """An optional package is not installed; names the extra that installs it."""
+
+
+OF_A_LAYER = (ShapeError, UnknownLayer, CoverageError, NotRepresentable)
+"""What is wrong with one layer, so that the others may still be read; damaged and unsafe files are none of these."""

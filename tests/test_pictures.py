@@ -12,18 +12,19 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layout_samples import every_layout, numbered
+from layout_samples import every_layout, numbered, shapes_of
 
+from converters.show.blocks import Names, blocks_picture
 from converters.show.layout_page import layout_picture
 from converters.show.pictures.arrays import Box, draw
 from converters.show.pictures.colours import BLUE, GREEN, GREY, ORANGE, colours, ink
 from converters.show.pictures.flow import Card, flowchart
 from converters.show.pictures.ranks import MOST, Line, Point, place
 from layouts import Layout, Piece, catalogue, cells
-from layouts.frameworks import chainer, flax, gateport, haiku, keras, pytorch
+from layouts.frameworks import chainer, flax, gateport, haiku, keras, onnx, pytorch
 from layouts.frameworks import tensorflow as tf1
-from layouts.moves import Stored, moves
-from layouts.regions import Region, schematic
+from layouts.moves import Moves, Stored, moves
+from layouts.regions import Region, of_layout, schematic
 
 # --- arrays
 
@@ -72,6 +73,24 @@ def test_matrices_that_are_stacked_stand_apart_under_their_words() -> None:
     lower = next(drawn.boxes[k][0] for k, piece in enumerate(pieces) if piece == Piece("recurrent_weight", "i"))
     assert lower[1] - upper[3] > 10 and lower[0] == upper[0]
     assert {note.words for note in drawn.notes} == {"input", "state"}
+
+
+def test_panels_are_named_by_layer_direction_or_slot() -> None:
+    scanned = next(
+        layout for layout in catalogue.of("flax") if "scanned" in layout.class_name and layout.cell.recurrent
+    )
+    for layout, extent, wanted in (
+        (scanned, {"layers": 2}, {"layer 0", "layer 1"}),
+        (onnx.LSTM, {"directions": ("forward", "backward")}, {"forward", "backward"}),
+        (keras.GRU, {}, {"input bias", "recurrent bias"}),
+    ):
+        shapes = shapes_of(layout, **extent)
+        if "layers" in extent:
+            shapes = {name: shape[:1] + tuple(5 for _ in shape[1:]) for name, shape in shapes.items()}
+        found = of_layout(layout, shapes, **extent)
+        stored = {piece: Stored(layout, region) for piece, region in found.items()}
+        words = {text.text for text in blocks_picture(stored, Moves((), ()), Names()).iter("text")}
+        assert wanted <= words
 
 
 THEANO = next(layout for layout in catalogue.of("keras") if layout.class_name == "Conv2D (Theano)")

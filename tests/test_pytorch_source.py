@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile.pytorch import archive
+from hostile import pytorch as built
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 import converters
+import converters.nn
 from converters import ConversionError, NotRepresentable, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint
 
 State = dict[str, torch.Tensor]
@@ -102,6 +103,16 @@ def test_a_module_in_memory_tells_its_classes_and_settings(zoo: Zoo) -> None:
     assert_same(converted(zoo), zoo.state_dict())
 
 
+def test_what_no_layout_describes_goes_back_and_nowhere_else() -> None:
+    modules = [nn.Conv1d(3, 5, 2, padding=1, padding_mode="circular"), nn.Embedding(11, 3, max_norm=1.0)]
+    net = nn.Sequential(*modules, nn.MultiheadAttention(6, 2, add_zero_attn=True))
+    assert_same(converted(net), net.state_dict())
+    for layer, words in zip(converters.read(net).layers, ("circular", "max_norm=1.0", "add_zero_attn"), strict=True):
+        assert words in str(layer.unknown)
+    with pytest.raises(UnknownLayer, match="padding_mode='circular'"):
+        converters.convert(net, to="keras")
+
+
 def test_a_state_dict_in_memory_needs_no_framework(zoo: Zoo) -> None:
     assert_same(converted(zoo.state_dict()), zoo.state_dict())
     assert_same(converted(dict(zoo.named_parameters())), {k: v.detach() for k, v in zoo.named_parameters()})
@@ -154,7 +165,7 @@ def test_stored_storages_are_mapped_and_not_copied(tmp_path: Path) -> None:
 
 
 def test_big_endian_storages_are_turned(tmp_path: Path) -> None:
-    path = archive(tmp_path, stored=np.arange(60, dtype=">f4").tobytes(), byteorder=b"big")
+    path = built.archive(tmp_path, stored=np.arange(60, dtype=">f4").tobytes(), byteorder=b"big")
     assert torch.equal(converted(path)["lin.weight"], torch.arange(60.0).reshape(20, 3))
 
 
@@ -163,6 +174,20 @@ def test_an_older_batch_norm_without_its_counter_gets_none(tmp_path: Path) -> No
     del state["num_batches_tracked"]
     torch.save(dict(state), tmp_path / "model.pt")
     assert_same(converted(tmp_path / "model.pt"), dict(state))
+
+
+def test_names_of_python_2_are_read(tmp_path: Path) -> None:
+    """A name was bytes there; a storage was named by its address, and a tensor had four parts."""
+    old = built.tensor().replace(b"_rebuild_tensor_v2", b"_rebuild_tensor").replace(b"\x89}t", b"t")
+    name = b"U\x0alin.weight"
+    whole = built.legacy_bytes(b"\x80\x02}" + name + old + b"s.", ["0"], (60, np.arange(60, dtype="<f4").tobytes()))
+    (tmp_path / "model.pth").write_bytes(whole)
+    assert torch.equal(converted(tmp_path / "model.pth")["lin.weight"], torch.arange(60.0).reshape(20, 3))
+
+
+def test_a_drop_in_leads_to_its_own_way_out() -> None:
+    with pytest.raises(NotRepresentable, match=r"rnn \(GRU\) is a drop-in.*export_arrays"):
+        converters.read(nn.ModuleDict({"rnn": converters.nn.GRU(3, 5)}))
 
 
 # --- checkpoints

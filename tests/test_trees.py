@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -13,15 +14,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from hostile import trees
-from hostile.trees import array, database, leaves, model, number, orbax, values
+from hostile import databases
+from hostile.leaves import leaves
+from hostile.msgpack import DENSE, INPUT, UNIT, array, model, number, sound_chunked, sound_msgpack, text, tree, values
+from hostile.zarr import metadata, orbax, sound_orbax, sound_sharded
 
 import converters
 from converters.readers.orbax import ocdbt, zarr
 from layouts.errors import CheckpointError, CoverageError, MissingDependency, UnknownLayer
 
 FLAX = ROOT / "fixtures/flax/linen_cells"
-WEIGHT, BIAS = values(trees.INPUT, trees.UNIT).T, values(trees.UNIT)
+WEIGHT, BIAS = values(INPUT, UNIT).T, values(UNIT)
+
+
+SOUND = [sound_msgpack, sound_chunked, sound_orbax, sound_sharded, databases.sound_database]
 
 
 def expect_dense(found: Mapping[str, torch.Tensor]) -> None:
@@ -31,15 +37,15 @@ def expect_dense(found: Mapping[str, torch.Tensor]) -> None:
     np.testing.assert_array_equal(found["Dense_0.bias"].numpy(), BIAS)
 
 
-@pytest.mark.parametrize("build", trees.SOUND, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", SOUND, ids=lambda build: build.__name__)
 def test_what_is_sound_is_read(build: Callable[[Path], Path], tmp_path: Path) -> None:
     expect_dense(converters.convert(build(tmp_path)))
 
 
-@pytest.mark.parametrize("build", [trees.sound_msgpack, trees.sound_chunked], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [sound_msgpack, sound_chunked], ids=lambda build: build.__name__)
 def test_bytes_cut_anywhere_are_refused(build: Callable[[Path], Path], tmp_path: Path) -> None:
     whole = build(tmp_path).read_bytes()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), 5):
         (tmp_path / "cut").write_bytes(whole[:length])
         with pytest.raises(CheckpointError):
             converters.convert(tmp_path / "cut")
@@ -48,9 +54,9 @@ def test_bytes_cut_anywhere_are_refused(build: Callable[[Path], Path], tmp_path:
 @pytest.mark.parametrize("file", ["manifest.ocdbt", "d/data"])
 def test_a_database_damaged_anywhere_is_refused(file: str, tmp_path: Path) -> None:
     """Every block has a checksum: a byte less, and a byte that is another, are noticed."""
-    place = database(tmp_path)
+    place = databases.database(tmp_path)
     whole = (place / file).read_bytes()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), 11):
         for damaged in (whole[:length], whole[:length] + bytes([whole[length] ^ 64]) + whole[length + 1 :]):
             (place / file).write_bytes(damaged)
             with pytest.raises(CheckpointError):
@@ -60,7 +66,7 @@ def test_a_database_damaged_anywhere_is_refused(file: str, tmp_path: Path) -> No
 def test_arrays_of_other_types_keep_their_bits(tmp_path: Path) -> None:
     import ml_dtypes
 
-    half = values(trees.UNIT).astype(ml_dtypes.bfloat16)
+    half = values(UNIT).astype(ml_dtypes.bfloat16)
     (tmp_path / "model.msgpack").write_bytes(model(bias=array(half, dtype="bfloat16")))
     layer = converters.read(tmp_path / "model.msgpack").layer("Dense_0")
     assert layer.parts[0].arrays["bias"].read().tobytes() == half.tobytes()
@@ -69,11 +75,11 @@ def test_arrays_of_other_types_keep_their_bits(tmp_path: Path) -> None:
 def test_what_is_beside_the_weights_is_left_out_by_name(tmp_path: Path) -> None:
     state = {
         "step": number(7),
-        "params": {"params": {"Dense_0": trees.DENSE}},
-        "opt_state": {"0": {"mu": {"Dense_0": trees.DENSE}, "count": array(np.array(3, "<i4"), dtype="int32", code=3)}},
-        "note": trees.text("hello"),
+        "params": {"params": {"Dense_0": DENSE}},
+        "opt_state": {"0": {"mu": {"Dense_0": DENSE}, "count": array(np.array(3, "<i4"), dtype="int32", code=3)}},
+        "note": text("hello"),
     }
-    (tmp_path / "state").write_bytes(trees.tree(state))
+    (tmp_path / "state").write_bytes(tree(state))
     found = converters.read(tmp_path / "state")
     assert [layer.path for layer in found.layers] == ["Dense_0"]
     mu = "opt_state/0/mu/Dense_0"
@@ -95,8 +101,8 @@ def test_two_collections_with_one_name_are_refused() -> None:
 def test_a_branch_of_the_weights_may_be_called_as_what_is_none() -> None:
     """`step` is a counter beside a collection, and any module's name below one or where there is none."""
     dense = {"kernel": WEIGHT.T, "bias": BIAS}
-    for tree in ({"step": dense}, {"params": {"step": dense}}):
-        assert {*converters.convert(tree, framework="flax")} == {"step.weight", "step.bias"}
+    for branches in ({"step": dense}, {"params": {"step": dense}}):
+        assert {*converters.convert(branches, framework="flax")} == {"step.weight", "step.bias"}
 
 
 def test_trees_in_memory_may_have_lists_numbers_and_gaps() -> None:
@@ -104,6 +110,16 @@ def test_trees_in_memory_may_have_lists_numbers_and_gaps() -> None:
     tree = {"layers": [plain, {"kernel": WEIGHT.T, "bias": BIAS}], "more": {0: plain}}
     found = converters.convert(tree, framework="flax")
     assert {*found} == {"layers.0.weight", "layers.1.weight", "layers.1.bias", "more.0.weight"}
+
+
+def test_names_may_be_joined_by_points() -> None:
+    """As `flatten_dict(sep=".")` makes them; a layer's arrays are those of its layout all the same."""
+    with np.load(FLAX / "model.npz") as file:
+        slashes = {name: file[name] for name in file.files if "minimal" not in name}
+    points = {name.replace("/", "."): array_ for name, array_ in slashes.items()}
+    found, expected = (converters.convert(arrays, framework="flax") for arrays in (points, slashes))
+    assert {*found} == {*expected}
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 class Key:
@@ -141,7 +157,7 @@ def test_cells_that_are_scanned_alone_are_a_stack_where_their_sizes_allow() -> N
 
 def stored(shape: tuple[int, ...], chunk: tuple[int, ...], order: str = "C") -> tuple[np.ndarray, dict[str, bytes]]:
     """An array, and the values of zarr 2 that hold it."""
-    whole, told = values(*shape), trees._zarray(values(*shape), chunks=[*chunk], order=order)
+    whole, told = values(*shape), metadata(values(*shape), chunks=[*chunk], order=order)
     found = {"x/.zarray": json.dumps(told).encode()}
     for place in np.ndindex(*(-(-n // c) for n, c in zip(shape, chunk, strict=True))):
         piece = np.full(chunk, -1, "<f4")
@@ -159,6 +175,20 @@ def get(found: Mapping[str, bytes]) -> zarr.Get:
 @pytest.mark.parametrize("chunk", [(3, 5), (2, 5), (1, 2), (3, 1)])
 def test_chunks_are_put_together(chunk: tuple[int, ...], order: str) -> None:
     whole, found = stored((3, 5), chunk, order)
+    np.testing.assert_array_equal(zarr.array("x", "x", get(found), complete=True)[0].read(), whole)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_axes_that_are_stored_in_another_order_are_put_back(order: tuple[int, ...]) -> None:
+    whole = values(2, 3, 5)
+    told = {
+        "zarr_format": 3, "node_type": "array", "shape": [2, 3, 5], "data_type": "float32", "fill_value": 0.0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 3, 5]}},
+        "chunk_key_encoding": {"name": "default"},
+        "codecs": [{"name": "transpose", "configuration": {"order": [*order]}}, {"name": "bytes"}, {"name": "gzip"}],
+    }  # fmt: skip
+    data = gzip.compress(np.ascontiguousarray(whole.transpose(order)).tobytes())
+    found = {"x/zarr.json": json.dumps(told).encode(), "x/c/0/0/0": data}
     np.testing.assert_array_equal(zarr.array("x", "x", get(found), complete=True)[0].read(), whole)
 
 
@@ -209,7 +239,13 @@ def test_a_database_without_metadata_tells_its_arrays_itself(tmp_path: Path) -> 
     found = ocdbt.values(FLAX / "ocdbt")
     assert json.loads(bytes(found["params.lstm.cell.hf.bias/.zarray"]))["shape"] == [5]
     assert len([key for key in found if key.endswith("/.zarray")]) == 91
-    expect_dense(converters.convert(database(tmp_path)))
+    expect_dense(converters.convert(databases.database(tmp_path)))
+
+
+@pytest.mark.parametrize("file", ["_METADATA", "manifest.ocdbt", "ocdbt.process_0/manifest.ocdbt"])
+def test_one_file_of_a_checkpoint_leads_to_its_folder(file: str) -> None:
+    with pytest.raises(CheckpointError, match=r"give its folder, .*linen_cells/ocdbt$"):
+        converters.read(FLAX / "ocdbt" / file)
 
 
 def test_without_zstandard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +276,24 @@ def test_leaves_are_named_by_a_list_or_an_order(tmp_path: Path) -> None:
         found = converters.convert(tmp_path / "model.eqx", assume=assume)
         np.testing.assert_array_equal(found["head.weight"].numpy(), WEIGHT)
         assert converters.read(tmp_path / "model.eqx", assume=assume).unused == ("arr_2", "arr_3")
+
+
+def test_the_leaves_of_one_layer_need_its_class_alone(tmp_path: Path) -> None:
+    (tmp_path / "cell.eqx").write_bytes(leaves(values(15, 3), values(15, 5), values(15), values(5)))
+    found = converters.convert(tmp_path / "cell.eqx", assume={"class": "GRUCell"})
+    assert {name: tuple(t.shape) for name, t in found.items()} == {
+        "weight_ih_l0": (15, 3), "weight_hh_l0": (15, 5), "bias_ih_l0": (15,), "bias_hh_l0": (15,)
+    }  # fmt: skip
+    np.testing.assert_array_equal(found["bias_hh_l0"].numpy(), np.concatenate([np.zeros(10), values(5)]).astype("f"))
+    with pytest.raises(UnknownLayer, match="do not fit"):
+        converters.convert(tmp_path / "cell.eqx", assume={"class": "Linear"})
+
+
+def test_a_line_of_settings_before_the_leaves_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "model.eqx").write_bytes(b'{"hidden": 5}\n' + leaves(WEIGHT))
+    with pytest.warns(converters.ConversionWarning, match=r'begins with what its writer noted: \{"hidden": 5\}'):
+        found = converters.convert(tmp_path / "model.eqx", assume={"order": "head=Linear"})
+    np.testing.assert_array_equal(found["head.weight"].numpy(), WEIGHT)
 
 
 def test_leaves_of_bfloat16_keep_their_bits(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from converters.destination.levels import Fit, Level, Place, fit, levels, placed, places, slopes
@@ -55,17 +55,15 @@ def _matched(checkpoint: Checkpoint, model: Like, rename: Mapping[str, str], cho
             path=checkpoint.path,
         )
     free, every = list(levels(checkpoint)), list(places(model))
-    waiting = list(every)
+    order = {id(place): number for number, place in enumerate(every)}
     renames = Rename(rename, [layer.path for layer in checkpoint.layers], {})
-    found: list[Fit] = []
-    for place in list(waiting):
-        named = [level for level in free if renames.apply(level.name) == module_name(place.name)]
-        if named:
-            found.append(_by_name(named[0], place, model, choices))
-            free.remove(named[0])
-            waiting.remove(place)
-    found += _by_structure(free, waiting, model, choices)
-    return sorted(found, key=lambda each: every.index(each.place))
+    named = {renames.apply(level.name): level for level in free}
+    pairs = [(named[module_name(place.name)], place) for place in every if module_name(place.name) in named]
+    found = [_by_name(level, place, model, choices) for level, place in pairs]
+    taken = {id(one) for pair in pairs for one in pair}
+    left = [place for place in every if id(place) not in taken]
+    found += _by_structure([level for level in free if id(level) not in taken], left, model, choices)
+    return sorted(found, key=lambda each: order[id(each.place)])
 
 
 def _fit(level: Level, place: Place, model: Like, choices: Choices) -> Fit | str:
@@ -183,19 +181,17 @@ def _numbered(slots: Sequence[Slot], arrays: files.Arrays, shapes: Mapping[str, 
     return Tree(tuple(leaves), ("vars", *(f"{_storage(slot.leaf)}/vars" for slot in slots)))
 
 
-def _grouped(slots: Sequence[Slot]) -> Iterator[Slot]:
-    """One slot a layer of the outermost model: what it holds, trained arrays first."""
-    groups: dict[str, list[Slot]] = {}
+def _grouped(slots: Sequence[Slot]) -> Iterator[files.Group]:
+    """One group a layer of the outermost model: what it holds, trained arrays first."""
+    found: dict[str, list[Slot]] = {}
     for slot in slots:
-        groups.setdefault(slot.name, []).append(slot)
-    for group in groups.values():
-        pairs = [
-            (f"/{slot.leaf.name}{f}", key, key in slot.late)
-            for slot in group
-            for f, ks in slot.arrays.items()
-            for key in ks
+        found.setdefault(slot.name, []).append(slot)
+    for name, own in found.items():
+        places = [
+            (f"{slot.leaf.path.removeprefix(name)}{folder}", key, key in slot.late)
+            for slot in own
+            for folder, keys in slot.arrays.items()
+            for key in keys
         ]
-        merged: dict[str, list[str]] = {}
-        for place, key, late in sorted(pairs, key=lambda pair: pair[2]):
-            merged.setdefault(f"{place}/late" if late else place, []).append(key)
-        yield replace(group[0], arrays=merged)
+        ordered = sorted(places, key=lambda place: place[2])
+        yield files.Group(name, own[0].class_name, [(folder, key) for folder, key, _ in ordered])

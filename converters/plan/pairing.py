@@ -116,9 +116,6 @@ def own_names(layer: Layer) -> dict[str, LazyArray]:
 
 def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout | None:
     """The target's layout for these cells; None where it, and its drop-ins, have none."""
-    own = {part.layout for part in parts}
-    if target.keeps_own and choices.home == target.name and choices.class_name is None and len(own) == 1:
-        return own.pop()
     slots = {piece.slot for part in parts for piece in part.pieces()}
     try:
         return catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
@@ -126,6 +123,10 @@ def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout |
         if choices.class_name is not None:
             raise
         return None
+
+
+_WITHOUT_CONSTANT = {"projection", "peephole"}
+"""Slots that a framework either has a place for or not: no number stands for a missing one."""
 
 
 def _of_cell(layout: Layout, target: Target) -> Layout:
@@ -146,7 +147,9 @@ def _module(
     """One module out of these cells; `apart` says why it is not the only one of its layer."""
     first = layers[0]
     if layout is None:
-        what = parts[0].cell.name.replace("_", " ")
+        slots = {piece.slot for part in parts for piece in part.pieces()}
+        own = [slot for slot in parts[0].cell.slots if slot in slots & _WITHOUT_CONSTANT]
+        what = " with ".join([parts[0].cell.name.replace("_", " "), *own])
         reason = NotRepresentable(f"{target.library} has no module for {what}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, target, choices)

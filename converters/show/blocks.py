@@ -119,10 +119,12 @@ def _array(cell: Cell, name: str, blocks: Sequence[tuple[int, Piece, Region]], n
 
 
 def _panel(piece: Piece, pieces: Sequence[Piece]) -> str:
-    """What tells the blocks of a panel from the others of its array: its direction, or its slot."""
-    if len({each.direction for each in pieces}) > 1:
-        return piece.direction
-    return piece.slot.replace("_", " ") if len({each.slot for each in pieces}) > 1 else ""
+    """What tells the blocks of a panel from the others of its array: its layer, its direction, or its slot."""
+    told = [f"layer {piece.layer}"] if len({each.layer for each in pieces}) > 1 else []
+    told += [piece.direction] if len({each.direction for each in pieces}) > 1 else []
+    if not told and len({each.slot for each in pieces}) > 1:
+        return piece.slot.replace("_", " ")
+    return ", ".join(told)
 
 
 def axes_line(region: Region, sizes: bool = True) -> str:

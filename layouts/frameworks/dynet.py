@@ -57,7 +57,7 @@ GRU = Layout(
     implies=_FIXED,
     class_name="GRUBuilder",
 )
-LINEAR = Layout("dynet", cells.LINEAR, {"W": "out in -> weight", "b": "out -> bias"}, class_name="W, b")
+LINEAR = Layout("dynet", cells.LINEAR, {"W": "out in -> weight", "b": "out -> bias"}, class_name="Linear (W and b)")
 LOOKUP = Layout("dynet", cells.EMBEDDING, {"lookup": "feature index -> weight"}, class_name="LookupParameters")
 
 _COUPLED = ("x2i", "h2i", "c2i", "bi", "x2o", "h2o", "c2o", "bo", "x2c", "h2c", "bc")
@@ -94,6 +94,6 @@ LAYERS = {
     "BiRNNBuilder": (LSTM, RNN, GRU),
     "SimpleRNNBuilder": (RNN,),
     "GRUBuilder": (GRU,),
-    "W, b": (LINEAR,),
+    "Linear": (LINEAR,),
     "LookupParameters": (LOOKUP,),
 }

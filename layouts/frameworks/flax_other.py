@@ -7,8 +7,8 @@
    With `transpose_kernel=True` it stores (height, width, out, in), and turns it itself. The arrays of a Conv look the
    same: `transposed` tells them apart. Source: jax.lax.conv_transpose.
 3. Attention keeps (in, heads, width) for query, key and value, and (heads, width, out) behind them.
-4. DenseGeneral keeps its kernel with as many axes as it reads and makes: (in, heads, width) or (heads, width, out), which
-   is what nn.Linear has on one axis each. Arrays alone look like those of other layers, so its class has to be told.
+4. DenseGeneral keeps its kernel with as many axes as it reads and makes, (in, heads, width) or (heads, width, out),
+   which nn.Linear has on one axis each. Arrays alone look like those of other layers, so its class has to be told.
 5. InstanceNorm is a group norm of one group a channel. A PReLU has one slope, an array without axes.
 6. A layer in `nn.scan` has an axis of layers before its own, as a cell has.
 """

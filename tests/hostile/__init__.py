@@ -15,12 +15,16 @@ but never written (early allocation), for a file cannot tell it from zeros.
 from . import (
     archives,
     configs,
+    databases,
+    frameworks,
     hdf5_chunks,
     hdf5_headers,
     hdf5_links,
     hdf5_names,
     hdf5_storage,
     hdf5_types,
+    leaves,
+    msgpack,
     onnx_bytes,
     onnx_data,
     onnx_graphs,
@@ -31,7 +35,7 @@ from . import (
     pytorch,
     safetensors,
     tensorflow,
-    trees,
+    zarr,
 )
 from .cases import Case, Kind
 from .large import FULL_SCALE, LARGE, Part
@@ -41,8 +45,9 @@ SOUND_ONNX = onnx_odd.SOUND
 __all__ = ["CASES", "FULL_SCALE", "LARGE", "SOUND", "SOUND_ONNX", "Case", "Kind", "Part"]
 
 HDF5 = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names)
+TREES = (msgpack, zarr, databases, leaves)
 ONNX = (onnx_bytes, onnx_data, onnx_graphs, onnx_recurrent)
-PARTS = (*HDF5, archives, configs, *ONNX, others, pickles, pytorch, safetensors, tensorflow, trees)
+PARTS = (*HDF5, archives, configs, *ONNX, frameworks, others, pickles, pytorch, safetensors, tensorflow, *TREES)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):

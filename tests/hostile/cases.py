@@ -26,6 +26,7 @@ Kind = Literal[
     "msgpack",
     "orbax",
     "leaves",
+    "other",
     "not a model",
     "tensorflow",
 ]

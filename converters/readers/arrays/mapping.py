@@ -7,7 +7,7 @@ and that makes a layer with the others beside it: `linear/w` is an array of a Ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from converters.model.names import module_name
 from converters.readers.arrays import scanned
 from converters.readers.arrays.joining import joined, stacks
 from converters.readers.arrays.preparation import prepared
-from converters.readers.arrays.recognition import listed, plain, recognise, said
+from converters.readers.arrays.recognition import last_word, listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
@@ -105,9 +105,7 @@ class _Reading:
     def __init__(self, arrays: Arrays, framework: str, assumptions: Assumptions) -> None:
         self._arrays, self._framework, self._assumptions = arrays, framework, assumptions
         known, separators = catalogue.names(framework), catalogue.separators(framework)
-        self._splits = {
-            name: [s for s in _splits(name, separators) if s[1] in known] or [_last(name)] for name in arrays
-        }
+        self._splits = {name: [*_known(name, separators, known)] or [_last(name)] for name in arrays}
         self._classes = {plain(name) for name in catalogue.layers(framework)}
 
     def layers(self) -> tuple[Layer, ...]:
@@ -150,11 +148,11 @@ class _Reading:
 
     def _is_said(self, path: str, layer: Layer) -> bool:
         """Whether the class of a layer is stated, or its path is named after it."""
-        return "class" in self._assumptions.of(path) or plain(path.rpartition("/")[2]) == plain(layer.class_name)
+        return "class" in self._assumptions.of(path) or plain(last_word(path)) == plain(layer.class_name)
 
     def _is_named(self, path: str) -> bool:
         """Whether a path is a name that the framework gives, made from the name of a class."""
-        return plain(path.rpartition("/")[2]) in self._classes
+        return plain(last_word(path)) in self._classes
 
     def _layer(self, path: str, members: Mapping[str, str]) -> Layer:
         arrays = {short: self._arrays[name] for short, name in members.items()}
@@ -220,6 +218,13 @@ def _splits(name: str, separators: str) -> Iterator[Split]:
     for k, letter in enumerate(plain):
         if letter in separators:
             yield plain[:k], plain[k + 1 :]
+
+
+def _known(name: str, separators: str, known: Container[object]) -> Iterator[Split]:
+    """The cuts that leave a name that some layout has, whichever of '/' and '.' joins its words."""
+    for path, short in _splits(name, separators):
+        spelled = (short, short.replace(".", "/"), short.replace("/", "."))
+        yield from ((path, own) for own in [own for own in spelled if own in known][:1])
 
 
 def _last(name: str) -> Split:

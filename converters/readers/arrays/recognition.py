@@ -113,6 +113,11 @@ def named_after(path: str, framework: str) -> list[str]:
     return [class_name for class_name in catalogue.layers(framework) if plain(class_name) in own]
 
 
+def last_word(path: str) -> str:
+    """The name of a layer without the path to it."""
+    return re.split("[/.]", path)[-1]
+
+
 def plain(name: str) -> str:
     """A class name, or a layer's name that a framework made from it, without number, case and underscores."""
     return re.sub(r"_?\d{1,6}$", "", name).replace("_", "").lower()
@@ -120,7 +125,7 @@ def plain(name: str) -> str:
 
 def _is_spelled(path: str, class_name: str) -> bool:
     """Whether a framework made this name of a class, and hardly a person: `Conv_0`, `conv2_d_1`, and not `conv`."""
-    name = re.sub(r"_\d{1,6}$", "", path.replace(".", "/").rpartition("/")[2])
+    name = re.sub(r"_\d{1,6}$", "", last_word(path))
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", "_", class_name).lower()
     return name == class_name or (name == snake and "_" in snake)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from converters.model.layers import Layer
+from converters.readers.arrays.recognition import last_word
 from layouts.layout import DIRECTIONS
 
 _LIFTED = "Scan"
@@ -33,7 +34,7 @@ def _is_scanned(layer: Layer) -> bool:
 
 def _is_stack(layer: Layer, count: int) -> bool:
     sizes = layer.parts[0].solved()
-    alone = count == 1 or layer.path.rpartition("/")[2].startswith(_LIFTED)
+    alone = count == 1 or last_word(layer.path).startswith(_LIFTED)
     return layer.recurrent and alone and (layer.parts[0].layers == 1 or sizes["input"] == sizes["state"])
 
 
@@ -45,4 +46,4 @@ def _one_by_one(layer: Layer) -> Iterator[Layer]:
 
 
 def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
+    return path[: len(path) - len(last_word(path))]

@@ -14,7 +14,7 @@ from converters.model.layers import Layer, Part
 from converters.model.settings import Call, Wiring
 from converters.readers.cntk.values import Reading
 from layouts import catalogue
-from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, UnreadableCheckpoint, printable
+from layouts.errors import OF_A_LAYER, NotRepresentable, UnknownLayer, UnreadableCheckpoint, printable
 from layouts.options import Convolution, Normalization, Options, Recurrence
 
 _BLOCK, _NO_OP, _PAST, _FUTURE, _CONVOLUTION, _BATCH_NORM = 57, 62, 37, 38, 33, 40
@@ -86,7 +86,7 @@ class _Model:
             wiring, assumed = self._rank(block) if kind == "BatchNormalization" else (Wiring(), {})
             part = replace(part, options=options) if options else part
             return Layer(path, kind, (part,), call, wiring, assumed)
-        except ConversionError as error:
+        except OF_A_LAYER as error:
             error.layer = path
             return Layer(path, kind, unknown=error, arrays=arrays)
 

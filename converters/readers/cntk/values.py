@@ -14,7 +14,7 @@ from converters.model.arrays import LazyArray
 from converters.readers.cursor import check_shape, mapped
 from converters.readers.message import Message
 from converters.readers.source import Source
-from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint
+from layouts.errors import ShapeError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint
 
 _BOOL, _INT, _SIZE, _FLOAT, _DOUBLE, _TEXT, _SHAPE, _VECTOR, _DICTIONARY, _ARRAY = 3, 4, 5, 6, 7, 8, 9, 11, 12, 13
 _DENSE = 0
@@ -66,7 +66,7 @@ class Reading:
         check_shape(name, shape, self._path)
         number = next((number for number in _KINDS if number in value), None)
         if number is None or value.integer(2) != _DENSE:
-            raise UnreadableCheckpoint(f"{name} is no dense array of floats or doubles", path=self._path)
+            raise UnknownLayer(f"{name} is no dense array of floats or doubles")
         places = value.message(number).places(1)
         data = places[0] if len(places) == 1 else memoryview(b"".join(places))
         dtype = np.dtype(_KINDS[number])

@@ -12,7 +12,7 @@ from converters.readers.coreml.network_kinds import KINDS, Made, Place
 from converters.readers.coreml.weights import flat
 from converters.readers.message import Message
 from converters.readers.source import Source
-from layouts.errors import ConversionError, NotRepresentable, UnknownLayer
+from layouts.errors import OF_A_LAYER, NotRepresentable, UnknownLayer, UnsafeCheckpoint
 
 _NAME, _LOOP, _BRANCH = 1, 615, 605
 _ACTIVATION, _WITH_WEIGHTS = 130, (25, 71)
@@ -27,7 +27,7 @@ _CONSTANTS = {
     1471: ((60, "weights"), (61, "bias")),
 }
 """Layers of other kinds that hold numbers, and the fields in which they do."""
-_MOST_LAYERS = 100_000
+_MOST_LAYERS, _DEEPEST = 100_000, 16
 
 
 def network_layers(source: Source, network: Message) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
@@ -40,8 +40,10 @@ def network_layers(source: Source, network: Message) -> tuple[tuple[Layer, ...],
 class _Reading:
     """One network on its way to layers."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, depth: int = 0) -> None:
+        if depth > _DEEPEST:
+            raise UnsafeCheckpoint("its loops and branches are nested too deeply", path=path)
+        self._path, self._depth = path, depth
         self.remarks: list[str] = []
         self._names: set[str] = set()
 
@@ -71,7 +73,7 @@ class _Reading:
             part.solved()
             self.remarks += [made.remark] * bool(made.remark)
             return Layer(path, made.class_name, (part,), made.call)
-        except ConversionError as error:
+        except OF_A_LAYER as error:
             error.layer = path
             return Layer(path, "unknown", unknown=error)
 
@@ -83,7 +85,7 @@ class _Reading:
             *layer.message(_BRANCH).messages(2),
         ]
         if bodies:
-            if any(True for body in bodies for _ in _Reading(self._path).layers(body)):
+            if any(True for body in bodies for _ in _Reading(self._path, self._depth + 1).layers(body)):
                 text = "a loop or a branch with weights in it, such as a GRU becomes: it is not recognised as a layer"
                 yield Layer(path, "loop", unknown=NotRepresentable(text, layer=path))
             return

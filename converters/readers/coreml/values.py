@@ -12,7 +12,7 @@ from converters.readers.coreml.weights import Blobs, dtype_of, sizes_of
 from converters.readers.cursor import mapped
 from converters.readers.message import Message
 from converters.readers.source import Source
-from layouts.errors import ShapeError, UnreadableCheckpoint, printable
+from layouts.errors import ShapeError, UnknownLayer, printable
 
 _STRING = 2
 _FIELDS = {1: "<f4", 2: "<i4", 3: "?", 5: "<i8", 6: "<f8", 7: ""}
@@ -41,12 +41,10 @@ class Constant:
         return self._tensor().message(4).texts(1) if self._kind == _STRING else []
 
     def array(self) -> LazyArray:
-        """The numbers. Raises `UnreadableCheckpoint` where there are none, `ShapeError` where there are others."""
+        """The numbers. Raises `UnknownLayer` where there are none, `ShapeError` where there are others."""
         dtype = dtype_of(self._kind)
         if dtype is None:
-            raise UnreadableCheckpoint(
-                f"{printable(self.name)} holds elements of MIL's type {self._kind}", path=self._path
-            )
+            raise UnknownLayer(f"{printable(self.name)} holds elements of MIL's type {self._kind}")
         if 5 in self._value:
             return self._blobs.array(self._value.message(5), self.name, self.shape, dtype)
         return self._immediate(dtype)

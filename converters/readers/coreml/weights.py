@@ -11,7 +11,7 @@ from converters.model.arrays import LazyArray, bfloat16
 from converters.readers.cursor import Cursor, mapped
 from converters.readers.message import Message
 from converters.readers.source import Source, open_beside
-from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import ShapeError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _FLOATS, _HALVES, _RAW, _INT8 = 1, 2, 30, 31
 _SENTINEL = 0xDEADBEEF
@@ -20,9 +20,9 @@ _MOST_AXES = 32
 
 
 def parameters(message: Message, name: str, shape: tuple[int, ...], path: str) -> LazyArray:
-    """The numbers of a WeightParams message. Raises `UnreadableCheckpoint` for quantized ones, `ShapeError`."""
+    """The numbers of a WeightParams message. Raises `UnknownLayer` for quantized ones, `ShapeError`."""
     if _RAW in message or _INT8 in message:
-        raise UnreadableCheckpoint(f"{printable(name)} is quantized, which is not read: save the model with its floats")
+        raise UnknownLayer(f"{printable(name)} is quantized, which is not read: save the model with its floats")
     number, dtype = (_HALVES, "<f2") if _HALVES in message else (_FLOATS, "<f4")
     places = message.places(number)
     view = places[0] if len(places) == 1 else memoryview(b"".join(places))

@@ -16,7 +16,7 @@ from converters.readers.dl4j.configuration import Configured, layers
 from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from layouts import catalogue
-from layouts.errors import ConversionError, CoverageError, UnknownLayer, UnreadableCheckpoint, printable
+from layouts.errors import OF_A_LAYER, CoverageError, UnknownLayer, UnreadableCheckpoint, printable
 from layouts.frameworks.dl4j import UNCOMPARED
 from layouts.options import Convolution, Normalization, Options, Recurrence
 
@@ -37,6 +37,7 @@ Slots = Iterator[tuple[str, tuple[int, ...], str]]
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a model. Raises `CoverageError` where its configuration does not account for all parameters."""
+    request.refuse_statements("a model of DL4J")
     archive = opened.archive
     assert archive is not None, opened.path
     limit = (64 << 20) + 32 * len(opened.source)
@@ -145,7 +146,7 @@ def _layer(layer: Configured, arrays: Mapping[str, LazyArray]) -> Layer:
         extra: dict[str, Any] = {"options": options} if options is not None else {}
         part = Part(layout, arrays, directions=directions if both else (), **extra)
         return Layer(layer.path, layer.class_name, (part,), call)
-    except ConversionError as error:
+    except OF_A_LAYER as error:
         error.layer = layer.path
         return Layer(layer.path, layer.class_name, unknown=error, arrays=arrays)
 

@@ -6,24 +6,29 @@ Whoever gives a tensor has imported torch; what is asked of tensors and modules 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
+from converters.model.layers import Layer
 from converters.readers.arrays.mapping import flat
+from converters.readers.pytorch.drop_ins import HOME, drop_in
 from converters.readers.pytorch.layers import FRAMEWORK, checkpoint
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State
 from converters.readers.pytorch.tensors import DTYPES
-from layouts.errors import NotRepresentable, printable
+from layouts import catalogue
+from layouts.errors import NotRepresentable, UnknownLayer, printable
 
 __all__ = ["FRAMEWORK", "holds_tensors", "is_module", "read_mapping", "read_module"]
 
 _HOME = "torch.nn.modules."
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.sparse")
+_DROP_INS = "converters.torch.nn"
 _PLAIN = "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"
 
 
@@ -66,7 +71,43 @@ def read_module(module: Any, assume: Mapping[str, Any]) -> Checkpoint:
     modules = dict(_modules(module))
     arrays = {key: _array(key, tensor) for key, tensor in module.state_dict().items() if is_tensor(tensor)}
     others = tuple(key for key in module.state_dict() if key not in arrays)
-    return checkpoint(name, "module", State(arrays, others), assume, modules=modules)
+    owned = {path: _below(path, arrays) for path, each in module.named_modules() if _is_drop_in(each)}
+    layers = {path: drop_in(path, module.get_submodule(path), own) for path, own in owned.items()}
+    plain = {key: array for key, array in arrays.items() if not any(_within(key, path) for path in owned)}
+    found = checkpoint(name, "module", State(plain or arrays, others), assume, modules=modules)
+    known = [_known(layer, module, modules) for layer in found.layers] if plain else []
+    return replace(found, layers=_in_order((*layers.values(), *known), arrays))
+
+
+def _known(layer: Layer, root: Any, modules: Mapping[str, Module]) -> Layer:
+    """The layer; not known where the module that holds its arrays is of a class of its owner, whatever their names."""
+    told = modules.get(layer.path)
+    if layer.unknown is not None or (told is not None and told.class_name in catalogue.layers(FRAMEWORK)):
+        return layer
+    what = type(root.get_submodule(layer.path)).__name__
+    whose = printable(layer.path) or "the module"
+    why = f"{whose} is a {printable(what)}, no layer of torch.nn: what it computes is not known"
+    arrays = {name: array for part in layer.parts for name, array in part.arrays.items()}
+    return Layer(layer.path, what, unknown=UnknownLayer(why, layer=layer.path), arrays=arrays)
+
+
+def _is_drop_in(module: Any) -> bool:
+    return any(kind.__module__.startswith(HOME) for kind in type(module).__mro__)
+
+
+def _within(key: str, path: str) -> bool:
+    return not path or key.startswith(f"{path}.")
+
+
+def _below(path: str, arrays: Mapping[str, LazyArray]) -> dict[str, LazyArray]:
+    """The arrays of one module by their own names."""
+    return {key[len(path) + 1 :] if path else key: array for key, array in arrays.items() if _within(key, path)}
+
+
+def _in_order(layers: Iterable[Layer], arrays: Mapping[str, LazyArray]) -> tuple[Layer, ...]:
+    """The layers as their arrays stand in the state_dict."""
+    order = {array.name: number for number, array in enumerate(arrays.values())}
+    return tuple(sorted(layers, key=lambda layer: min((order[a.name] for a in layer.stored()), default=0)))
 
 
 def _modules(root: Any) -> Iterator[tuple[str, Module]]:
@@ -76,6 +117,12 @@ def _modules(root: Any) -> Iterator[tuple[str, Module]]:
             raise NotRepresentable(
                 f"{printable(path)} ({type(module).__name__}) is quantized: its weights are packed integers. Give the "
                 "float module",
+                layer=path,
+            )
+        if type(module).__module__.startswith(_DROP_INS):
+            raise NotRepresentable(
+                f"{printable(path) or 'the module'} ({type(module).__name__}) is a drop-in, which computes what "
+                "no layer of torch.nn does: converters.export_arrays gives its arrays",
                 layer=path,
             )
         for kind in type(module).__mro__:

@@ -27,6 +27,9 @@ def model(checkpoint: Checkpoint, modules: Iterable[Planned], suffix: str) -> Tr
             "says where each of them goes",
             path=checkpoint.path,
         )
+    inexact = [str(problem) for module in planned for problem in module.problems]
+    if inexact:
+        raise NotRepresentable("\n".join(inexact), path=checkpoint.path)
     found = network.write(checkpoint.graph, planned)
     arrays: dict[str, Any] = {tensor.key: tensor for module in planned for tensor in module.tensors}
     used = {key for entry in found.entries for keys in entry.arrays.values() for key in keys}
@@ -40,8 +43,8 @@ def model(checkpoint: Checkpoint, modules: Iterable[Planned], suffix: str) -> Tr
     elif suffix == ".weights.h5":
         tree = files.numbered(found.entries, arrays, shapes)
     else:
-        layers = [entry for entry in found.entries if entry.is_layer]
-        tree = files.whole(files.by_layer(layers, arrays, shapes, "model_weights"), found.config)
+        tree = files.by_layer(files.groups(found.entries), arrays, shapes, "model_weights")
+        tree = files.whole(tree, found.config)
     return replace(tree, remarks=found.remarks)
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple
 
 from converters.model.tree import Leaf, Text, Tree
 from converters.targets.keras.network.sketch import Config, Entry
@@ -24,15 +24,20 @@ Arrays = Mapping[str, Array]
 """The planned arrays by their keys."""
 
 
-class Slot(Protocol):
-    """A layer of a model: its name and class, and the keys of the arrays in each folder of its own."""
+class Group(NamedTuple):
+    """A layer of a model as a `.h5` file keeps it: the folder within its own, and the key, of every array in order."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def class_name(self) -> str: ...
-    @property
-    def arrays(self) -> Mapping[str, Sequence[str]]: ...
+    name: str
+    class_name: str
+    arrays: Sequence[tuple[str, str]]
+
+
+def groups(entries: Iterable[Entry]) -> Iterator[Group]:
+    """The groups of a model's layers; functions in the place of layers have none."""
+    for entry in entries:
+        if entry.is_layer:
+            arrays = [(inner, key) for inner, keys in entry.arrays.items() for key in keys]
+            yield Group(entry.name, entry.class_name, arrays)
 
 
 def snake_case(name: str) -> str:
@@ -84,27 +89,32 @@ def leaf(path: str, array: Array, shapes: Mapping[str, tuple[int, ...]]) -> Leaf
 
 
 def by_layer(
-    slots: Iterable[Slot], arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], root: str = "", version: str = VERSION
+    layers: Iterable[Group],
+    arrays: Arrays,
+    shapes: Mapping[str, tuple[int, ...]],
+    root: str = "",
+    version: str = VERSION,
 ) -> Tree:
     """The tree of a `.h5` file: every layer a group, its variables in their order."""
     leaves: list[Leaf] = []
     attributes: dict[str, dict[str, Text]] = {}
     names: list[str] = []
     numbers: dict[str, int] = {}
-    for slot in slots:
-        group = f"{root}/{slot.name}".strip("/")
-        names.append(slot.name)
-        found = [
-            (f"{slot.name}{inner}/{arrays[key].name.rpartition('/')[2]}", arrays[key])
-            for inner, keys in slot.arrays.items()
-            for key in keys
-        ]
-        counted = [f"{slot.name}/count"] if slot.class_name in COUNTED else []
+    for layer in layers:
+        group = f"{root}/{layer.name}".strip("/")
+        names.append(layer.name)
+        found = [(_name(layer.name, inner, arrays[key].name), arrays[key]) for inner, key in layer.arrays]
+        counted = [f"{layer.name}/count"] if layer.class_name in COUNTED else []
         numbers.update((f"{group}/{name}", 0) for name in counted)
         attributes[group] = {"weight_names": (*(name for name, _ in found), *counted)}
         leaves += (leaf(f"{group}/{name}", array, shapes) for name, array in found)
     told: dict[str, Text] = {"layer_names": tuple(names), "backend": "tensorflow", "keras_version": version}
     return Tree(tuple(leaves), (), {root: told, **attributes}, numbers)
+
+
+def _name(layer: str, inner: str, name: str) -> str:
+    """The name of a variable as its own path tells it: a projection of attention has another than its folder."""
+    return f"{layer}{inner.rpartition('/')[0] if '/' in name else inner}/{name}"
 
 
 def archive(tree: Tree, config: Config) -> Tree:
