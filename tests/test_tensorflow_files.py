@@ -171,6 +171,25 @@ def test_slots_shadows_and_counters_are_left_out_of_a_mapping() -> None:
     assert {*found.unused} == {*others, *scoped, *counters}
 
 
+KERAS = arrays("lstm", kernel=(3, 20), recurrent_kernel=(5, 20), bias=(20,))
+
+
+def test_gates_of_keras_in_a_checkpoint_without_version_are_a_question(tmp_path: Path) -> None:
+    path = built.bundle(tmp_path, built.entries_of(KERAS), b"".join(KERAS[n].tobytes() for n in sorted(KERAS)))
+    with pytest.raises(converters.UnknownLayer, match=r"State which: assume=\{'lstm.recurrent_activation': 'hard_sig"):
+        converters.convert(path)
+    stated = converters.read(path, assume={"lstm.recurrent_activation": "sigmoid"})
+    assert stated.layer("lstm").parts[0].recurrence.recurrent_activation == "sigmoid"
+
+
+def test_names_with_the_number_of_an_output_are_the_same() -> None:
+    """As `{v.name: session.run(v) for v in variables}` has them."""
+    numbered = {f"{name}:0": array for name, array in LSTM.items()} | {"rnn/basic_lstm_cell/bias/Adam:0": np.ones(20)}
+    found = converters.read(numbered, framework="tensorflow")
+    assert found.layer("rnn/basic_lstm_cell").class_name == "BasicLSTMCell"
+    assert found.unused == ("rnn/basic_lstm_cell/bias/Adam",)
+
+
 def test_a_slot_without_its_variable_is_no_slot() -> None:
     found = converters.read({"other/kernel/Adam": np.ones((8, 20), "f4")}, framework="tensorflow")
     assert not found.unused and found.layers[0].unknown is not None

@@ -11,6 +11,7 @@ from converters.readers.keras import files as keras
 from converters.readers.keras.semantics import Version, parse_version
 from converters.readers.opened import Request
 from converters.readers.tensorflow import objects
+from converters.readers.tensorflow.gates import asked
 from converters.readers.tensorflow.objects import Object, Variable
 from converters.readers.tensorflow.stored import Stored
 from layouts import catalogue
@@ -22,13 +23,18 @@ _SONNET = {"w", "w_i", "w_h", "_w_i", "_w_h"}
 
 
 def read_objects(stored: Stored, known: Sequence[Object], request: Request, version: str = "") -> Checkpoint:
-    """The layers of a checkpoint of objects, by the names that its variables were given."""
+    """The layers of a checkpoint of objects, by the names that its variables were given.
+
+    Before TensorFlow 2.2 a layer's variables had no cell in their names; then the gates' function is a question.
+    """
     found, unused = objects.weights(stored, known)
     if not found:
         raise UnreadableCheckpoint("this checkpoint holds no variables of a model", path=stored.path)
     whose = request.framework or _whose(found)
     if whose == "keras":
-        return of_keras(stored.path, "checkpoint of objects", found, unused, request, parse_version(version))
+        whole = of_keras(stored.path, "checkpoint of objects", found, unused, request, parse_version(version))
+        early = not version and not any("_cell" in variable.name for variable in found)
+        return replace(whole, layers=tuple(map(asked, whole.layers))) if early else whole
     arrays = {variable.place: variable.array for variable in found}
     ready = checkpoint_of(stored.path, "checkpoint of objects", arrays, whose, request.assume)
     return replace(ready, unused=(*ready.unused, *unused))

@@ -91,7 +91,9 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
         return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
     found = list(_resources(constants))
     if not found:
-        raise UnreadableCheckpoint("this graph holds no constants that were variables: it is not frozen, or optimized")
+        raise UnreadableCheckpoint(
+            "this graph of TensorFlow holds no constants that were variables: give its checkpoint or SavedModel"
+        )
     known = {variable.key for variable in found}
     others = [array for array in constants.values() if array.size > 1 and array.name not in known]
     whole = checkpoints.of_keras(opened.path, _CONTAINER, found, (), request, parse_version("2.4-tf"))

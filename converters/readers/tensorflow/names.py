@@ -21,12 +21,14 @@ _SLOTS = {
     "Adam", "AdaMax", "AdamW", "LazyAdam", "NadamOptimizer", "AMSGrad", "Momentum", "MomentumW", "LARSOptimizer",
     "RMSProp", "Adagrad", "AdagradDA", "Adadelta", "Ftrl", "ProximalAdagrad", "GradientDescent", "Shampoo", "PowerSign",
     "AddSign", "ExponentialMovingAverage", "MovingAverage", "adam_m", "adam_v", "lamb_m", "lamb_v",
+    "m", "v", "vhat", "momentum", "rms", "mg", "accumulator", "vr", "vc",
     "AdamOptimizer", "MomentumOptimizer", "RMSPropOptimizer", "AdagradOptimizer", "AdadeltaOptimizer", "FtrlOptimizer",
 }  # fmt: skip
 """The names of slots: of optimizers' classes, and of shadows."""
 _COUNTERS = {
     "beta1_power", "beta2_power", "global_step", "step", "iteration", "save_counter", "learning_rate", "lr", "decay",
-    "loss_scale", "current_loss_scale", "good_steps", "epoch",
+    "loss_scale", "current_loss_scale", "good_steps", "epoch", "iter", "iterations", "beta_1", "beta_2", "rho",
+    "momentum",
 }  # fmt: skip
 """Scalars of training."""
 _PAIRS = (
@@ -44,6 +46,8 @@ Arrays = Mapping[str, LazyArray]
 
 def prepared(arrays: Arrays, assume: Mapping[str, Any]) -> Prepared:
     """The variables that are weights, under the names that layouts have; and what is left out."""
+    plainly = {name.removesuffix(":0"): array for name, array in arrays.items()}
+    arrays = plainly if len(plainly) == len(arrays) else arrays
     unused = set(left_out(arrays))
     kept = {name: array for name, array in arrays.items() if name not in unused}
     new = _new_names(kept)

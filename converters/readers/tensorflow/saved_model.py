@@ -33,6 +33,7 @@ _METADATA = "keras_metadata.pb"
 _KERAS_OBJECT = "_tf_keras_"
 _SKIPPED = frozenset({"keras_api", "optimizer", "root", "loss", "signatures", "train_function", "train_tf_function"})
 _MOST_ENTRIES = 100_000
+_TUPLES = {"__tuple__", "TensorShape"}
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,18 @@ def _entries(folder: Path, owner: str, graph: Message, known: Sequence[Object]) 
         if count >= _MOST_ENTRIES:
             raise UnreadableCheckpoint(f"Keras notes more than {_MOST_ENTRIES} objects", path=str(folder))
         if identifier.startswith(_KERAS_OBJECT) and "metric" not in identifier and len(note):
-            parsed = parse_json(text(note), _METADATA, str(folder))
+            parsed = _plain(parse_json(text(note), _METADATA, str(folder)))
             if isinstance(parsed, dict):
                 yield Entry(path, identifier, parsed)
+
+
+def _plain(value: Any) -> Any:
+    """JSON in which tuples and shapes, which these notes mark as such, are lists, as in every other file of Keras."""
+    if isinstance(value, dict):
+        if value.get("class_name") in _TUPLES and isinstance(value.get("items"), list):
+            return _plain(value["items"])
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _places(known: Sequence[Object]) -> dict[int, tuple[str, ...]]:

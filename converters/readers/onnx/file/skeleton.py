@@ -141,7 +141,7 @@ def what_else(view: memoryview) -> str:
     if _names_an_operator(view, *first):
         return "no ONNX model but perhaps a graph of TensorFlow (GraphDef): export it to ONNX with tf2onnx"
     if found.keys() == {1, 2} and found[2] == {BYTES}:
-        return "no ONNX model but perhaps a SavedModel of TensorFlow: convert the Keras file, or export it with tf2onnx"
+        return "no ONNX model but perhaps a SavedModel of TensorFlow: give its folder, with the variables in it"
     return ""
 
 
