@@ -1,4 +1,4 @@
-"""Written models, loaded and run by the installed Keras 3: every fixture, drawn models, and those of PyTorch and ONNX."""
+"""Written models, loaded and run by the installed Keras 3: fixtures, drawn models, and graphs of ONNX."""
 
 from __future__ import annotations
 

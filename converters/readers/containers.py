@@ -89,9 +89,11 @@ def _is_safetensors(opened: Opened) -> bool:
 
 
 def _is_index(opened: Opened) -> bool:
-    """Whether a JSON text maps the names of arrays to files; those of Keras map groups to lists of files."""
+    """Whether a JSON text maps the names of arrays to files; those of Keras map groups, '/layers/…', to lists."""
     named = opened.json.get("weight_map") if isinstance(opened.json, dict) else None
-    return isinstance(named, dict) and bool(named) and all(isinstance(file, str) for file in named.values())
+    if not isinstance(named, dict) or not named or any(name.startswith("/") for name in named):
+        return False
+    return all(isinstance(file, str) for file in named.values())
 
 
 def _is_orbax(path: Path) -> bool:
