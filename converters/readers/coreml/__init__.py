@@ -47,7 +47,11 @@ def read_package(path: Path, request: Request) -> Checkpoint:
     relative = root.get("path") if isinstance(root, dict) else None
     if not isinstance(relative, str):
         raise UnreadableCheckpoint("Manifest.json names no model", path=manifest)
-    return _read(open_beside(manifest, f"Data/{relative}"), str(path))
+    try:
+        return _read(open_beside(manifest, f"Data/{relative}"), str(path))
+    except ConversionError as error:
+        error.path = str(path)  # the package that a person gave, and not a file deep inside of it
+        raise
 
 
 def _read(source: Source, path: str) -> Checkpoint:

@@ -11,7 +11,7 @@ from converters.model.arrays import LazyArray, bfloat16
 from converters.readers.cursor import Cursor, mapped
 from converters.readers.message import Message
 from converters.readers.source import Source, open_beside
-from layouts.errors import ShapeError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.errors import CheckpointError, ShapeError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _FLOATS, _HALVES, _RAW, _INT8 = 1, 2, 30, 31
 _SENTINEL = 0xDEADBEEF
@@ -45,6 +45,12 @@ class Blobs:
         self._path = path
         self._opened: dict[str, Source] = {}
 
+    def _open(self, relative: str) -> Source:
+        try:
+            return open_beside(self._path, relative)
+        except CheckpointError as error:
+            raise type(error)(f"{printable(relative)}: {error.args[0]}", path=self._path) from None
+
     def array(self, message: Message, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> LazyArray:
         """The constant that a BlobFileValue points to: a record of its kind, its bytes and where they stand."""
         file, at = message.text(1), message.integer(2)
@@ -52,7 +58,7 @@ class Blobs:
             raise UnsafeCheckpoint(
                 f"{printable(name)} points to {printable(repr(file))}, which is not beside the model"
             )
-        source = self._opened.get(file) or open_beside(self._path, file.removeprefix(_PREFIX))
+        source = self._opened.get(file) or self._open(file.removeprefix(_PREFIX))
         self._opened[file] = source
         if not 0 <= at <= len(source) - 24:
             raise UnreadableCheckpoint(
