@@ -21,6 +21,9 @@ FILES = {
     "old.h5": "keras2/lstm_hard_sigmoid/model.h5",
     "model.keras": "keras3/bidirectional/model.keras",
     "model.onnx": "onnx_torch/lstm_stacked/model.onnx",
+    "rnnlm.ckpt.index": "tensorflow1/formats/parts.ckpt.index",
+    "rnnlm.ckpt.data-00000-of-00001": "tensorflow1/formats/parts.ckpt.data-00000-of-00001",
+    "gluon.params": "mxnet/stacked/saved.params",
 }
 """Name in the folder `demo/` -> the recorded file."""
 DEMO = Path("demo")

@@ -1,4 +1,4 @@
-"""The whole models of Keras among the fixtures, their recorded inputs and outputs, and those that have no other form."""
+"""The whole models of Keras among the fixtures, what was recorded of them, and those that have no other form."""
 
 from __future__ import annotations
 

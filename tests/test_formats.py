@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from converters.cli import main
 from converters.readers.containers import FILES, PLACES, Container, Place
 from converters.readers.opened import Opened
+from converters.targets import OWN
+from converters.writers import WRITTEN
 from layouts import catalogue
 
 KINDS = (*FILES, *PLACES)
@@ -41,3 +43,15 @@ def test_what_is_no_model_is_told_by_none(content: bytes, tmp_path: Path) -> Non
     opened = Opened(open_source(tmp_path / "file"))
     assert [kind.title for kind in FILES if kind.tells(opened)] == []
     assert not [kind.title for kind in PLACES if kind.tells(tmp_path)]
+
+
+def test_the_command_prints_which_cells_a_framework_has() -> None:
+    lines = CliRunner().invoke(main, ["formats"]).output.splitlines()
+    assert all(
+        any(line.startswith(f"{name} ") and "yes" in line for line in lines) for name in ("keras", "flax", "onnx")
+    )
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_every_file_that_is_written_has_a_target(suffix: str) -> None:
+    assert any(suffix in target.suffixes for target in OWN)

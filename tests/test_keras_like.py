@@ -83,7 +83,7 @@ def test_as_many_alike_pair_up_in_order_and_others_are_ambiguous(tmp_path: Path)
     fewer = configuration(tmp_path / "fewer.json", lstm("first", 5))
     with pytest.raises(CoverageError, match=r"ambiguous match: a, b into first.*rename=\{'a': 'first'\}"):
         quietly(source, tmp_path / "no.h5", like=fewer)
-    with pytest.raises(CoverageError, match="b: no layer of .* is there for these weights"):
+    with pytest.raises(CoverageError, match=r"b: no layer of .* is there for these weights"):
         quietly(source, tmp_path / "no.h5", like=fewer, rename={"a": "first"})
     more = configuration(tmp_path / "more.json", lstm("a", 5), lstm("b", 5), dense("head", 5, 2))
     with pytest.raises(CoverageError, match="nothing fills the layer head"):

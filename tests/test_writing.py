@@ -70,18 +70,18 @@ def others(output: Path) -> list[str]:
     return [name for name in os.listdir(output.parent) if name != output.name]
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt", ".keras", ".h5", ".weights.h5"])
 def test_a_file_that_may_not_grow_is_one_error(suffix: str, source: Path, output: Path, server: ForkServer) -> None:
-    target = output.with_suffix(suffix)
+    target = output.with_name(f"model{suffix}")
     run = server.run("command_on_a_small_disk", 500, "convert", str(source), str(target))
     assert run.code == 1, run.stderr
     refused(run.stderr)
     assert list(output.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt", ".keras", ".h5", ".weights.h5"])
 def test_a_conversion_leaves_the_output_alone_behind(suffix: str, source: Path, output: Path) -> None:
-    target = output.with_suffix(suffix)
+    target = output.with_name(f"model{suffix}")
     target.write_bytes(OLD)
     converters.convert_file(source, target)
     assert os.listdir(output.parent) == [target.name]

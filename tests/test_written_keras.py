@@ -107,6 +107,12 @@ def test_the_candidate_of_an_lstm_has_no_factor(tmp_path: Path) -> None:
         converters.convert_file(source, tmp_path / "new.keras")
 
 
+def test_a_whole_model_is_exact_or_refused_whatever_is_asked(tmp_path: Path) -> None:
+    source = old(tmp_path / "old.h5", activation="hard_sigmoid")
+    with pytest.raises(NotRepresentable, match="its activation is hard_sigmoid"):
+        converters.convert_file(source, tmp_path / "new.keras", strict=False)
+
+
 def test_arrays_for_keras_have_the_factor_too(tmp_path: Path) -> None:
     arrays = converters.convert(old(tmp_path / "old.h5", recurrent_activation="hard_sigmoid"), to="keras")
     assert list(arrays) == ["rnn/kernel", "rnn/recurrent_kernel", "rnn/bias", "head/kernel", "head/bias"]

@@ -130,7 +130,7 @@ class _Filling:
 
 def _changes(layout: Layout, pieces: Pieces, options: Any, name: str) -> Iterator[str]:
     """A sentence where the target keeps one bias for two, or adds a constant, and some number will not come back."""
-    if not layout.cell.recurrent or ("recurrent_bias" in layout.slots and not layout.added):
+    if layout.cell.summed is None or (layout.slots >= {"input_bias", "recurrent_bias"} and _keeps_both(layout)):
         return
     lost = changed(layout, pieces, options)
     if any(piece.slot == "recurrent_bias" for piece in lost):
@@ -140,6 +140,12 @@ def _changes(layout: Layout, pieces: Pieces, options: Any, name: str) -> Iterato
         )
     elif lost:
         yield f"{name}: {', '.join(map(str, lost))} rounded, for {layout.name} adds a constant when it runs"
+
+
+def _keeps_both(layout: Layout) -> bool:
+    """Whether a layout has a place for both biases of every gate, and adds nothing to them."""
+    texts = [text if isinstance(text, str) else text.pattern for text in layout.arrays.values()]
+    return not layout.added and not any("_bias[" in text for text in texts)
 
 
 def _not_finite(panel: Array) -> bool:

@@ -125,6 +125,10 @@ def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout |
         return None
 
 
+_WITHOUT_CONSTANT = {"projection", "peephole"}
+"""Slots that a framework either has a place for or not: no number stands for a missing one."""
+
+
 def _of_cell(layout: Layout, target: Target) -> Layout:
     """The layout of the class that computes one step, where the framework has one."""
     own = catalogue.layers(layout.framework).get(f"{layout.class_name}Cell", ())
@@ -143,7 +147,9 @@ def _module(
     """One module out of these cells; `apart` says why it is not the only one of its layer."""
     first = layers[0]
     if layout is None:
-        what = parts[0].cell.name.replace("_", " ")
+        slots = {piece.slot for part in parts for piece in part.pieces()}
+        own = [slot for slot in parts[0].cell.slots if slot in slots & _WITHOUT_CONSTANT]
+        what = " with ".join([parts[0].cell.name.replace("_", " "), *own])
         reason = NotRepresentable(f"{target.library} has no module for {what}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, target, choices)

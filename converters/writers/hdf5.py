@@ -5,6 +5,8 @@ Every dataset is contiguous and has its place before any of them is filled, so t
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,18 +29,27 @@ def open_hdf5(path: Path, tree: Tree) -> InPlace:
         import h5py
     except ImportError:
         raise MissingDependency("h5py is not installed, which writes HDF5: pip install h5py") from None
-    with h5py.File(path, "w", alignment_threshold=1 << 16, alignment_interval=64) as file:
-        for folder in tree.folders:
-            file.require_group(folder)
-        for folder, attributes in tree.attributes.items():
-            for name, value in attributes.items():
-                for key, part in _attributes(name, value):
-                    file.require_group(folder or "/").attrs[key] = part
-        for place, number in tree.numbers.items():
-            file.create_dataset(place, data=np.int32(number))
-        offsets = {leaf.key: _laid_out(file, leaf) for leaf in tree.leaves}
+    try:
+        with h5py.File(path, "w", alignment_threshold=1 << 16, alignment_interval=64) as file:
+            offsets = _skeleton(file, tree)
+    except (OSError, RuntimeError) as error:  # its words run over several lines
+        number = getattr(error, "errno", None) or errno.EIO
+        raise OSError(number, os.strerror(number)) from None
     reserve(path, path.stat().st_size)
     return InPlace(path, offsets, (int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in tree.leaves))
+
+
+def _skeleton(file: Any, tree: Tree) -> dict[str, int]:
+    """Write folders, attributes and single numbers; where the numbers of each array go."""
+    for folder in tree.folders:
+        file.require_group(folder)
+    for folder, attributes in tree.attributes.items():
+        for name, value in attributes.items():
+            for key, part in _attributes(name, value):
+                file.require_group(folder or "/").attrs[key] = part
+    for place, number in tree.numbers.items():
+        file.create_dataset(place, data=np.int32(number))
+    return {leaf.key: _laid_out(file, leaf) for leaf in tree.leaves}
 
 
 def _laid_out(file: Any, leaf: Leaf) -> int:

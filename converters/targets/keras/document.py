@@ -27,6 +27,9 @@ def model(checkpoint: Checkpoint, modules: Iterable[Planned], suffix: str) -> Tr
             "says where each of them goes",
             path=checkpoint.path,
         )
+    inexact = [str(problem) for module in planned for problem in module.problems]
+    if inexact:
+        raise NotRepresentable("\n".join(inexact), path=checkpoint.path)
     found = network.write(checkpoint.graph, planned)
     arrays: dict[str, Any] = {tensor.key: tensor for module in planned for tensor in module.tensors}
     used = {key for entry in found.entries for keys in entry.arrays.values() for key in keys}

@@ -37,7 +37,8 @@ def call(w: Work, node: Node, module: Planned, inputs: list[Held]) -> Held:
         class_name, config = row(w, node, part, shapes)
         config |= given if class_name in _ACTIVATED else {}
         found = w.weighted(node, class_name, config, {"": [tensor.key for tensor in module.tensors]}, inputs[0])
-        found = replace(found, mask=_own_mask(w, node, config)) if class_name == "Embedding" else found
+        if class_name == "Embedding":
+            found = replace(found, mask=w.of_indices.get(node.inputs[0], ""))
         told = told if class_name in _ACTIVATED or function == "linear" else None
     return found if told else w.activated(node, found, op.Activation(function))
 
@@ -46,24 +47,13 @@ _ACTIVATED = ("Dense", "EinsumDense")
 """Layers that apply a function to their own output."""
 
 
-def _own_mask(w: Work, node: Node, config: Config) -> str:
-    return _index_mask(w, node) if config["mask_zero"] else ""
-
-
 def _linear(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
     return "Dense", {"units": shapes["kernel"][-1], "use_bias": "bias" in shapes}
 
 
 def _embedding(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
     count, width = shapes["embeddings"]
-    return "Embedding", {"input_dim": count, "output_dim": width, "mask_zero": bool(_index_mask(w, node))}
-
-
-def _index_mask(w: Work, node: Node) -> str:
-    """The mask that the graph makes of the indices that a layer reads: steps that are not index 0."""
-    of_zero = op.MaskOf(indices=True)
-    found = (each.outputs[0] for each in w.graph.nodes if each.operation == of_zero and each.inputs == node.inputs[:1])
-    return next(found, "")
+    return "Embedding", {"input_dim": count, "output_dim": width, "mask_zero": node.inputs[0] in w.of_indices}
 
 
 def _axis(part: Part) -> int:
@@ -103,7 +93,8 @@ def _rms_norm(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Con
 def _prelu(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
     """One slope a channel, or for every element: the axes of one are shared."""
     (stored,) = part.shapes.values()
-    rank = len(w.shape(node.inputs[0]) or ())
+    shape = w.shape(node.inputs[0])
+    rank = len(shape) if shape is not None else (len(stored) + 1) * (part.layout.framework == "keras")
     if rank != len(stored) + 1:
         w.sketch.refuse(
             node, f"slopes of {len(stored)} axes for a value of {rank or 'unknown'}: not as Keras keeps them"

@@ -28,11 +28,12 @@ def pool(w: Work, node: Node, settings: op.Pool, inputs: Inputs) -> Held:
 
 
 def global_pool(w: Work, node: Node, settings: op.GlobalPool, inputs: Inputs) -> Held:
-    rank = len(inputs[0].shape or ())
+    kind = {"max": "Max", "average": "Average"}[settings.how]
+    own = [rank for rank in (3, 4, 5) if node.class_name == f"Global{kind}Pooling{rank - 2}D"]
+    rank = len(inputs[0].shape) if inputs[0].shape is not None else next(iter(own), 0)
     if rank not in (3, 4, 5):
         w.sketch.refuse(node, "a pool over all of a value whose axes are not known")
         return inputs[0]
-    kind = {"max": "Max", "average": "Average"}[settings.how]
     told = "channels_last" if settings.channels_last else "channels_first"
     config = {"keepdims": settings.keep_axes, "data_format": told}
     return w.layer(node, inputs[0], f"Global{kind}Pooling{rank - 2}D", config)

@@ -68,10 +68,11 @@ def concatenate(w: Work, node: Node, settings: op.Concatenate, inputs: Inputs) -
 
 def dot(w: Work, node: Node, settings: op.Dot, inputs: Inputs) -> Held:
     ranks = [len(held.shape or ()) for held in inputs]
-    if not all(ranks) or any(held.timed for held in inputs):
+    pairs = list(zip(settings.axes, ranks, strict=True))
+    if any(axis < 0 and not rank for axis, rank in pairs) or any(held.timed for held in inputs):
         w.sketch.refuse(node, "a Dot of values whose axes are not known")
         return inputs[0]
-    axes = [axis % rank for axis, rank in zip(settings.axes, ranks, strict=True)]
+    axes = [axis % rank if axis < 0 else axis for axis, rank in pairs]
     config = {"axes": axes, "normalize": settings.normalize}
     return Held(w.sketch.layer(node.name, "Dot", config, [[held.tensor for held in inputs]]))
 

@@ -126,14 +126,16 @@ class Sketch:
     entries: dict[str, Entry] = field(default_factory=dict)
     problems: list[ConversionError] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    """How many entries wished for the same name."""
 
     def name(self, wish: str) -> str:
         """A name that no entry has: '/' may not stand in it."""
         base = re.sub(r"[^\w.\-]", "_", wish.replace("/", "."), flags=re.ASCII).lstrip("_.-") or "layer"
-        name, count = base, 1
+        name = base
         while name in self.entries:
-            count += 1
-            name = f"{base}_{count}"
+            self.counts[base] = self.counts.get(base, 1) + 1
+            name = f"{base}_{self.counts[base]}"
         return name
 
     def layer(self, wish: str, class_name: str, config: Config, arguments: Sequence[Any], **named: Any) -> Tensor:

@@ -35,12 +35,15 @@ class Planned(Protocol):
     def parts(self) -> tuple[Part, ...]: ...
     @property
     def tensors(self) -> Sequence[Array]: ...
+    @property
+    def problems(self) -> Sequence[Exception]: ...
 
 
 Folders = Mapping[str, Sequence[str]]
 """The folder of a cell within its layer's -> the keys of its arrays, in the order of its variables."""
 
 MASKS = (op.MaskOf, op.MaskOfLengths, op.BothMasks, op.EitherMask, op.EveryStep)
+_OF_INDICES = op.MaskOf(indices=True)
 _PASSES = {
     *("Activation", "BatchNormalization", "Dense", "ELU", "GroupNormalization", "Identity", "LayerNormalization"),
     *("LeakyReLU", "PReLU", "ReLU", "Rescaling", "Softmax", "TimeDistributed", "UnitNormalization"),
@@ -64,9 +67,14 @@ class Work:
     shared: dict[tuple[int, str], tuple[Entry, int]] = field(default_factory=dict)
     """The entry of each layer, or of a direction of it, and on how many axes of time it runs."""
     makers: dict[str, Node] = field(default_factory=dict)
+    of_indices: dict[str, str] = field(default_factory=dict)
+    """Values that are indices -> the mask that the graph makes of them: steps that are not index 0."""
 
     def __post_init__(self) -> None:
         self.makers.update((name, node) for node in self.graph.nodes for name in node.outputs)
+        for node in self.graph.nodes:
+            if node.operation == _OF_INDICES:
+                self.of_indices.setdefault(node.inputs[0], node.outputs[0])
 
     def shape(self, value: str) -> Shape | None:
         found = self.graph.values.get(value)
