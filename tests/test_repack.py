@@ -86,7 +86,7 @@ FRAMEWORKS = [
 TRIANGLES = sampled((pair(*three) for layouts in FRAMEWORKS for three in permutations(layouts, 3)), 97)
 
 
-@pytest.mark.parametrize(("first", "second", "third"), sampled(TRIANGLES, 5))
+@pytest.mark.parametrize(("first", "second", "third"), TRIANGLES)
 def test_a_detour_changes_nothing(first: Layout, second: Layout, third: Layout) -> None:
     pieces = common(first, second, third)
     direct, detour = moved(third, pieces), moved(third, moved(second, pieces))
