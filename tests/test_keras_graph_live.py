@@ -13,6 +13,7 @@ import live  # noqa: F401 - says which backend, before a framework is imported
 import numpy as np
 import pytest
 from graph_models import MODELS, parts
+from sampling import sampled
 
 import converters
 from converters.model import operations as op
@@ -28,7 +29,7 @@ def built(request: pytest.FixtureRequest) -> SimpleNamespace:
     return SimpleNamespace(keras=keras, tensorflow=tensorflow, parts=parts(keras))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", sampled(MODELS, 2))
 def test_shapes_and_masks_are_those_of_the_framework(name: str, built: SimpleNamespace) -> None:
     inputs, outputs = MODELS[name](built.parts)
     model = built.keras.Model(inputs, outputs)

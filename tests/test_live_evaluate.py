@@ -230,7 +230,7 @@ FAMILIES = {
 EVERY = [pytest.param(shape, make, id=name) for shape, family in FAMILIES.values() for name, make in family.items()]
 
 
-@pytest.mark.parametrize(("shape", "make"), sampled(EVERY, 4))
+@pytest.mark.parametrize(("shape", "make"), sampled(EVERY, 7))
 def test_the_evaluator_gives_what_keras_gives(shape: Shape, make: Callable[[Any], Any], tmp_path: Path) -> None:
     model = built(shape, make)
     model.save(tmp_path / "model.keras")

@@ -18,6 +18,7 @@ import pytest
 from conftest import ROOT
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from sampling import sampled
 
 import converters
 
@@ -140,7 +141,7 @@ def small() -> list[Any]:
 
 
 @pytest.mark.parametrize("op", OPERATORS)
-@pytest.mark.parametrize("path", small())
+@pytest.mark.parametrize("path", sampled(small(), 2))
 def test_every_shape_on_the_edges_of_the_smallest_files(path: Path, op: str) -> None:
     model, plain = loaded(path)
     every = range(sum(1 for _ in edges(model.graph)))

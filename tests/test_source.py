@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
+from sampling import sampled
 from test_build import FILES, drafted, read
 from torch import nn
 
@@ -125,7 +126,7 @@ CASES = ("keras2/masking/model.h5", "keras3/return_state/model.keras", "keras3/s
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=[ascii(name)[:40] for name in HOSTILE])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", sampled(CASES, 3))
 def test_hostile_name_is_a_name(case: str, name: str) -> None:
     file = FIXTURES / case
     plain = drafted(file)
