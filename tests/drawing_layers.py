@@ -53,8 +53,8 @@ def plain(name: str, takes: Callable[[Shape], bool], *given: tuple[Any, ...], **
 
 
 def rank(*ranks: int) -> Callable[[Shape], bool]:
-    """Values of so many axes behind the batch."""
-    return lambda shape: len(shape) in ranks
+    """Values of so many axes behind the batch, the last of which has a size."""
+    return lambda shape: len(shape) in ranks and shape[-1] is not None
 
 
 def known(*ranks: int) -> Callable[[Shape], bool]:
@@ -64,7 +64,8 @@ def known(*ranks: int) -> Callable[[Shape], bool]:
 
 def long(axes: int) -> Callable[[Shape], bool]:
     """Values whose axes but the features have at least five steps, or an open number of them."""
-    return lambda shape: len(shape) == axes and all(size is None or size >= 5 for size in shape[:-1])
+    wide = 5
+    return lambda shape: rank(axes)(shape) and all(size is None or size >= wide for size in shape[:-1])
 
 
 _CELL = {"activation": ("tanh", "tanh", "relu", "softsign"), "use_bias": (True, True, False)}
@@ -208,7 +209,7 @@ SIMPLE: tuple[Kind, ...] = (
     plain("GaussianNoise", rank(1, 2), (0.3,)),
     plain("UnitNormalization", rank(1, 2)),
     plain("RMSNormalization", rank(1, 2)),
-    plain("GroupNormalization", lambda s: len(s) in (2, 3), (-1,), center=(True, False), scale=(True, False)),
+    plain("GroupNormalization", rank(2, 3), (-1,), center=(True, False), scale=(True, False)),
     Kind("Normalization", rank(1, 2), lambda draw, shape: draw(st.sampled_from(_STATISTICS))),
     Kind("EinsumDense", lambda shape: len(shape) in (1, 2) and shape[-1] is not None, _dense),
     plain("Rescaling", rank(1, 2, 3), (0.5, 2.0), offset=(0.0, -0.25)),

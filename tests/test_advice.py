@@ -134,3 +134,15 @@ def test_a_zeroed_last_output_is_noted_behind_a_mask(zero: bool, tmp_path: Path)
     layer = recurrent("GRU", "rnn", 5, 5, return_sequences=False, zero_output_for_mask=zero)
     notes = converters.plan(write(tmp_path / "m.h5", tokens, layer)).modules[1].notes
     assert any("the output is 0 where the last step" in note for note in notes) == zero
+
+
+@pytest.mark.parametrize("zero", [True, False])
+@pytest.mark.parametrize("sequences", [True, False])
+@pytest.mark.parametrize("version", ["2.15.0", "3.9.0"])
+def test_bidirectional_zeroes_masked_steps_of_sequences_alone(
+    version: str, sequences: bool, zero: bool, tmp_path: Path
+) -> None:
+    """Whatever the layer inside says: the wrapper sets it in both of its layers."""
+    layer = bidirectional("GRU", "both", 5, 5, return_sequences=sequences, zero_output_for_mask=zero)
+    found = converters.read(write(tmp_path / "m.h5", layer, version=version)).layer("both")
+    assert found.call.zeros_where_masked is sequences

@@ -317,6 +317,14 @@ def test_bidirectional(merge: str | None, sequences: bool, cell: str, masked: bo
         compare(functional(layer, LINE), tmp_path)
 
 
+@pytest.mark.parametrize("zeros", [True, False], ids=["zeros", "repeated"])
+def test_bidirectional_decides_what_masked_steps_give(zeros: bool, tmp_path: Path) -> None:
+    """Zeros in a sequence and the last state alone, whatever the layers inside say."""
+    inner = [K.RNN(K.GRUCell(4), zero_output_for_mask=zeros, return_sequences=every) for every in (True, False)]
+    model = functional(lambda x: [K.Bidirectional(one)(K.Masking()(x)) for one in inner], LINE)
+    compare(model, tmp_path, with_gaps(model))
+
+
 STATES: dict[str, Callable[[], Any]] = {
     "lstm": lambda: functional(lambda x: K.LSTM(4, return_state=True)(x), LINE),
     "gru_all": lambda: functional(lambda x: K.GRU(4, return_state=True, return_sequences=True)(x), LINE),

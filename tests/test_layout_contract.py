@@ -26,8 +26,9 @@ from layout_samples import (
 )
 
 import layouts
-from layouts import Layout, catalogue, pack, unpack
+from layouts import Layout, catalogue, cells, pack, unpack
 from layouts.axes import Axis, Pattern
+from layouts.cells import Cell
 from layouts.errors import CoverageError, ShapeError
 from layouts.layout import Custom
 from layouts.repack import describe
@@ -174,6 +175,12 @@ def test_a_wrong_number_of_axes_is_refused(layout: Layout) -> None:
     with pytest.raises(ShapeError, match=f"has {len(shape) + 1} axes; .* describes {len(shape)}") as caught:
         unpack(layout, normal(shapes | {name: (*shape, 1)}), options=OPTIONS, sizes=stated(layout))
     assert caught.value.array == name
+
+
+def test_a_cell_is_called_as_it_is_written() -> None:
+    named = {name: value.name for name, value in vars(cells).items() if isinstance(value, Cell)}
+    assert len(named) > 30
+    assert [name for name, called in named.items() if name != called.upper()] == []
 
 
 CUSTOMS = [

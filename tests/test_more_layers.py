@@ -83,6 +83,12 @@ PLAIN: dict[str, tuple[Make, tuple[int, ...]]] = {
     "einsum_joined": (lambda L, x, y: L.EinsumDense("abcd,cde->abe", (None, 5), bias_axes="e")(x), (TIME, 3, WIDTH)),
     "einsum_steps": (lambda L, x, y: L.EinsumDense("abc,bd->adc", (5, None), bias_axes="d")(x), (TIME, WIDTH)),
     "einsum_bare": (lambda L, x, y: L.EinsumDense("ab,bc->ac", 5)(x), (WIDTH,)),
+    "steps_put_off": (
+        lambda L, x, y: L.Dense(5)(L.ReLU()(L.TimeDistributed(L.BatchNormalization(axis=1))(x))),
+        (TIME, WIDTH),
+    ),
+    "short_vectors": (lambda L, x, y: L.UnitNormalization()(L.Rescaling(1e-9)(x)), (TIME, WIDTH)),
+    "short_products": (lambda L, x, y: L.Dot(2, normalize=True)([L.Rescaling(3e-8)(x)] * 2), (TIME, WIDTH)),
     "relu_ceiling": (lambda L, x, y: L.ReLU(max_value=0.7)(x), (TIME, WIDTH)),
     "relu_threshold": (lambda L, x, y: L.ReLU(threshold=0.3)(x), (TIME, WIDTH)),
     "relu_all": (lambda L, x, y: L.ReLU(1.5, 0.2, 0.3)(x), (TIME, WIDTH)),

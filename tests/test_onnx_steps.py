@@ -19,6 +19,7 @@ from sampling import sampled
 from torch import nn
 
 from converters.model.settings import Call, Wiring
+from converters.readers.onnx.arithmetic.constants import Bench
 from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph.scope import Scope
@@ -326,3 +327,12 @@ def test_a_large_graph_without_recurrent_layers_costs_in_proportion_to_its_nodes
 
     cost(500)
     assert min(cost(4000) for _ in range(3)) < 24 * max(cost(500) for _ in range(3))
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (5, 3)], ids=str)
+def test_random_numbers_stand_in_for_arrays_of_any_shape(shape: tuple[int, ...]) -> None:
+    """A scalar too, which is no sum over a first axis; the same numbers every time."""
+    bench = Bench(7)
+    found = bench.stand_in("W", shape)
+    assert found.shape == shape and np.all(found != 0)
+    assert bench.stand_in("W", shape) is found

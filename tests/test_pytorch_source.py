@@ -103,6 +103,16 @@ def test_a_module_in_memory_tells_its_classes_and_settings(zoo: Zoo) -> None:
     assert_same(converted(zoo), zoo.state_dict())
 
 
+def test_what_no_layout_describes_goes_back_and_nowhere_else() -> None:
+    modules = [nn.Conv1d(3, 5, 2, padding=1, padding_mode="circular"), nn.Embedding(11, 3, max_norm=1.0)]
+    net = nn.Sequential(*modules, nn.MultiheadAttention(6, 2, add_zero_attn=True))
+    assert_same(converted(net), net.state_dict())
+    for layer, words in zip(converters.read(net).layers, ("circular", "max_norm=1.0", "add_zero_attn"), strict=True):
+        assert words in str(layer.unknown)
+    with pytest.raises(UnknownLayer, match="padding_mode='circular'"):
+        converters.convert(net, to="keras")
+
+
 def test_a_state_dict_in_memory_needs_no_framework(zoo: Zoo) -> None:
     assert_same(converted(zoo.state_dict()), zoo.state_dict())
     assert_same(converted(dict(zoo.named_parameters())), {k: v.detach() for k, v in zoo.named_parameters()})

@@ -242,6 +242,12 @@ def test_a_database_without_metadata_tells_its_arrays_itself(tmp_path: Path) -> 
     expect_dense(converters.convert(databases.database(tmp_path)))
 
 
+@pytest.mark.parametrize("file", ["_METADATA", "manifest.ocdbt", "ocdbt.process_0/manifest.ocdbt"])
+def test_one_file_of_a_checkpoint_leads_to_its_folder(file: str) -> None:
+    with pytest.raises(CheckpointError, match=r"give its folder, .*linen_cells/ocdbt$"):
+        converters.read(FLAX / "ocdbt" / file)
+
+
 def test_without_zstandard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(MissingDependency, match=r"gateport\[orbax\]"):
@@ -270,6 +276,24 @@ def test_leaves_are_named_by_a_list_or_an_order(tmp_path: Path) -> None:
         found = converters.convert(tmp_path / "model.eqx", assume=assume)
         np.testing.assert_array_equal(found["head.weight"].numpy(), WEIGHT)
         assert converters.read(tmp_path / "model.eqx", assume=assume).unused == ("arr_2", "arr_3")
+
+
+def test_the_leaves_of_one_layer_need_its_class_alone(tmp_path: Path) -> None:
+    (tmp_path / "cell.eqx").write_bytes(leaves(values(15, 3), values(15, 5), values(15), values(5)))
+    found = converters.convert(tmp_path / "cell.eqx", assume={"class": "GRUCell"})
+    assert {name: tuple(t.shape) for name, t in found.items()} == {
+        "weight_ih_l0": (15, 3), "weight_hh_l0": (15, 5), "bias_ih_l0": (15,), "bias_hh_l0": (15,)
+    }  # fmt: skip
+    np.testing.assert_array_equal(found["bias_hh_l0"].numpy(), np.concatenate([np.zeros(10), values(5)]).astype("f"))
+    with pytest.raises(UnknownLayer, match="do not fit"):
+        converters.convert(tmp_path / "cell.eqx", assume={"class": "Linear"})
+
+
+def test_a_line_of_settings_before_the_leaves_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "model.eqx").write_bytes(b'{"hidden": 5}\n' + leaves(WEIGHT))
+    with pytest.warns(converters.ConversionWarning, match=r'begins with what its writer noted: \{"hidden": 5\}'):
+        found = converters.convert(tmp_path / "model.eqx", assume={"order": "head=Linear"})
+    np.testing.assert_array_equal(found["head.weight"].numpy(), WEIGHT)
 
 
 def test_leaves_of_bfloat16_keep_their_bits(tmp_path: Path) -> None:

@@ -63,10 +63,12 @@ class Concatenate:
 
 @dataclass(frozen=True)
 class Dot:
-    """The product of two values summed over one axis of each, batch by batch; `normalize` divides by lengths first."""
+    """The product of two values summed over one axis of each, batch by batch; `normalize` divides by lengths first,
+    or by `least` where they are shorter."""
 
     axes: tuple[int, int]
     normalize: bool = False
+    least: float = 1e-6
 
 
 @dataclass(frozen=True)
@@ -235,9 +237,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class UnitLength:
-    """Each vector along an axis divided by its length."""
+    """Each vector along an axis divided by its length, or by `least` where it is shorter."""
 
     axis: int = -1
+    least: float = 1e-6
 
 
 @dataclass(frozen=True)

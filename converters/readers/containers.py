@@ -66,7 +66,12 @@ def _is_npz(opened: Opened) -> bool:
 
 
 def _is_leaves(opened: Opened) -> bool:
-    return opened.head.startswith(b"\x93NUMPY") and bool(_found("arrays.leaves:is_leaves")(opened))
+    return opened.head[:1] in (b"\x93", b"{") and bool(_found("arrays.leaves:is_leaves")(opened))
+
+
+def _is_part_of_orbax(opened: Opened) -> bool:
+    """Whether this is the list of a tree's names, or a block of a database: never the whole of a checkpoint."""
+    return opened.head[:2] == b"\x0c\xdb" or (isinstance(opened.json, dict) and "tree_metadata" in opened.json)
 
 
 def _is_flax(opened: Opened) -> bool:
@@ -84,9 +89,11 @@ def _is_safetensors(opened: Opened) -> bool:
 
 
 def _is_index(opened: Opened) -> bool:
-    """Whether a JSON text maps the names of arrays to files; those of Keras map groups to lists of files."""
+    """Whether a JSON text maps the names of arrays to files; those of Keras map groups, '/layers/…', to lists."""
     named = opened.json.get("weight_map") if isinstance(opened.json, dict) else None
-    return isinstance(named, dict) and bool(named) and all(isinstance(file, str) for file in named.values())
+    if not isinstance(named, dict) or not named or any(name.startswith("/") for name in named):
+        return False
+    return all(isinstance(file, str) for file in named.values())
 
 
 def _is_orbax(path: Path) -> bool:
@@ -116,6 +123,15 @@ MATLAB = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
 
 DL4J = ("configuration.json", "coefficients.bin")
 """The members that DL4J's archives have."""
+
+
+def _is_torch7(opened: Opened) -> bool:
+    """An object of a class with its version, or a table of few entries whose first key is a number or a text."""
+    head = opened.head
+    if head[:4] == b"\4\0\0\0":
+        return head[8:14] == b"\3\0\0\0V "
+    entries = int.from_bytes(head[8:12], "little")
+    return head[:8] == b"\3\0\0\0\1\0\0\0" and 0 < entries < 1 << 20 and head[12:16] in (b"\1\0\0\0", b"\2\0\0\0")
 
 
 def _is_symbol(opened: Opened) -> bool:
@@ -156,6 +172,8 @@ FILES = (
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", _is_symbol),
     Container("DyNet", "*.model, *.data", "dynet", "dynet:read_file", lambda o: o.head.startswith(DYNET)),
+    Container("Orbax, a part", "_METADATA, manifest.ocdbt", ANY, "orbax.folders:refuse_part", _is_part_of_orbax),
+    Container("Torch7", "*.t7", "torch7", "torch7:read_file", _is_torch7),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("CNTK", "*.model", "cntk", "cntk:read_file", _is_cntk),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", _is_flax),

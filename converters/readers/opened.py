@@ -11,6 +11,7 @@ from converters.readers.archives import SIGNATURE, Archive
 from converters.readers.hdf5 import tree as hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source
+from layouts.errors import ConversionError, printable
 
 _HEAD = 64
 
@@ -22,6 +23,15 @@ class Request:
     framework: str | None = None
     assume: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
+
+    def refuse_statements(self, whose: str) -> None:
+        """Raise `ConversionError` where something is stated of a source that tells its layers itself."""
+        if self.assume:
+            key, value = next(iter(self.assume.items()))
+            raise ConversionError(
+                f"assume={{'{printable(key)}': '{printable(value)}'}}: {whose} tells its layers itself, and nothing of "
+                "them can be stated"
+            )
 
 
 @dataclass(frozen=True, eq=False)

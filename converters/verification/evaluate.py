@@ -69,14 +69,14 @@ def _dot(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
     one, other = (axis % x.ndim for axis, x in zip(settings.axes, inputs, strict=True))
     left, right = np.moveaxis(left, one, -1), np.moveaxis(right, other, -1)
     if settings.normalize:
-        left, right = _unit(left, -1), _unit(right, -1)
+        left, right = _unit(left, -1, settings.least), _unit(right, -1, settings.least)
     shape = (len(left), *left.shape[1:-1], *right.shape[1:-1])
     flat = left.reshape(len(left), -1, left.shape[-1]) @ right.reshape(len(right), -1, right.shape[-1]).swapaxes(1, 2)
     return np.asarray(flat.reshape(shape if len(shape) > 1 else (*shape, 1)))
 
 
-def _unit(x: Array, axis: int) -> Array:
-    return np.asarray(x / np.sqrt(np.maximum(np.square(x).sum(axis=axis, keepdims=True), 1e-12)))
+def _unit(x: Array, axis: int, least: float) -> Array:
+    return np.asarray(x / np.maximum(np.sqrt(np.square(x).sum(axis=axis, keepdims=True)), least))
 
 
 def _channels(settings: Any, x: Array, function: Callable[[Array], Array]) -> Array:
@@ -231,7 +231,7 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.Reverse: lambda s, x, m: np.flip(x[0], s.axis),
     op.Reduce: _reduce,
     op.Scale: lambda s, x, m: x[0] * s.factor + s.offset,
-    op.UnitLength: lambda s, x, m: _unit(x[0], s.axis),
+    op.UnitLength: lambda s, x, m: _unit(x[0], s.axis, s.least),
     op.Standardize: _standardize,
     op.StandardizeGroups: _standardize_groups,
     op.MaskOf: _mask_of,

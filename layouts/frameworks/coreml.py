@@ -9,6 +9,7 @@
    PyTorch.
 4. The layers of networks have a field a gate; the candidate is called blockInput in an LSTM, outputGate in a GRU, which
    resets before the product. `forgetBias` adds 1 to f when the layer runs. Source: NeuralNetwork.proto.
+   coremltools writes a GRU of PyTorch as a loop, which is proved step by step: an array for every gate and side.
 5. Activations stand in the file. Cells may be clipped, which acts on the cell and not on what goes into gates.
 6. An embedding is (feature, index) in a network, (index, feature) as the constant that MIL's `gather` reads.
 7. Convolutions are channels first, (out, in, height, width), deconvolutions (in, out, height, width).
@@ -64,6 +65,7 @@ NETWORK_RNN = Layout(
     class_name="simpleRecurrent",
 )
 
+
 _BACK = {"direction": {"forward": "", "backward": "_back"}}
 _GATED = {
     "weight_ih": "(gate unit) input -> input_weight",
@@ -98,6 +100,19 @@ GRU = Layout(
     gates="rnz",
     when={"reset_after": True},
     class_name="gru (reset_after)",
+)
+GRU_LOOP = Layout(
+    "coreml",
+    cells.GRU,
+    {
+        "{gate}/weight_ih": "unit input -> input_weight",
+        "{gate}/weight_hh": "unit state -> recurrent_weight",
+        "{gate}/bias_ih": "unit -> input_bias",
+        "{gate}/bias_hh": "unit -> recurrent_bias",
+    },
+    gates="rzn",
+    implies={"activation": "tanh", "recurrent_activation": "sigmoid"},
+    class_name="gru (a loop)",
 )
 RNN = Layout(
     "coreml",
@@ -136,7 +151,7 @@ LAYER_NORM = Layout(
 
 LAYERS = {
     "lstm": (LSTM,),
-    "gru": (GRU_BEFORE, GRU),
+    "gru": (GRU_BEFORE, GRU, GRU_LOOP),
     "rnn": (RNN,),
     "linear": (LINEAR,),
     "gather": (EMBEDDING,),

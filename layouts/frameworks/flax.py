@@ -15,7 +15,8 @@
 8. The carry is (c, h), PyTorch's states (h, c).
 9. `nn.scan` over cells, one on another, puts the number of the layer on an axis before all others: such cells read what
    the one below gives, so their input is as wide as their state. `nn.vmap` puts cells side by side in the same arrays:
-   `scanned` False says so. Source: flax.linen.transforms.scan, `variable_axes`.
+   cut those apart before. Source: flax.linen.transforms.scan, `variable_axes`.
+
 The layers around the cells are told in `layouts.frameworks.flax_other`.
 """
 

@@ -34,6 +34,7 @@ from . import (
     pickles,
     pytorch,
     safetensors,
+    tensorflow,
     zarr,
 )
 from .cases import Case, Kind
@@ -46,7 +47,7 @@ __all__ = ["CASES", "FULL_SCALE", "LARGE", "SOUND", "SOUND_ONNX", "Case", "Kind"
 HDF5 = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names)
 TREES = (msgpack, zarr, databases, leaves)
 ONNX = (onnx_bytes, onnx_data, onnx_graphs, onnx_recurrent)
-PARTS = (*HDF5, archives, configs, *ONNX, frameworks, others, pickles, pytorch, safetensors, *TREES)
+PARTS = (*HDF5, archives, configs, *ONNX, frameworks, others, pickles, pytorch, safetensors, tensorflow, *TREES)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):

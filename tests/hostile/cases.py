@@ -28,6 +28,7 @@ Kind = Literal[
     "leaves",
     "other",
     "not a model",
+    "tensorflow",
 ]
 Builder = Callable[[Path], Path]
 Change = Callable[[h5py.File], object]

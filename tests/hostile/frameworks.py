@@ -446,7 +446,7 @@ CASES = table(
         coreml_loops_in_loops: "nested",
         coreml_manifest_leads_out: "is not a relative path",
         coreml_weights_lead_out: "is not a relative path",
-        coreml_weights_truncated: "beyond the end",
+        coreml_weights_truncated: "damaged or truncated weights of Core ML",
         coreml_records_without_a_mark: "the record of a constant",
         coreml_weights_a_fifo: "not a regular file",
         cntk_dictionaries_in_dictionaries: "nested too deeply",

@@ -2,8 +2,10 @@
 module. Source: equinox.tree_serialise_leaves.
 
 What they are follows from the names that a caller states, `assume={"names": "cell.weight_ih cell.weight_hh …"}`, or
-from the classes of the layers in order, `assume={"order": "cell=LSTMCell head=Linear"}`. Arrays are mapped where they
-stand. Numbers of Python that a module holds as settings, a rate of dropout, are leaves too: they are left out by name.
+from the classes of the layers in order, `assume={"order": "cell=LSTMCell head=Linear"}`; of one layer its class is
+enough, `assume={"class": "LSTMCell"}`. Arrays are mapped where they stand. Numbers of Python that a module holds as
+settings, a rate of dropout, are leaves too: they are left out by name. A line of JSON may stand before the arrays, as
+the guide of Equinox has it for the sizes of a model: it is shown, and not looked into.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from layouts.errors import CheckpointError, UnknownLayer, UnreadableCheckpoint, 
 
 MAGIC = b"\x93NUMPY"
 STATEMENT = "names"
+_CLASS = "class"
 _MOST_LEAVES = 100_000
+_LONGEST_LINE = 1 << 16
 _LONGEST_HEADER = 10_064
 _PYTHON = ("float64", "int64", "bool", "complex128")
 """The dtypes under which NumPy keeps Python's own numbers; JAX has float32 where it is not told otherwise."""
@@ -35,13 +39,20 @@ _PYTHON = ("float64", "int64", "bool", "complex128")
 
 def is_leaves(opened: Opened) -> bool:
     """Whether more than one array stands here, or less: one alone is a plain file of NumPy."""
-    if not opened.head.startswith(MAGIC):
+    start = _start(opened.source)
+    if start is None:
         return False
     try:
-        first = _header(opened.source, 0, "arr_0")
+        first = _header(opened.source, start, "arr_0")
     except CheckpointError:
         return False
-    return first.start + _size(first) != len(opened.source)
+    return bool(start) or first.start + _size(first) != len(opened.source)
+
+
+def _start(source: Source) -> int | None:
+    """Where the first array begins: at once, or behind a line of JSON; None where none does."""
+    at = bytes(source.view[:_LONGEST_LINE]).find(b"\n") + 1 if bytes(source.view[:1]) == b"{" else 0
+    return at if bytes(source.view[at : at + len(MAGIC)]) == MAGIC else None
 
 
 def read_leaves(opened: Opened, request: Request) -> Checkpoint:
@@ -52,9 +63,15 @@ def read_leaves(opened: Opened, request: Request) -> Checkpoint:
     assume = {key: value for key, value in request.assume.items() if key != STATEMENT}
     if STATEMENT in request.assume:
         arrays, others = _named(leaves, str(request.assume[STATEMENT]))
+    elif _CLASS in assume and ordered.STATEMENT not in assume:
+        found, _ = ordered.named(arrays, framework, {ordered.STATEMENT: assume[_CLASS]})
+        arrays = {name.removeprefix("0/"): array for name, array in found.items()}
     elif ordered.STATEMENT not in assume:
         raise UnknownLayer(_question(arrays, framework), path=opened.path)
-    return checkpoint_of(opened.path, "arrays without names", arrays, framework, assume, others)
+    checkpoint = checkpoint_of(opened.path, "arrays without names", arrays, framework, assume, others)
+    line = str(opened.source.view[: _start(opened.source)], "utf-8", "replace").strip()
+    remark = f"the file begins with what its writer noted: {printable(line)}"
+    return replace(checkpoint, remarks=(*checkpoint.remarks, remark)) if line else checkpoint
 
 
 def _question(arrays: Mapping[str, LazyArray], framework: str) -> str:
@@ -62,7 +79,8 @@ def _question(arrays: Mapping[str, LazyArray], framework: str) -> str:
     known = ", ".join(catalogue.orders(framework))
     return (
         f"these {len(arrays)} arrays of the shapes {_shapes([*arrays.values()])} have no names: state the classes of "
-        f"the layers in order, assume={{'{ordered.STATEMENT}': 'cell=LSTMCell head=Linear'}} of {known}; or the names, "
+        f"the layers in order, assume={{'{ordered.STATEMENT}': 'cell=LSTMCell head=Linear'}} of {known}; of one "
+        f"layer alone its class, assume={{'{_CLASS}': 'LSTMCell'}}; or the names, "
         f"assume={{'{STATEMENT}': 'cell.weight_ih cell.weight_hh …'}}"
     )
 
@@ -73,7 +91,7 @@ def _shapes(leaves: list[LazyArray]) -> str:
 
 def _leaves(source: Source) -> Iterator[LazyArray]:
     """Every array of the file; nothing may stand between them or behind."""
-    at = number = 0
+    at, number = _start(source) or 0, 0
     while at < len(source):
         if number >= _MOST_LEAVES:
             raise UnsafeCheckpoint(f"the file holds more than {_MOST_LEAVES} arrays", path=source.path)

@@ -71,6 +71,8 @@ def _check_others(layers: Iterable[Layer]) -> None:
 
 def _has(framework: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether arrays of these names and shapes are a recurrent layer of a framework."""
+    if not any(layout.cell.recurrent for layout in catalogue.names(framework).of_all(shapes)):
+        return False
     try:
         return any(fit.layout.cell.recurrent for fit in fits(framework, shapes, {}))
     except (ShapeError, UnknownLayer):

@@ -29,6 +29,7 @@ def is_model(view: memoryview) -> bool:
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a model. Raises `UnreadableCheckpoint` for what is damaged."""
+    request.refuse_statements("a model of CNTK")
     reading = Reading(opened.path)
     model = reading.dictionary(Message(opened.source.view))
     functions, variables = model.get("primitive_functions"), model.get("inputs")

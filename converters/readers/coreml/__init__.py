@@ -13,7 +13,8 @@ from converters.readers.opened import Opened, Request
 from converters.readers.source import Source, open_beside, open_source
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
-_VERSION, _DESCRIPTION, _PROGRAM = 1, 2, 502
+_WHOSE = "a model of Core ML"
+_VERSION, _PROGRAM = 1, 502
 _NETWORKS = (500, 403, 303)
 """A neural network, and those that classify and regress."""
 _OTHERS = range(200, 3001)
@@ -32,11 +33,13 @@ def is_model(view: memoryview) -> bool:
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a `.mlmodel`; the weights of a program stand in a folder beside it."""
+    request.refuse_statements(_WHOSE)
     return _read(opened.source, opened.path)
 
 
 def read_package(path: Path, request: Request) -> Checkpoint:
     """The layers of the model that the manifest of a `.mlpackage` names."""
+    request.refuse_statements(_WHOSE)
     manifest = str(path / "Manifest.json")
     listed = parse_json(open_source(manifest).view, "Manifest.json", manifest)
     items = listed.get("itemInfoEntries") if isinstance(listed, dict) else None

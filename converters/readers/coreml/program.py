@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
+from converters.model.settings import Call
+from converters.readers.coreml.block import Blocks
+from converters.readers.coreml.loops import Loop, gru_of
+from converters.readers.coreml.operation import Operation
 from converters.readers.coreml.operations import KINDS, Kind
 from converters.readers.coreml.values import Constant
-from converters.readers.coreml.weights import Blobs
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import (
@@ -28,21 +30,10 @@ from layouts.errors import (
     UnsafeCheckpoint,
     printable,
 )
+from layouts.frameworks import coreml
 
-_MOST = 200_000
 _DEEPEST = 16
 _NAMED = re.compile(r"(.+)_weight")
-
-
-class Operation(NamedTuple):
-    """One operation: its type, its own name, the names that its inputs bind, the constants that stand in them."""
-
-    kind: str
-    name: str
-    inputs: Mapping[str, tuple[str, ...]]
-    inner: Mapping[str, Message]
-    outputs: tuple[str, ...]
-    message: Message
 
 
 def program_layers(source: Source, program: Message) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
@@ -64,45 +55,23 @@ class _Program:
     """One program on its way to layers."""
 
     def __init__(self, path: str) -> None:
-        self._path, self._blobs = path, Blobs(path)
-        self._left = _MOST
+        self._path, self._blocks = path, Blocks(path)
         self._names: set[str] = set()
+        self._makers: dict[str, Operation] = {}
         self.remarks: list[str] = []
 
     def layers(self, block: Message, prefix: str) -> Iterator[Layer]:
-        operations = list(self._operations(block))
+        operations = list(self._blocks.operations(block))
         constants: dict[str, Constant] = {}
         computed: dict[str, str] = {}
+        self._makers |= {output: one for one in operations for output in one.outputs}
         for one in operations:
             if one.kind == "const":
-                constants |= self._constant(one)
+                constants |= self._blocks.constant(one)
             computed |= dict.fromkeys(one.outputs, one.kind)
         for one in operations:
             if one.kind != "const":
                 yield from self._layer(one, constants, computed, prefix)
-
-    def _operations(self, block: Message) -> Iterator[Operation]:
-        for message in block.messages(3):
-            self._left -= 1
-            if self._left < 0:
-                raise UnsafeCheckpoint(f"the program has more than {_MOST} operations", path=self._path)
-            inputs, inner = {}, {}
-            for entry in message.messages(2):
-                bindings = list(entry.message(2).messages(1))
-                inputs[entry.text(1)] = tuple(binding.text(1) for binding in bindings if 1 in binding)
-                if len(bindings) == 1 and 2 in bindings[0]:
-                    inner[entry.text(1)] = bindings[0].message(2)
-            outputs = tuple(output.text(1) for output in message.messages(3))
-            attributes = {entry.text(1): entry.message(2) for entry in message.messages(5)}
-            named = attributes.get("name")
-            name = Constant(named, "name", self._blobs, self._path).texts() if named else []
-            yield Operation(message.text(1), (*name, *outputs, "operation")[0], inputs, inner, outputs, message)
-
-    def _constant(self, one: Operation) -> dict[str, Constant]:
-        value = next((entry.message(2) for entry in one.message.messages(5) if entry.text(1) == "val"), None)
-        if value is None or not one.outputs or 1 not in value.message(2):
-            return {}
-        return {one.outputs[0]: Constant(value, one.outputs[0], self._blobs, self._path)}
 
     def _layer(
         self, one: Operation, constants: Mapping[str, Constant], computed: Mapping[str, str], prefix: str
@@ -110,7 +79,8 @@ class _Program:
         """The layer that an operation is; or an unknown one, where it reads weights that no layer here has."""
         bound = {name: constants[value] for name, (value, *_) in _with_values(one) if value in constants}
         bound |= {
-            name: Constant(value, f"{one.name}.{name}", self._blobs, self._path) for name, value in one.inner.items()
+            name: Constant(value, f"{one.name}.{name}", self._blocks.blobs, self._path)
+            for name, value in one.inner.items()
         }
         kind = KINDS.get(one.kind)
         own = {name: bound[name] for name in kind.arrays if name in bound} if kind else {}
@@ -149,6 +119,11 @@ class _Program:
         self, one: Operation, bound: Mapping[str, Constant], constants: Mapping[str, Constant], prefix: str
     ) -> Iterator[Layer]:
         """A loop with weights in it, or constants of several elements that go into an operation of another kind."""
+        if one.kind == "while_loop":
+            layer = self._gru(one, constants, prefix)
+            if layer is not None:
+                yield layer
+                return
         inside = [name for block in one.message.messages(4) for name in self._weights(block, constants, 0)]
         if inside:
             text = (
@@ -166,13 +141,52 @@ class _Program:
             arrays = {name: constant.array() for name, constant in weights.items()}
             yield Layer(path, one.kind, unknown=UnknownLayer(text, layer=path), arrays=arrays)
 
+    def _gru(self, one: Operation, constants: Mapping[str, Constant], prefix: str) -> Layer | None:
+        """The GRU that a loop computes; None where its body is another."""
+        blocks = list(one.message.messages(4))
+        names = [[value.text(1) for value in block.messages(1)] for block in blocks]
+        if len(blocks) != 2 or len(names[1]) != 2 or len(blocks[1].texts(2)) != 2:
+            return None
+        operations = list(self._blocks.operations(blocks[1]))
+        own = {
+            name: constant
+            for op in operations
+            if op.kind == "const"
+            for name, constant in self._blocks.constant(op).items()
+        }
+        body = {output: op for op in operations for output in op.outputs if op.kind != "const"}
+        found = gru_of(Loop(*names[1], *blocks[1].texts(2)), body, {**constants, **own})
+        if found is None:
+            return None
+        counter, start = one.inputs.get("loop_vars", ()) if len(one.inputs.get("loop_vars", ())) == 2 else ("", "")
+        if counter not in constants or constants[counter].numbers() != [0]:
+            return None
+        zero = start in constants and not np.any(constants[start].array().read())
+        if found.adds and not zero:
+            return None
+        arrays = {name: constant.array() for name, constant in found.constants.items()}
+        part = Part(coreml.GRU_LOOP, arrays)
+        part.solved()
+        path = prefix + self._unique(one.name)
+        call = Call(sequences=True, time_axis=0, initial_h="" if zero else "input", direction=self._way(found.sequence))
+        return Layer(path, "gru", (part,), call)
+
+    def _way(self, sequence: str) -> str:
+        """The direction of a loop, by whether what it reads was turned around before."""
+        made = self._makers.get(sequence)
+        for _ in range(_DEEPEST):
+            if made is None or made.kind == "reverse":
+                break
+            made = self._makers.get(made.reads("x")) if made.kind in ("transpose", "cast") else None
+        return "reverse" if made is not None and made.kind == "reverse" else "forward"
+
     def _weights(self, block: Message, constants: Mapping[str, Constant], depth: int) -> Iterator[str]:
         """The names of weights that a block reads, its own and those of the blocks around it."""
         if depth > _DEEPEST:
             raise UnsafeCheckpoint("the program is nested too deeply", path=self._path)
-        for one in self._operations(block):
+        for one in self._blocks.operations(block):
             if one.kind == "const":
-                yield from (name for name, constant in self._constant(one).items() if _is_weight(constant))
+                yield from (name for name, constant in self._blocks.constant(one).items() if _is_weight(constant))
             values = [value for _, listed in one.inputs.items() for value in listed]
             yield from (value for value in values if value in constants and _is_weight(constants[value]))
             for inner in one.message.messages(4):

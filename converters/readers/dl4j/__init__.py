@@ -37,6 +37,7 @@ Slots = Iterator[tuple[str, tuple[int, ...], str]]
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a model. Raises `CoverageError` where its configuration does not account for all parameters."""
+    request.refuse_statements("a model of DL4J")
     archive = opened.archive
     assert archive is not None, opened.path
     limit = (64 << 20) + 32 * len(opened.source)

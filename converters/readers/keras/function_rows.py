@@ -116,7 +116,17 @@ def _clipped(arguments: list[Any], options: Mapping[str, Any], shape: Shape | No
 
 def _unit_length(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
     axis = _axis(arguments, options, -1)
-    return [op.UnitLength(axis)] if isinstance(axis, int) and options.get("order", 2) == 2 else None
+    if not isinstance(axis, int) or options.get("order", 2) != 2:
+        return None
+    least = options.get("epsilon")
+    return [op.UnitLength(axis, 1e-7 if least is None else float(least))]
+
+
+def _unit_square(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
+    """The same in TensorFlow, where it is the square of the length that has a least value."""
+    axis = _axis(arguments, options, -1)
+    least = float(options.get("epsilon", 1e-12)) ** 0.5
+    return [op.UnitLength(axis, least)] if isinstance(axis, int) else None
 
 
 def _elu(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
@@ -239,7 +249,7 @@ _ROWS: dict[str, Row] = {
     "clip": _clipped,
     "clip_by_value": _clipped,
     "normalize": _unit_length,
-    "l2_normalize": _unit_length,
+    "l2_normalize": _unit_square,
     "take": _taken,
     "repeat": _repeated,
     "tile": _tiled,

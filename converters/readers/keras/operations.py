@@ -141,10 +141,16 @@ def _scale(config: Config, version: Version, shape: Shape | None) -> op.Operatio
     return op.Scale(float(factor), float(offset))
 
 
+_LEAST, _LEAST_SINCE, _LEAST_OF_DOT = 1e-6, 1e-12, 1e-7
+"""The least length that a vector is divided by: of squares 1e-12 until Keras 3.5 in UnitNormalization and until Keras 2
+in Dot, of lengths 1e-12 and 1e-7 since. Sources: `UnitNormalization.call`, `Dot`, `ops.normalize`, `l2_normalize`."""
+
+
 def _unit_length(config: Config, version: Version, shape: Shape | None) -> op.Operation:
     axis = config.get("axis", -1)
     axes = axis if isinstance(axis, list) else [axis]
-    return op.UnitLength(int(axes[0])) if len(axes) == 1 else op.Unknown("a length over several axes")
+    least = _LEAST_SINCE if version.number >= (3, 6) else _LEAST
+    return op.UnitLength(int(axes[0]), least) if len(axes) == 1 else op.Unknown("a length over several axes")
 
 
 def _standardize(config: Config, version: Version, shape: Shape | None) -> op.Operation:
@@ -184,7 +190,8 @@ def _dot(config: Config, version: Version, shape: Shape | None) -> op.Operation:
     pair = axes if isinstance(axes, list) else [axes, axes]
     if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
         return op.Unknown(f"a Dot over the axes {printable(axes)}")
-    return op.Dot((pair[0], pair[1]), bool(config.get("normalize", config.get("mode") == "cos")))
+    normalize = bool(config.get("normalize", config.get("mode") == "cos"))
+    return op.Dot((pair[0], pair[1]), normalize, _LEAST_OF_DOT if version.major >= 3 else _LEAST)
 
 
 _MODES = {"sum": "add", "mul": "multiply", "ave": "average", "max": "maximum"}

@@ -9,6 +9,7 @@ from converters.model import operations as op
 from converters.model.graph import Shape
 from converters.model.layers import Layer, Part
 from converters.model.shapes import after_layer
+from converters.readers.keras import stacked_states
 from converters.readers.keras.draft import Flow
 from converters.readers.keras.semantics import CONV_LSTMS, RECURRENT
 from converters.readers.keras.site import Site, flows_in
@@ -27,17 +28,27 @@ def called(site: Site) -> list[Flow]:
     """Outputs, and the final states where the layer gives them."""
     layer, (first, *more) = site.layer, site.flows
     states = [*more, *flows_in(site.given.named.get("initial_state"))]
-    why = _not_known(site, len(states))
+    why = _not_known(site, len(states)) or _order_not_known(site, bool(states))
     if why or layer is None:
         return site.unknown(why)
     mask = _mask(site, first, bool(states))
     if mask and _zeroes_others(site, layer):
         return site.unknown("unrolled backwards behind a mask: Keras gives zeros at the wrong steps there")
     outputs, finals = _shapes(layer, site.draft.shape(first.value), site)
+    turned = stacked_states.counted_from_the_last(site)
+    states = stacked_states.from_the_first(layer, states) if turned else states
     inputs = [first.value, *(flow.value for flow in states)]
     made = site.give(op.Apply(), inputs, [*outputs, *(finals if layer.call.states else [])], mask)
     behind = (mask or first.mask) if layer.call.sequences and not _stops(site) else ""
-    return [Flow(value, behind if number < len(outputs) else "") for number, value in enumerate(made)]
+    finished = [Flow(value) for value in made[len(outputs) :]]
+    finished = stacked_states.from_the_last(layer, finished) if turned else finished
+    return [*(Flow(value, behind) for value in made[: len(outputs)]), *finished]
+
+
+def _order_not_known(site: Site, given: bool) -> str:
+    """Why the order of the states of a stack is not known, where anybody reads or gives them; '' where it is."""
+    used = given or (site.layer is not None and site.layer.call.states)
+    return stacked_states.why_not_known(site) if used else ""
 
 
 def _not_known(site: Site, states: int) -> str:
@@ -48,8 +59,6 @@ def _not_known(site: Site, states: int) -> str:
         return " ".join(str(layer.unknown).split())
     if any(flows_in(site.given.named.get("constants"))) or site.leaf.config.get("num_constants"):
         return "a cell that reads constants beside its sequence"
-    if "reverse_state_order" in str(site.leaf.config.get("cell")):
-        return "a stack of cells that counts its states from the last"
     expected = sum(len(_states(part)) for part in layer.parts)
     return f"it is called with {states} initial states and has {expected}" if states not in (0, expected) else ""
 
@@ -82,7 +91,7 @@ def _mask(site: Site, first: Flow, states: bool) -> str:
 def _states(part: Part) -> list[int]:
     """The widths of the states of a cell: h, or h and c."""
     sizes = part.solved()
-    return [sizes["state"], sizes["unit"]] if "lstm" in part.cell.name else [sizes["state"]]
+    return [sizes["state"], sizes["unit"]][: stacked_states.count(part)]
 
 
 def _shapes(layer: Layer, shape: Shape | None, site: Site) -> tuple[list[Shape | None], list[Shape | None]]:

@@ -193,14 +193,14 @@ def call(leaf: Leaf, version: Version) -> Call:
     recurrent = leaf.cells[0].class_name in RECURRENT | CONV_LSTMS
     sequences = bool(told.get("return_sequences")) if "return_sequences" in told else None
     both = leaf.class_name == "Bidirectional"
-    forced = both and version.zeroes_masked and bool(sequences)
+    forced = both and version.zeroes_masked and sequences is not None  # Bidirectional sets it in both of its layers
     return Call(
         sequences=sequences if recurrent else None,
         states=bool(told.get("return_state")),
         direction="backward" if told.get("go_backwards") else "forward",
         merge=str(told.get("merge_mode", "concat") or "pair") if both else "",
         time_axis=0 if told.get("time_major") else 1,
-        zeros_where_masked=bool(told.get("zero_output_for_mask")) or forced,
+        zeros_where_masked=bool(sequences if forced else told.get("zero_output_for_mask")),
         stateful=bool(told.get("stateful")),
         recurrent_dropout=_rate(told.get("recurrent_dropout")),
         each_step="TimeDistributed" in leaf.wrappers,

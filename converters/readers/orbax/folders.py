@@ -18,7 +18,7 @@ from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.json_data import parse_json
-from converters.readers.opened import Request
+from converters.readers.opened import Opened, Request
 from converters.readers.orbax import ocdbt, zarr
 from converters.readers.source import open_beside, open_source
 from layouts.errors import CoverageError, UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -57,6 +57,13 @@ def read_folder(path: Path, request: Request) -> Checkpoint:
     name, whose = os.fspath(path), request.framework or "flax"
     checkpoint = checkpoint_of(name, "Orbax", found.arrays, whose, request.assume, found.others)
     return replace(checkpoint, remarks=(*checkpoint.remarks, *found.remarks))
+
+
+def refuse_part(opened: Opened, request: Request) -> Checkpoint:
+    """Raise for one file of a checkpoint, and say which folder to give."""
+    inner = Path(opened.path).resolve().parent
+    place = next((one for one in (inner, *inner.parents[:3]) if (one / _NAMES).is_file() or _items(one)), inner)
+    raise UnreadableCheckpoint(f"this is one file of an Orbax checkpoint: give its folder, {printable(place)}")
 
 
 class _Found(NamedTuple):

@@ -13,7 +13,7 @@ from converters.readers.pytorch.computed import compute
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import OPTION, State
 from layouts import catalogue
-from layouts.errors import CheckpointError, UnsafeCheckpoint, printable
+from layouts.errors import CheckpointError, UnknownLayer, UnsafeCheckpoint, printable
 
 FRAMEWORK = "pytorch"
 _WRAPPERS = {
@@ -49,6 +49,7 @@ def checkpoint(
         for option, text in module.statements().items()
     }
     layers = [_timed(layer, known.get(layer.path)) for layer in layers_of(made.arrays, FRAMEWORK, others, told)]
+    layers = [_own(layer, known.get(layer.path)) for layer in layers]
     found = tuple(_refused(layer, made.refused) for layer in layers)
     if not found:
         raise CheckpointError("the file holds no weights", path=path)
@@ -94,6 +95,15 @@ def _timed(layer: Layer, module: Module | None) -> Layer:
     if module is None or module.time_axis is None:
         return layer
     return replace(layer, call=replace(layer.call, time_axis=module.time_axis))
+
+
+def _own(layer: Layer, module: Module | None) -> Layer:
+    """The layer; not recognised where the module computes something that no layout describes."""
+    if module is None or not module.differs or not layer.parts:
+        return layer
+    why = UnknownLayer(f"{module.class_name} with {module.differs}: no layer here computes that", layer=layer.path)
+    arrays = {name: array for part in layer.parts for name, array in part.arrays.items()}
+    return replace(layer, parts=(), arrays=arrays, unknown=why, assumed={})
 
 
 def _refused(layer: Layer, refused: Mapping[str, Any]) -> Layer:

@@ -22,6 +22,12 @@ class Module(NamedTuple):
         first = self.attributes.get("batch_first")
         return None if first is None else int(bool(first))
 
+    @property
+    def differs(self) -> str:
+        """What of it no layout describes; '' where its weights and the options of its class tell all."""
+        found = [(name, self.attributes.get(name, usual)) for name, usual in _USUAL.items()]
+        return ", ".join(f"{name}={value!r}" for name, value in found if value != _USUAL[name])
+
     def statements(self) -> dict[str, str]:
         """What can be stated of the module, by option."""
         found: dict[str, str] = {"class": self.class_name}
@@ -49,6 +55,9 @@ class Module(NamedTuple):
 def _sizes(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
+
+_USUAL: Mapping[str, Any] = {"padding_mode": "zeros", "add_zero_attn": False, "max_norm": None}
+"""Attributes that change what a module computes, and that no option of a cell describes, as they are by default."""
 
 Option = tuple[str, str, Callable[[Any], str]]
 """An option as it is stated, the attribute that tells it, and its text."""

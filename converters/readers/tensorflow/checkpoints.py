@@ -18,7 +18,7 @@ from layouts.errors import ConversionError, UnreadableCheckpoint
 
 _KERAS = {"kernel", "embeddings", "gamma", "depthwise_kernel"}
 """Arrays by which a layer of Keras is known; other frameworks on TensorFlow 2 have none of these names."""
-_SONNET = {"w", "w_i", "w_h", "embeddings", "w_dw"}
+_SONNET = {"w", "w_i", "w_h", "_w_i", "_w_h"}
 
 
 def read_objects(stored: Stored, known: Sequence[Object], request: Request, version: str = "") -> Checkpoint:

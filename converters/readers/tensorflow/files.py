@@ -7,13 +7,13 @@ from pathlib import Path
 
 from converters.model.checkpoint import Checkpoint
 from converters.readers.opened import Opened, Request
-from converters.readers.source import open_beside, open_source
+from converters.readers.source import Source, open_beside, open_source
 from converters.readers.tensorflow import bundle, checkpoints, objects, places, saved_slices, variables
-from converters.readers.tensorflow.evidence import Evidence
+from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.message import Message
 from converters.readers.tensorflow.saved_model import read_saved_model
 from converters.readers.tensorflow.stored import Stored
-from layouts.errors import CheckpointError
+from layouts.errors import CheckpointError, UnreadableCheckpoint
 
 
 def read_place(path: Path, request: Request) -> Checkpoint:
@@ -28,11 +28,20 @@ def read_place(path: Path, request: Request) -> Checkpoint:
 def read_table(opened: Opened, request: Request) -> Checkpoint:
     """A checkpoint by its index, or in one file."""
     source = opened.source
-    stored = bundle.read_bundle(source) if bundle.is_bundle(source.view) else saved_slices.read_saved_slices(source)
+    stored = _stored(source)
     graph = stored.texts.get(objects.GRAPH)
     if graph is not None:
         return checkpoints.read_objects(stored, objects.objects(graph()), request)
     return variables.of_names(stored, request, *_beside(source.path, stored))
+
+
+def _stored(source: Source) -> Stored:
+    """The entries of a checkpoint, in parts or in one file. Raises `UnreadableCheckpoint` for another table."""
+    if bundle.is_bundle(source.view):
+        return bundle.read_bundle(source)
+    if saved_slices.is_saved_slices(source.view):
+        return saved_slices.read_saved_slices(source)
+    raise UnreadableCheckpoint("this is a sorted table, and no checkpoint of TensorFlow", path=source.path)
 
 
 def _beside(path: str, stored: Stored) -> tuple[Evidence, str]:

@@ -10,7 +10,8 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.opened import Request
-from converters.readers.tensorflow.evidence import Evidence, evidence
+from converters.readers.tensorflow.evidence import evidence
+from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.graph import Graph
 from converters.readers.tensorflow.message import Message
 from converters.readers.tensorflow.stored import Stored

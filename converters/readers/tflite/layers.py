@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
-from converters.model.settings import Call
 from converters.readers.tflite.model import Model, Operation
+from converters.readers.tflite.options import call, options, pairs
 from layouts import catalogue
-from layouts.errors import ConversionError, NotRepresentable, UnreadableCheckpoint
-from layouts.layout import DIRECTIONS, Layout
+from layouts.errors import ConversionError, NotRepresentable
+from layouts.layout import DIRECTIONS
 
 _GATES = ("input", "forget", "cell", "output")
 _INPUTS = [f"input_to_{gate}_weights" for gate in _GATES]
@@ -55,9 +54,6 @@ _NAMES = {
     "UNIDIRECTIONAL_SEQUENCE_RNN": "rnn", "BIDIRECTIONAL_SEQUENCE_RNN": "rnn", "CONV_2D": "conv2d",
     "DEPTHWISE_CONV_2D": "depthwise_conv2d", "EMBEDDING_LOOKUP": "embedding", "GATHER": "embedding",
 }  # fmt: skip
-_ACTIVATIONS = {0: "linear", 1: "relu", 2: "relu_n1_to_1", 3: "relu6", 4: "tanh", 5: "sign_bit"}
-_LOOPS = {"WHILE", "IF"}
-_PADDING = {0: "same", 1: "valid"}
 
 
 @dataclass
@@ -70,7 +66,7 @@ class Reading:
 
     def layers(self) -> Iterator[Layer]:
         """Every layer, in the order of the operations; both directions of one as one."""
-        paired = dict(_pairs(self.model))
+        paired = dict(pairs(self.model))
         seconds = {id(one) for one in paired.values()}
         often = self._unrolled()
         for operation in self.model.operations:
@@ -113,8 +109,8 @@ class Reading:
             parts = tuple(self._part(operation, member, way) for way, member in zip(DIRECTIONS, arrays, strict=False))
         except ConversionError as error:
             return Layer(path, operation.kind, unknown=error, arrays=everything)
-        call = _call(self.model, operation, both=len(parts) > 1)
-        return Layer(path, operation.kind, parts, call)
+        called = call(self.model, operation, both=len(parts) > 1)
+        return Layer(path, operation.kind, parts, called)
 
     def _pass_states(self, operation: Operation | None) -> None:
         """Take the states from which an operation starts, where they are zero. Raises `NotRepresentable` for others."""
@@ -130,7 +126,7 @@ class Reading:
         shapes = {name: array.shape for name, array in own.items()}
         layout = catalogue.choose("tflite", operation.kind, {}, shapes)
         given = {"multiplier": operation.option(3, "i", 1)} if operation.kind == "DEPTHWISE_CONV_2D" else {}
-        part = Part(layout, own, _options(operation, layout), direction=direction, given=given)
+        part = Part(layout, own, options(operation, layout), direction=direction, given=given)
         part.pieces()
         return part
 
@@ -183,77 +179,3 @@ def _check(model: Model, operation: Operation) -> None:
             raise NotRepresentable("its projection has a bias, which no module has")
     if operation.kind.startswith("UNI") and given & {*_NORMS}:
         raise NotRepresentable("it normalises its gates, which no module computes")
-
-
-def _options(operation: Operation, layout: Layout) -> Any:
-    """The options of an operation, as those of its layout's cell."""
-    return replace(layout.options, **_chosen(operation))
-
-
-def _chosen(operation: Operation) -> dict[str, Any]:
-    kind = operation.kind
-    if kind.endswith("_LSTM"):
-        limits = {"cell_clip": operation.option(1, "f"), "projection_clip": operation.option(2, "f")}
-        return {"activation": _activation(operation, 0, 4)} | {n: limit for n, limit in limits.items() if limit > 0}
-    if kind.endswith("_RNN"):
-        return {"activation": _activation(operation, 1, 0)}
-    if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        dilated = (5, 4) if kind == "CONV_2D" else (6, 5)
-        strides = operation.option(2, "i", 1), operation.option(1, "i", 1)
-        dilation = tuple(operation.option(number, "i", 1) for number in dilated)
-        padding = _PADDING.get(operation.option(0, "b"))
-        if padding is None or min(*strides, *dilation) < 1:
-            raise UnreadableCheckpoint("damaged: a convolution with impossible options")
-        return {"strides": strides, "dilation": dilation, "padding": padding}
-    return {}
-
-
-def _activation(operation: Operation, number: int, default: int) -> str:
-    code = operation.option(number, "b", default if operation.options is None else 0)
-    return _ACTIVATIONS.get(code, f"activation {code}")
-
-
-_FUSED = {"FULLY_CONNECTED": 0, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 4}
-"""Which option of an operation is the activation behind it."""
-_TIME = {
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": (3, 0),
-    "BIDIRECTIONAL_SEQUENCE_LSTM": (4, 1),
-    "UNIDIRECTIONAL_SEQUENCE_RNN": (0, 0),
-    "BIDIRECTIONAL_SEQUENCE_RNN": (0, 0),
-}
-"""Which option says that the time comes before the batch, and its default."""
-
-
-def _call(model: Model, operation: Operation, *, both: bool) -> Call:
-    if operation.kind not in _TIME:
-        number = _FUSED.get(operation.kind)
-        return Call(activation=_activation(operation, number, 0) if number is not None else "linear")
-    time_axis = 0 if operation.option(_TIME[operation.kind][0], "b", _TIME[operation.kind][1]) else 1
-    if both:
-        return Call(sequences=True, merge="concat", time_axis=time_axis)
-    reads, gives = _reversed(model, operation)
-    direction = "reverse" if reads and gives else "backward" if reads else "forward"
-    return Call(sequences=True, time_axis=time_axis, direction=direction)
-
-
-def _reversed(model: Model, operation: Operation) -> tuple[bool, bool]:
-    """Whether an operation reads a sequence from its end, and whether its outputs are turned back."""
-    maker = model.makers.get((operation.graph, operation.inputs[0]))
-    readers = model.readers(operation.graph, operation.outputs[0])
-    return maker is not None and maker.kind == "REVERSE_V2", [one.kind for one in readers] == ["REVERSE_V2"]
-
-
-def _pairs(model: Model) -> Iterator[tuple[int, Operation]]:
-    """Two operations of one input, of which the second runs from the end and is joined behind the first."""
-    for joint in model.operations:
-        if joint.kind != "CONCATENATION" or len(joint.inputs) != 2:
-            continue
-        first = model.makers.get((joint.graph, joint.inputs[0]))
-        turned = model.makers.get((joint.graph, joint.inputs[1]))
-        second = model.makers.get((joint.graph, turned.inputs[0])) if turned and turned.kind == "REVERSE_V2" else None
-        if first is None or second is None or first.kind != second.kind or first.kind not in _TIME:
-            continue
-        before = model.makers.get((joint.graph, second.inputs[0]))
-        alone = all(len(model.readers(joint.graph, one.outputs[0])) == 1 for one in (first, second))
-        if before is not None and before.kind == "REVERSE_V2" and before.inputs[0] == first.inputs[0] and alone:
-            yield id(first), second

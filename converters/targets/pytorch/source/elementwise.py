@@ -75,7 +75,13 @@ def scale(w: Writing, node: Node, op: Scale, values: list[Held]) -> Held:
 
 def unit_length(w: Writing, node: Node, op: UnitLength, values: list[Held]) -> Held:
     x = values[0].as_source()
-    return replace(x, text=f"functional.normalize({x.text}, dim={op.axis})")
+    return replace(x, text=_unit(x.text, op.axis, op.least))
+
+
+def _unit(x: str, axis: int, least: float) -> str:
+    """Vectors divided by their lengths; the least length is 1e-12 in PyTorch."""
+    told = "" if least == 1e-12 else f", eps={number(least)}"
+    return f"functional.normalize({x}, dim={axis}{told})"
 
 
 def standardize(w: Writing, node: Node, op: Standardize, values: list[Held]) -> Held:
@@ -122,10 +128,7 @@ def dot(w: Writing, node: Node, op: Dot, values: list[Held]) -> Held:
     if one.rank is None or other.rank is None:
         _refuse_axes(w, node)
         return one
-    texts = [
-        f"functional.normalize({v.text}, dim={a})" if op.normalize else v.text
-        for v, a in zip((one, other), op.axes, strict=True)
-    ]
+    texts = [_unit(v.text, a, op.least) if op.normalize else v.text for v, a in zip((one, other), op.axes, strict=True)]
     letters = ["b" + letters[: rank - 1] for letters, rank in (("ijkl", one.rank), ("mnop", other.rank))]
     for k, axis in enumerate(op.axes):
         place = axis % len(letters[k])
@@ -183,21 +186,21 @@ def every_step(w: Writing, node: Node, op: EveryStep, values: list[Held]) -> Hel
     return Held(f"torch.ones({x}.shape[:2], dtype=torch.bool, device={x}.device)", w.shape(node.outputs[0]))
 
 
-def _over(mask: str, x: Held) -> str:
-    """A mask (batch, time) with axes of one for those that x has behind."""
-    return mask + ".unsqueeze(-1)" * ((x.rank or 3) - 2)
+def _over(mask: Held, x: Held) -> str:
+    """A mask, most often (batch, time), with axes of one for those that x has behind."""
+    return mask.text + ".unsqueeze(-1)" * ((x.rank or 3) - (mask.rank or 2))
 
 
 def masked(w: Writing, node: Node, op: Masked, values: list[Held]) -> Held:
     x, mask = (value.as_source() for value in values)
     if not op.value:
-        return replace(x, text=f"{x.text} * {_over(mask.text, x)}")
-    return replace(x, text=f"{x.text}.masked_fill(~{_over(mask.text, x)}, {number(op.value)})")
+        return replace(x, text=f"{x.text} * {_over(mask, x)}")
+    return replace(x, text=f"{x.text}.masked_fill(~{_over(mask, x)}, {number(op.value)})")
 
 
 def choose(w: Writing, node: Node, op: Choose, values: list[Held]) -> Held:
     x, other, mask = (value.as_source() for value in values)
-    return replace(x, text=f"torch.where({_over(mask.text, x)}, {x.text}, {other.text})")
+    return replace(x, text=f"torch.where({_over(mask, x)}, {x.text}, {other.text})")
 
 
 LOWER: Mapping[type, Callable[..., Held]] = {

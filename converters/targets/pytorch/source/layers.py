@@ -40,7 +40,7 @@ def _linear(w: Writing, node: Node, part: Part, modules: Sequence[str], values: 
         x = x.flattened(part.flattened)
     elif x.channel or x.flat:
         x = x.as_source()
-    return Held(f"{modules[0]}({x.text})", shape, apart=x.apart)
+    return Held(f"{modules[0]}({x.text})", shape, apart=x.apart, steps=x.steps)
 
 
 def _embedding(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
