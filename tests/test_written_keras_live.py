@@ -12,12 +12,14 @@ from typing import Any
 import live  # noqa: F401 - says which backend, before a framework is imported
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from drawing import Drawing, drawings, inputs_for
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from keras_fixtures import LOW_PRECISION, REFUSED, cases, described, model_file, name_of, recorded, within
 from live_models import randomize
 from sampling import sampled
+from torch import nn
 from whole_models import quiet
 
 import converters
@@ -73,6 +75,42 @@ def test_an_onnx_graph_becomes_a_model_of_keras(name: str, tmp_path: Path, measu
         inputs = [arrays[f"in/{value.name}"] for value in graph.inputs]
         expected = [arrays[name] for name in arrays.files if name.startswith("out/")]
     measured(f"loaded by Keras 3: {name}", within(outputs(model, inputs), expected, 1e-6))
+
+
+class Tagger(nn.Module):
+    """What people build: an embedding, a stack that reads both ways, a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 3)
+        self.rnn = nn.LSTM(3, 5, num_layers=2, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(10, 2)
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.head(self.rnn(self.embedding(words))[0]), dim=-1)
+
+
+MODULES = {
+    "tagger": (Tagger, torch.arange(10).reshape(2, 5)),
+    "maps": (
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(5 * 4 * 3, 2)),
+        ),
+        torch.linspace(-1.0, 1.0, 2 * 3 * 8 * 7).reshape(2, 3, 8, 7),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_traced_module_becomes_a_model_of_keras(kind: str, tmp_path: Path, measured: Any) -> None:
+    torch.manual_seed(0)
+    make, x = MODULES[kind]
+    module = make().eval()
+    model = rewritten(converters.trace(module, x), tmp_path / "model.keras")
+    with torch.no_grad():
+        expected = module(x).numpy()
+    measured(f"loaded by Keras 3: traced {kind}", within(outputs(model, [x.numpy()]), [expected], 1e-6))
 
 
 def test_weights_alone_go_into_the_written_model(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-Text = str | tuple[str, ...]
-"""The value of an attribute: a text, or a list of texts."""
+Text = str | bytes | tuple[str, ...]
+"""The value of an attribute: a text, bytes of a fixed length, or a list of texts."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from layouts.errors import UnsafeCheckpoint
 
@@ -26,6 +27,8 @@ class Bounded(io.RawIOBase):
         self._left = self._most = most
         self._budget = min(8 * len(view) + (1 << 20), _MOST_BYTES)
         self.regions: list[tuple[int, int]] = []
+        self.kept: dict[int, Any] = {}
+        """What was parsed at a place of the file and is asked for again, so that it is read once."""
 
     def limit(self, most: int) -> None:
         """From here on, at most so many bytes in all, until this is called again."""

@@ -74,8 +74,8 @@ def _laid_out(file: Any, leaf: Leaf) -> int:
 
 def _attributes(name: str, value: Text) -> Iterator[tuple[str, Any]]:
     """An attribute, or the parts of a list that is too long for one."""
-    if isinstance(value, str):
-        yield name, value
+    if isinstance(value, str | bytes):
+        yield name, value if isinstance(value, str) else np.bytes_(value)
         return
     words = np.array([word.encode() for word in value] or [], dtype=None if value else "S1")
     pieces = -(-max(words.nbytes, 1) // _MOST_OF_ATTRIBUTE)

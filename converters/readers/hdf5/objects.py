@@ -186,8 +186,9 @@ class Object(DataObjects):  # type: ignore[misc]
 
     def _vlen_size_and_data(self, buf: bytes, offset: int) -> tuple[int, Any]:
         (address,) = struct.unpack_from("<Q", buf, offset + 4)
-        if address and address not in self._global_heaps:
-            self._global_heaps[address] = _Collection(self.fh, address)
+        if address and address not in self.fh.kept:
+            self.fh.kept[address] = _Collection(self.fh, address)
+        self._global_heaps = self.fh.kept
         size, data = super()._vlen_size_and_data(buf, offset)
         if data is not None and len(data) != size:
             raise UnsafeCheckpoint(f"{self.where}: claims a string of {size} bytes, and {len(data)} are stored")

@@ -24,7 +24,7 @@ def model(checkpoint: Checkpoint, modules: Iterable[Planned], suffix: str) -> Tr
         why = f" ({'; '.join(checkpoint.remarks)})" if checkpoint.remarks else ""
         raise NotRepresentable(
             f"the source tells no network{why}, only weights: like=, a model of Keras or its file, "
-            "says where each of them goes",
+            "says where each of them goes; of a module of PyTorch trace(module, inputs) tells the network",
             path=checkpoint.path,
         )
     inexact = [str(problem) for module in planned for problem in module.problems]

@@ -95,7 +95,10 @@ def by_layer(
     root: str = "",
     version: str = VERSION,
 ) -> Tree:
-    """The tree of a `.h5` file: every layer a group, its variables in their order."""
+    """The tree of a `.h5` file: every layer a group, its variables in their order.
+
+    Version and backend are bytes of a fixed length: Keras 2 decodes them without asking.
+    """
     leaves: list[Leaf] = []
     attributes: dict[str, dict[str, Text]] = {}
     names: list[str] = []
@@ -108,7 +111,7 @@ def by_layer(
         numbers.update((f"{group}/{name}", 0) for name in counted)
         attributes[group] = {"weight_names": (*(name for name, _ in found), *counted)}
         leaves += (leaf(f"{group}/{name}", array, shapes) for name, array in found)
-    told: dict[str, Text] = {"layer_names": tuple(names), "backend": "tensorflow", "keras_version": version}
+    told: dict[str, Text] = {"layer_names": tuple(names), "backend": b"tensorflow", "keras_version": version.encode()}
     return Tree(tuple(leaves), (), {root: told, **attributes}, numbers)
 
 
@@ -128,8 +131,8 @@ def whole(tree: Tree, config: Config) -> Tree:
     """The tree of a `.h5` file that holds the configuration too."""
     told: dict[str, Text] = {
         "model_config": json.dumps(config, ensure_ascii=False),
-        "keras_version": VERSION,
-        "backend": "tensorflow",
+        "keras_version": VERSION.encode(),
+        "backend": b"tensorflow",
     }
     root = {**tree.attributes.get("", {}), **told}
     return replace(tree, attributes={**tree.attributes, "": root})

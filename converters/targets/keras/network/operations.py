@@ -9,7 +9,7 @@ from typing import Any
 from converters.model import operations as op
 from converters.model.graph import Node
 from converters.targets.keras.network import maps, masks
-from converters.targets.keras.network.sketch import Held
+from converters.targets.keras.network.sketch import Held, Numbers, Tensor
 from converters.targets.keras.network.work import Work
 
 Inputs = list[Held]
@@ -40,13 +40,14 @@ _FUNCTIONS = {**_LAYERS, "average": "Add", "divide": "Divide"}
 
 def combine(w: Work, node: Node, settings: op.Combine, inputs: Inputs) -> Held:
     """A merging layer of values that are alike and not masked; by functions else, which know no masks."""
-    if len({held.timed for held in inputs}) > 1:
+    if len({held.timed for held in inputs if not held.numbers}) > 1:
         w.sketch.refuse(node, "it combines a value of every step with a whole one")
     alike = len({held.shape for held in inputs}) == 1 and inputs[0].shape is not None
     pair = settings.how != "subtract" or len(inputs) == 2
-    tensors = [held.tensor for held in inputs]
-    widest = max(inputs, key=lambda held: len(held.shape or ()))
-    if alike and pair and settings.how in _LAYERS and not any(held.mask for held in inputs):
+    tensors = [held.argument for held in inputs]
+    widest = max((held for held in inputs if not held.numbers), key=lambda held: len(held.shape or ()))
+    plain = not any(held.mask or held.numbers for held in inputs)
+    if alike and plain and pair and settings.how in _LAYERS:
         return replace(widest, tensor=w.sketch.layer(node.name, _LAYERS[settings.how], {}, [tensors]))
     tensor = tensors[0]
     for other in tensors[1:]:
@@ -78,7 +79,8 @@ def dot(w: Work, node: Node, settings: op.Dot, inputs: Inputs) -> Held:
 
 
 def matrix_product(w: Work, node: Node, settings: op.MatrixProduct, inputs: Inputs) -> Held:
-    return replace(inputs[0], tensor=w.sketch.function(node.name, "Matmul", [h.tensor for h in inputs]), mask="")
+    first = next(held for held in inputs if not held.numbers)
+    return replace(first, tensor=w.sketch.function(node.name, "Matmul", [h.argument for h in inputs]), mask="")
 
 
 def flatten(w: Work, node: Node, settings: op.Flatten, inputs: Inputs) -> Held:
@@ -160,6 +162,10 @@ def _along(w: Work, node: Node, function: str, x: Held, **config: Any) -> Held:
     return replace(x, tensor=w.sketch.function(node.name, function, [x.tensor], **config), mask="")
 
 
+def constant(w: Work, node: Node, settings: op.Constant, inputs: Inputs) -> Held:
+    return Held(Tensor(""), settings.shape, numbers=Numbers(settings.numbers, settings.shape, settings.dtype))
+
+
 def scale(w: Work, node: Node, settings: op.Scale, inputs: Inputs) -> Held:
     config = {"scale": settings.factor, "offset": settings.offset}
     return replace(inputs[0], tensor=w.sketch.layer(node.name, "Rescaling", config, [inputs[0].tensor]))
@@ -195,6 +201,7 @@ LOWER: Mapping[type, Lower] = {
     op.Identity: identity,
     op.Activation: activation,
     op.Combine: combine,
+    op.Constant: constant,
     op.Concatenate: concatenate,
     op.Dot: dot,
     op.MatrixProduct: matrix_product,

@@ -27,6 +27,22 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """A value that is no tensor but numbers of the program, which functions take as they are."""
+
+    numbers: tuple[float, ...]
+    shape: tuple[int, ...]
+    dtype: str
+
+    def nested(self) -> Any:
+        """The numbers as lists within lists."""
+        found: list[Any] = list(self.numbers)
+        for size in self.shape[:0:-1]:
+            found = [found[start : start + size] for start in range(0, len(found), size)]
+        return found if self.shape else found[0]
+
+
+@dataclass(frozen=True)
 class Call:
     """One call: positional and named arguments, tensors among them."""
 
@@ -92,6 +108,8 @@ def _plain(value: Any) -> Any:
             "class_name": "__keras_tensor__",
             "config": {"shape": [], "dtype": "float32", "keras_history": history},
         }
+    if isinstance(value, Numbers):
+        return {"class_name": "__numpy__", "config": {"value": value.nested(), "dtype": value.dtype}}
     if isinstance(value, slice):
         config = {"start": value.start, "stop": value.stop, "step": value.step}
         return {"class_name": "__slice__", "config": config}
@@ -106,12 +124,19 @@ class Held:
 
     timed: how many axes in front are one in the graph and several here, as a layer on every step has them.
     mask: the mask that Keras hands on with it, by its name in the graph; '' for none.
+    numbers: what it is where it is no tensor.
     """
 
     tensor: Tensor
     shape: Shape | None = None
     timed: int = 0
     mask: str = ""
+    numbers: Numbers | None = None
+
+    @property
+    def argument(self) -> Any:
+        """What a function is called with."""
+        return self.numbers or self.tensor
 
     def axis(self, number: int) -> int:
         """An axis of the graph's value, as it is here."""

@@ -38,6 +38,8 @@ def write(graph: Graph, modules: Sequence[Planned], *, name: str = "model") -> N
     for node in graph.nodes:
         _lower(w, node)
     outputs = [w.held[value].tensor for value in graph.outputs if value in w.held]
+    if any(w.held[value].numbers for value in graph.outputs if value in w.held):
+        w.sketch.problems.append(NotRepresentable("an output of the model is made of numbers of the program alone"))
     _check(w)
     inputs = [w.held[value.name].tensor for value in graph.inputs]
     entries = in_order(w.sketch.entries, outputs, [tensor.layer for tensor in inputs])
@@ -101,6 +103,9 @@ def _lower(w: Work, node: Node) -> None:
         return
     inputs = [w.held[name] for name in node.inputs if name in w.held]
     told = why(node)
+    plain = [held for held in inputs if held.numbers]
+    if plain and (len(plain) == len(inputs) or not isinstance(node.operation, op.Combine | op.MatrixProduct)):
+        told = "it reads numbers of the program, which no layer of Keras 3 takes"
     if told:
         w.sketch.refuse(node, told)
     elif isinstance(node.operation, op.Apply) and node.layer is not None:
