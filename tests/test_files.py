@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import hostile
 import ml_dtypes
 import numpy as np
@@ -112,3 +113,18 @@ def test_the_input_is_never_opened_for_writing(build: Any, tmp_path: Path, serve
     assert run.code == 0, run.stderr
     assert run.result, "the output itself has to be seen"
     assert {os.path.dirname(path) for path in run.result} == {str(tmp_path / "out")}
+
+
+def test_many_layers_with_long_names_are_no_damage(tmp_path: Path) -> None:
+    """Strings of variable length stand in one heap, which every group refers to: it is read once, not once a group."""
+    path = tmp_path / "many.h5"
+    names = [f"layer_{number:03d}_{'x' * 90}" for number in range(300)]
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"keras_version": "2.15.0", "backend": "tensorflow", "layer_names": names})
+        for name in names:
+            stored = [f"{name}/kernel:0", f"{name}/bias:0"]
+            group = file.create_group(name)
+            group.attrs["weight_names"] = stored
+            for array, shape in zip(stored, ((3, 5), (5,)), strict=True):
+                group.create_dataset(array, data=np.ones(shape, np.float32))
+    assert [layer.path for layer in converters.read(path).layers] == names
