@@ -7,10 +7,11 @@ orders, and share no code with `layouts`: a wrong gate, transpose, offset or sen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
-from layout_samples import OPTIONS, expect_close, normal, sequence, shapes_of
+from layout_samples import OPTIONS, expect_close, normal, sequence, shapes_of, sizes_of
 
 from layouts import Layout, catalogue, unpack
 from layouts.axes import Array
@@ -284,11 +285,18 @@ def chainer_stateless_gru(w: Arrays, x: Array, state: State) -> State:
     return (z * h_bar + (1 - z) * h,)
 
 
-def chainer_stateful_gru(w: Arrays, x: Array) -> Array:
-    """StatefulGRU after reset_state: the first step leaves out every U, with its bias."""
-    z, h_bar = sigmoid(chainer_link(w, "W_z", x[:, 0])), np.tanh(chainer_link(w, "W", x[:, 0]))
-    first = z * h_bar
-    return np.concatenate([first[:, None], run(chainer_stateless_gru, w, x[:, 1:], (first,))], axis=1)
+def chainer_stateful_gru(w: Arrays, x: Array, state: State) -> State:
+    """The first step after reset_state, where `self.h` is None (here zeros), leaves out every U, with its bias."""
+    if state[0].any():
+        return chainer_stateless_gru(w, x, state)
+    z, h_bar = sigmoid(chainer_link(w, "W_z", x)), np.tanh(chainer_link(w, "W", x))
+    return (z * h_bar,)
+
+
+def chainer_stateful_gru_unbiased(w: Arrays, x: Array, state: State) -> State:
+    """A layer whose biases of U and U_z are zero, as the layout wants them."""
+    zeros = np.zeros(state[0].shape[1])
+    return chainer_stateful_gru({**w, "U/b": zeros, "U_z/b": zeros}, x, state)
 
 
 # --- Equinox: equinox/nn/_rnn.py
@@ -381,12 +389,16 @@ EQUATIONS: dict[Layout, Step] = {
     lasagne.LSTM: lasagne_lstm,
     lasagne.GRU: lasagne_gru,
     lasagne.RNN: lasagne_rnn,
+    lasagne.LSTM_GIVEN: lasagne_lstm,
+    lasagne.GRU_GIVEN: lasagne_gru,
+    lasagne.RNN_GIVEN: lasagne_rnn,
     chainer.NSTEP_LSTM: chainer_nstep_lstm,
     chainer.NSTEP_GRU: chainer_nstep_gru,
     chainer.NSTEP_RNN_TANH: chainer_nstep_tanh,
     chainer.NSTEP_RNN_RELU: chainer_nstep_relu,
     chainer.LSTM: chainer_lstm,
-    chainer.GRU: chainer_stateless_gru,
+    chainer.GRU: chainer_stateful_gru_unbiased,
+    chainer.STATELESS_GRU: chainer_stateless_gru,
     equinox.LSTM: equinox_lstm,
     equinox.GRU: equinox_gru,
     onnx.LSTM: onnx_lstm,
@@ -394,6 +406,21 @@ EQUATIONS: dict[Layout, Step] = {
     onnx.GRU_BEFORE: onnx_gru_before,
     onnx.RNN: onnx_rnn,
 }
+
+SCANNED: dict[Layout, Step] = {
+    flax.LSTM_SCANNED: flax_lstm,
+    flax.LSTM_NNX_SCANNED: nnx_lstm,
+    flax.LSTM_JOINED_SCANNED: nnx_optimized_lstm,
+    flax.GRU_SCANNED: flax_gru,
+    flax.GRU_JOINED_SCANNED: nnx_gru,
+    flax.RNN_SCANNED: flax_rnn,
+    flax.RNN_NNX_SCANNED: nnx_rnn,
+}
+"""Cells one on another, whose arrays have the layers on their first axis: flax/linen/transforms.py, scan."""
+
+
+def named(equations: Mapping[Layout, Step]) -> list[Any]:
+    return [pytest.param(layout, step, id=layout.name.replace(" ", "-")) for layout, step in equations.items()]
 
 
 def run(step: Step, arrays: Arrays, x: Array, state: State) -> Array:
@@ -404,9 +431,7 @@ def run(step: Step, arrays: Arrays, x: Array, state: State) -> Array:
     return np.stack(steps, axis=1)
 
 
-@pytest.mark.parametrize(
-    ("layout", "step"), [pytest.param(a, b, id=a.name.replace(" ", "-")) for a, b in EQUATIONS.items()]
-)
+@pytest.mark.parametrize(("layout", "step"), named(EQUATIONS))
 def test_the_framework_computes_what_its_layout_says(layout: Layout, step: Step) -> None:
     arrays, x = normal(shapes_of(layout)), sequence()
     pieces = unpack(layout, arrays, options=OPTIONS)
@@ -414,17 +439,48 @@ def test_the_framework_computes_what_its_layout_says(layout: Layout, step: Step)
     expect_close(found, run(step, arrays, x, tuple(np.zeros_like(state) for state in states)))
 
 
+@pytest.mark.parametrize(("layout", "step"), named(SCANNED))
+def test_every_layer_of_scanned_cells_computes_what_the_layout_says(layout: Layout, step: Step) -> None:
+    """Every cell reads what the one below gives, so that the input is as wide as the state."""
+    width = sizes_of(layout)["state"]
+    narrow = shapes_of(layout, layers=2)
+    shapes = {
+        name: tuple(width if n == sizes_of(layout)["input"] else n for n in shape) for name, shape in narrow.items()
+    }
+    arrays, x = normal(shapes), sequence(width=width)
+    pieces = unpack(layout, arrays, layers=2)
+    for layer in range(2):
+        found, states = forward(layout.cell, pieces, x, layer=layer)
+        own = {name: array[layer] for name, array in arrays.items()}
+        expect_close(found, run(step, own, x, tuple(np.zeros_like(state) for state in states)))
+        x = found
+
+
+GIVEN = (lasagne.LSTM_GIVEN, lasagne.GRU_GIVEN, lasagne.RNN_GIVEN)
+
+
+@pytest.mark.parametrize(("layout", "step"), named({layout: EQUATIONS[layout] for layout in GIVEN}))
+def test_states_that_a_layer_of_lasagne_has_learned_are_its_first_ones(layout: Layout, step: Step) -> None:
+    """hid_init and cell_init, (1, units), are repeated for every sequence; the caller passes them to the module."""
+    arrays, x = normal(shapes_of(layout) | dict.fromkeys(layout.ignored, (1, sizes_of(layout)["state"]))), sequence()
+    first = tuple(np.repeat(arrays[name], len(x), axis=0) for name in layout.ignored)
+    found, _ = forward(layout.cell, unpack(layout, arrays), x, initial=first)
+    expect_close(found, run(step, arrays, x, first))
+
+
 @pytest.mark.parametrize("framework", ["tensorflow", "flax", "haiku", "lasagne", "chainer", "equinox", "onnx"])
 def test_every_recurrent_layout_has_its_equation_here(framework: str) -> None:
     found = {layout for candidates in catalogue.layers(framework).values() for layout in candidates}
-    assert [layout.name for layout in found if layout.cell.recurrent and layout not in EQUATIONS] == []
+    assert [layout.name for layout in found if layout.cell.recurrent and layout not in EQUATIONS | SCANNED] == []
 
 
-@pytest.mark.parametrize("biased", [False, True], ids=["no-recurrent-bias", "recurrent-bias"])
-def test_the_stateful_gru_of_chainer_is_exact_without_recurrent_biases_only(biased: bool) -> None:
-    arrays, x = normal(shapes_of(chainer.GRU)), sequence()
-    for name in ("U/b", "U_z/b"):
-        arrays[name] *= biased
-    found, _ = forward(chainer.GRU.cell, unpack(chainer.GRU, arrays), x)
-    difference = np.abs(found - chainer_stateful_gru(arrays, x))[:, 0].max()
+@pytest.mark.parametrize("layout", [chainer.GRU, chainer.STATELESS_GRU], ids=["stateful", "stateless"])
+@pytest.mark.parametrize("biased", [None, *chainer.GRU.zero])
+def test_the_stateful_gru_of_chainer_is_exact_without_these_biases_only(biased: str | None, layout: Layout) -> None:
+    """With one of them no layout describes it; that of U_r is a random number throughout."""
+    arrays, x = normal(shapes_of(chainer.STATELESS_GRU)), sequence()
+    arrays |= {name: np.zeros_like(arrays[name]) for name in chainer.GRU.zero if name != biased}
+    found, states = forward(layout.cell, unpack(layout, arrays), x)
+    expected = run(chainer_stateful_gru, arrays, x, tuple(np.zeros_like(state) for state in states))
+    difference = np.abs(found - expected).max()
     assert difference > 1e-3 if biased else difference <= 1e-12

@@ -92,6 +92,13 @@ def test_a_stateful_gru_without_them_is_one_like_any_other() -> None:
         assert bool((first[key] == value).all()) if key in first else not value.any()
 
 
+def test_a_stateful_gru_may_have_a_bias_on_its_reset_gate_which_meets_a_state_of_zeros() -> None:
+    own = chainer_gru(0.0) | {"U_r/b": np.arange(1.0, 6.0, dtype="f4")}
+    found = convert({"gru": own}, framework="chainer", dropins=True)
+    summed = sum(found[f"gru.bias_{side}_l0"][:5].numpy() for side in ("ih", "hh") if f"gru.bias_{side}_l0" in found)
+    assert np.array_equal(summed, own["W_r/b"] + own["U_r/b"])
+
+
 @pytest.mark.parametrize("class_name", ["StatefulPeepholeLSTM", "StatefulMGU", "ChildSumTreeLSTM"])
 def test_what_no_module_computes_is_refused_by_name(class_name: str) -> None:
     from layouts.frameworks import chainer

@@ -11,8 +11,8 @@
 5. links.GRU has one link a gate, W for the input and U for the state, each with a bias; no suffix is the candidate. It
    resets before the product, and h' = (1 - z) h + z n, the opposite sense of PyTorch's z. Source: links.rnn.gru.
 6. links.GRU, alias StatefulGRU, leaves out every U, its bias too, on the first step after `reset_state`; StatelessGRU
-   never does. From h = 0 on the two are one where the biases of every U are zero; else only StatelessGRU has a layout.
-   Source: `GRU.forward` in links.rnn.gru.
+   never does. From h = 0 on the two are one where the biases of U and U_z are zero, since r, whatever it is, meets
+   h = 0; else only StatelessGRU has a layout. Source: `StatefulGRU.forward` in links.rnn.gru.
 7. Peepholes of StatefulPeepholeLSTM are full matrices: known by name, and refused. Zoneout does nothing at inference.
 8. Convolutions are channels first, (out, in, height, width), as PyTorch's, deconvolutions (in, out, height, width), and
    do not pad. A depthwise one is (multiplier, in, height, width). Source: the links of these names.
@@ -106,13 +106,13 @@ _SKIPPED = (
 GRU = Layout(
     "chainer",
     cells.GRU_RESET_BEFORE,
-    _LINKS,
+    _LINKS | {"U_r/b": "unit -> recurrent_bias[r]"},
     gates="rzn",
     spelling={"gate": {"r": "_r", "z": "_z", "n": ""}},
     negated="z",
     when={"stateful": True},
     implies=_FIXED,
-    zero={"U/b": _SKIPPED, "U_r/b": _SKIPPED, "U_z/b": _SKIPPED},
+    zero={"U/b": _SKIPPED, "U_z/b": _SKIPPED},
     class_name="GRU",
 )
 STATELESS_GRU = Layout(
