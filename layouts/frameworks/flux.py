@@ -17,18 +17,17 @@ UNVERIFIED = "Flux's layouts are read in its source: nothing was compared with w
 
 _GATED = {"Wi": "(gate unit) input -> input_weight", "Wh": "(gate unit) state -> recurrent_weight"}
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+_BIAS = "(gate unit) -> input_bias"
 
 LSTM = Layout(
     "flux",
     cells.LSTM,
-    _GATED | {"bias": "(gate unit) -> input_bias"},
+    _GATED | {"bias": _BIAS},
     gates="ifgo",
     implies=_FIXED,
     class_name="LSTMCell",
 )
-GRU = Layout(
-    "flux", cells.GRU, _GATED | {"b": "(gate unit) -> input_bias"}, gates="rzn", implies=_FIXED, class_name="GRUCell"
-)
+GRU = Layout("flux", cells.GRU, _GATED | {"b": _BIAS}, gates="rzn", implies=_FIXED, class_name="GRUCell")
 GRU_BEFORE = Layout(
     "flux",
     cells.GRU_RESET_BEFORE,
