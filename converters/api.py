@@ -64,11 +64,16 @@ def plan(
 
     The arguments are those of `convert`. Problems are gathered in `Plan.problems`; `Plan.check()` raises them.
     """
-    target = find(to)
-    target.check_constants(constants or {})
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
     choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins)
-    return make_plan(checkpoint, target, layer=layer, stack=stack, rename=rename, choices=choices, strict=strict)
+    return _planned(checkpoint, to, choices, layer=layer, stack=stack, rename=rename, strict=strict)
+
+
+def _planned(checkpoint: Checkpoint, to: str, choices: Choices, **how: Any) -> Plan:
+    """The plan of a source that is read already."""
+    target = find(to)
+    target.check_constants(choices.constants)
+    return make_plan(checkpoint, target, choices=choices, **how)
 
 
 def convert(
@@ -161,17 +166,18 @@ def convert_file(
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> Report:
-    """Convert a source into a file: `.safetensors` (with the plan in its metadata), `.pt`, `.npz`, or one of Keras.
+    """Convert a source into a file: `.safetensors` (with the plan in its metadata), `.pt`, `.npz`, `.onnx`, or Keras's.
 
-    `.keras` and `.h5` are whole models that Keras 3 loads, written where the source tells its network; `.weights.h5`
-    the weights of such a model. With `like=`, a model of Keras, its file or its configuration (`.json`), `.weights.h5`
-    and `.h5` are weights that this model loads, layers matched by name, else by type, shapes and order.
+    `.keras` and `.h5` are whole models that Keras 3 loads, `.onnx` is one of LSTM, GRU and RNN nodes, all written where
+    the source tells its network; `.weights.h5` is the weights of such a model of Keras. With `like=`, a model of Keras,
+    its file or its configuration (`.json`), `.weights.h5` and `.h5` are weights that this model loads, layers matched
+    by name, else by type, shapes and order.
     `to` names the framework whose arrays an `.npz` holds; otherwise the name of the output tells it.
 
     A `.safetensors` file and those of Keras are written in place: no framework is imported, and memory stays within
     some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
     `progress(bytes, total)` is called as modules are done. `verify` reads the file back and proves it before it
-    appears; that needs torch, but for a model of Keras, which NumPy evaluates.
+    appears; that needs torch, but for a model of Keras, which NumPy evaluates, and of ONNX, which onnxruntime runs.
     """
     from pathlib import Path
 
@@ -182,40 +188,30 @@ def convert_file(
     framework_of = of_file(target.name, to)
     suffix = check_output(target, framework_of)
     if verify:
-        _check_whole(PYTORCH.name if suffix in (".keras", ".h5", ".hdf5") else framework_of.name, layer, stack, rename)
+        _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
+    checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+    calls = suffix == ".onnx"
+    choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
+    tree: Tree | None
     if like is not None:
         if layer or stack or framework_of is not KERAS:
             raise ConversionError(
                 "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
             )
-        checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-        choices = Choices(_numpy_dtype(dtype))
-        tree: Tree | None
         found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
     else:
-        found, tree = _whole(
-            source,
-            suffix,
-            to=framework_of.name,
-            layer=layer,
-            stack=stack,
-            rename=rename,
-            dtype=dtype,
-            dropins=dropins,
-            strict=strict,
-            constants=constants,
-            framework=framework,
-            assume=assume,
-            weights=weights,
-        )
+        name = framework_of.name
+        found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
+        found.check()
+        tree = destination.laid_out(found, suffix)
     with replacing(target, found.checkpoint.path) as temporary:
         with writing(suffix, temporary, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
-        if verify and tree is not None:
+        if verify and suffix in _MODELS:
             from converters.verification.rewritten import proved
 
-            proof = proved(found.checkpoint, temporary)
+            proof = proved(found.checkpoint, temporary, suffix)
         elif verify:
             from converters.torch.proving import stored
 
@@ -223,11 +219,8 @@ def convert_file(
     return Report(found, os.fspath(output), warnings, proof)
 
 
-def _whole(source: Any, suffix: str, **options: Any) -> tuple[Plan, Tree | None]:
-    """The plan of a source, and what its file holds beyond plain arrays."""
-    found = plan(source, **options)
-    found.check()
-    return found, destination.laid_out(found, suffix)
+_MODELS = (".keras", ".h5", ".hdf5", ".onnx")
+"""Files of whole models, which are proved without torch."""
 
 
 def _check_whole(to: str, *choices: object) -> None:

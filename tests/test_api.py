@@ -124,7 +124,7 @@ def test_the_forget_bias_of_tensorflow_is_added_to_its_gate(forget: float) -> No
         pytest.param({"kernel": np.ones((3, 20))}, None, ConversionError, "needs framework=", id="no-framework"),
         pytest.param({"W": np.ones((1, 20, 3))}, "keras", UnknownLayer, "no layout fits the arrays", id="onnx-like"),
         pytest.param({"kernel": np.ones((3, 20), int)}, "keras", ConversionError, "floating point", id="integers"),
-        pytest.param({1: np.ones(3)}, "keras", ConversionError, "are names", id="key-no-name"),
+        pytest.param({1.5: np.ones(3)}, "keras", ConversionError, "are names", id="key-no-name"),
         pytest.param({"kernel": np.ones((3, 20))}, "nonsense", ConversionError, "nonsense", id="unknown-framework"),
         pytest.param(object(), None, ConversionError, "is not a source", id="no-source"),
         pytest.param("/nowhere/at/all.h5", None, UnreadableCheckpoint, "No such file", id="no-file"),

@@ -17,7 +17,7 @@ import converters
 from converters.model.graph import Graph
 from converters.verification.cases import make_cases
 from converters.verification.evaluate import evaluate
-from layouts.errors import ConversionError, NotRepresentable
+from layouts.errors import ConversionError, NotRepresentable, VerificationFailed
 
 KINDS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(bool)": "bool"}
 KINDS |= {"tensor(int64)": "int64", "tensor(int32)": "int32"}
@@ -53,8 +53,6 @@ REFUSED = {
     "onnx_tf2onnx/conv_net": "no layout describes this node",
     "onnx_tf2onnx/layer_norm": "no layout describes this node",
     "onnx_tf2onnx/stacked_cells": "no layout describes this node",
-    "onnx_dynamo/lstm_learned_state": "starts from stored states",
-    "onnx_torch/lstm_learned_state": "starts from stored states",
     "onnx_torch/no_weights": "inputs of the graph",
     "onnx_torch/scripted": "no operation here stands for it",
 }
@@ -103,6 +101,22 @@ def test_a_model_is_written_and_equal(path: Path, tmp_path: Path, record_propert
             assert found.shape == wanted[name].shape
             most = 5e-3 if half else 1e-4 if "large" in case.name else 1e-5  # scores of large numbers multiply rounding
             assert worst <= most, f"{case.name}, {name}: {worst:.2e}"
+
+
+def test_a_written_model_proves_itself(tmp_path: Path) -> None:
+    report = converters.convert_file(
+        ROOT / "fixtures/keras3/mask_with_gaps/model.keras", tmp_path / "model.onnx", verify=True
+    )
+    assert "verified" in report.proof and "onnxruntime" in report.proof
+
+
+def test_a_model_that_is_written_wrong_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from converters.targets.onnx import functions
+
+    monkeypatch.setitem(functions.INNER, "tanh", functions.Inner("Relu"))
+    with pytest.raises(VerificationFailed, match="gives otherwise"):
+        converters.convert_file(ROOT / "fixtures/keras3/lstm/model.keras", tmp_path / "model.onnx", verify=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_recurrent_layers_are_nodes_of_their_own(tmp_path: Path) -> None:

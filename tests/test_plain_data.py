@@ -11,6 +11,7 @@ from keras_files import dense, other, recurrent, write
 
 import converters
 from converters.show.text import Table
+from layouts import cells
 
 DTYPE = "float32"
 CALL = "converters.nn.LSTM(3, 5, recurrent_activation='hard_sigmoid_1/6', batch_first=True)"
@@ -58,8 +59,8 @@ def same(found: Any, wanted: Any) -> None:
 
 def test_a_checkpoint_as_data(model: Path) -> None:
     shapes = {"kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,)}
-    options = {"activation": "tanh", "recurrent_activation": "hard_sigmoid_1/6"}
-    options |= {"output_activation": None, "clip": None, "input_forget": False}
+    options = vars(cells.LSTM.options) | {"recurrent_activation": "hard_sigmoid_1/6"}
+    options = {name: options[name] for name in cells.LSTM.chooses}
     arrays = {name: array(f"hard/hard/lstm_cell/{name}", *shape) for name, shape in shapes.items()}
     lstm = part("lstm", "keras LSTM", {"unit": 5, "input": 3, "state": 5}, options, **arrays)
     arrays = {"kernel": array("head/head/kernel", 5, 2), "bias": array("head/head/bias", 2)}

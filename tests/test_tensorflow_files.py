@@ -15,11 +15,11 @@ from hostile import tensorflow as built
 
 import converters
 from converters import ConversionError, UnreadableCheckpoint
+from converters.readers.crc32c import crc32c, masked
 from converters.readers.protobuf import varint
 from converters.readers.source import open_source
 from converters.readers.tensorflow import slices, snappy
 from converters.readers.tensorflow.bundle import read_bundle
-from converters.readers.tensorflow.crc32c import crc32c, masked
 
 FIXTURES = ROOT / "fixtures"
 GRAPH = FIXTURES / "tensorflow1" / "graph" / "graph.ckpt.index"

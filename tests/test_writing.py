@@ -115,7 +115,7 @@ def test_a_shard_or_member_of_the_input_is_no_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["missing/model.safetensors", "", "model.pickle", "model", "x" * 300 + ".npz", "nul\0.npz", "sound.h5/m.npz"]
+    "name", ["missing/model.safetensors", "", "model.doc", "model", "x" * 300 + ".npz", "nul\0.npz", "sound.h5/m.npz"]
 )
 def test_an_impossible_output_is_one_error(name: str, source: Path) -> None:
     before = sorted(os.listdir(source.parent))

@@ -15,7 +15,7 @@ import numpy as np
 
 from converters.model.checkpoint import Checkpoint
 from converters.verification.evaluate import evaluate
-from layouts.errors import ConversionError, NotRepresentable, printable
+from layouts.errors import ConversionError, MissingDependency, NotRepresentable, printable
 
 Array = np.ndarray[Any, Any]
 
@@ -143,6 +143,14 @@ def _flat(value: Any) -> Iterator[Any]:
 def _numpy(value: Any) -> Array:
     value = value.detach().cpu() if hasattr(value, "detach") else value
     return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+
+
+def onnx_runner(path: os.PathLike[str]) -> Runner:
+    """What runs an ONNX file. Raises `MissingDependency` where nothing that does is installed, or takes the file."""
+    runner = _onnxruntime(path) or _onnx_reference(path)
+    if runner is None:
+        raise MissingDependency("to run an ONNX file takes onnxruntime or onnx: pip install onnxruntime")
+    return runner
 
 
 def _onnxruntime(source: Any) -> Runner | None:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from converters.model.arrays import Array
+from converters.readers.crc32c import crc32c
 from converters.readers.orbax.compression import unpack_gzip, unpack_zstd
-from converters.readers.tensorflow.crc32c import crc32c
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _ABSENT = (1 << 64) - 1

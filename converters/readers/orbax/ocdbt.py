@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from converters.readers.crc32c import crc32c
 from converters.readers.orbax.compression import unpack_zstd
 from converters.readers.source import Source, open_beside, open_source
-from converters.readers.tensorflow.crc32c import crc32c
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 MANIFEST = "manifest.ocdbt"

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
+from converters.readers.crc32c import crc32c, mask, masked
+from converters.readers.message import Message, text
 from converters.readers.protobuf import varint
 from converters.readers.source import Source, open_beside
 from converters.readers.tensorflow import slices, table
-from converters.readers.tensorflow.crc32c import crc32c, mask, masked
-from converters.readers.tensorflow.message import Message, text
 from converters.readers.tensorflow.numbers import TEXT, dtype_of, kind_name, shape_of
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from converters.model.checkpoint import Checkpoint
+from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.source import Source, open_beside, open_source
 from converters.readers.tensorflow import bundle, checkpoints, objects, places, saved_slices, variables
 from converters.readers.tensorflow.found import Evidence
-from converters.readers.tensorflow.message import Message
 from converters.readers.tensorflow.saved_model import read_saved_model
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import CheckpointError, UnreadableCheckpoint

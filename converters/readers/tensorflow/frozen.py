@@ -15,12 +15,12 @@ from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.readers.keras.semantics import parse_version
+from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
 from converters.readers.tensorflow import checkpoints, variables
 from converters.readers.tensorflow.evidence import evidence
 from converters.readers.tensorflow.graph import Graph
-from converters.readers.tensorflow.message import Message
 from converters.readers.tensorflow.objects import Variable
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnknownLayer, UnreadableCheckpoint

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
-from converters.readers.tensorflow.message import Message, text
+from converters.readers.message import Message, text
 from converters.readers.tensorflow.numbers import dtype_of, shape_of, tensor
 from layouts.errors import UnsafeCheckpoint
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from converters.model.arrays import Array
+from converters.readers.message import Message, signed
 from converters.readers.protobuf import varint
-from converters.readers.tensorflow.message import Message, signed
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 TEXT = 7

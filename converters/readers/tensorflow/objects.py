@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from converters.model.arrays import LazyArray
-from converters.readers.tensorflow.message import Message
+from converters.readers.message import Message
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 

@@ -19,10 +19,10 @@ from converters.readers.keras.config import is_model
 from converters.readers.keras.layers import candidates
 from converters.readers.keras.legacy import Weights
 from converters.readers.keras.semantics import Version, parse_version
+from converters.readers.message import Message, text
 from converters.readers.opened import Request
 from converters.readers.source import open_beside
 from converters.readers.tensorflow import bundle, checkpoints, objects, variables
-from converters.readers.tensorflow.message import Message, text
 from converters.readers.tensorflow.objects import Object, Variable
 from converters.readers.tensorflow.places import SAVED_MODEL
 from layouts.errors import ConversionError, UnreadableCheckpoint

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from converters.model.arrays import LazyArray
+from converters.readers.message import Message
 from converters.readers.source import Source, open_beside
 from converters.readers.tensorflow import slices, table
-from converters.readers.tensorflow.message import Message
 from converters.readers.tensorflow.numbers import dtype_of, kind_name, shape_of, tensor
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnreadableCheckpoint, printable

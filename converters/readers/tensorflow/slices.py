@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
-from converters.readers.tensorflow.message import Message
+from converters.readers.message import Message
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 Extent = tuple[int, int]

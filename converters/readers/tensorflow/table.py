@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from converters.readers.containers import TABLE as MAGIC
+from converters.readers.crc32c import masked
 from converters.readers.protobuf import varint
 from converters.readers.source import Source
 from converters.readers.tensorflow import snappy
-from converters.readers.tensorflow.crc32c import masked
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 _FOOTER, _TRAILER = 48, 5

@@ -9,12 +9,12 @@ from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.readers.arrays.mapping import checkpoint_of
+from converters.readers.message import Message
 from converters.readers.opened import Request
 from converters.readers.tensorflow.evidence import evidence
 from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.gates import asked
 from converters.readers.tensorflow.graph import Graph
-from converters.readers.tensorflow.message import Message
 from converters.readers.tensorflow.names import left_out
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import NotRepresentable
