@@ -185,11 +185,6 @@ def test_names_of_python_2_are_read(tmp_path: Path) -> None:
     assert torch.equal(converted(tmp_path / "model.pth")["lin.weight"], torch.arange(60.0).reshape(20, 3))
 
 
-def test_a_drop_in_leads_to_its_own_way_out() -> None:
-    with pytest.raises(NotRepresentable, match=r"rnn \(GRU\) is a drop-in.*export_arrays"):
-        converters.read(nn.ModuleDict({"rnn": converters.nn.GRU(3, 5)}))
-
-
 # --- checkpoints
 
 

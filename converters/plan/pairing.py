@@ -45,7 +45,7 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
     """One module for a layer, or one for each cell where they differ too much for one, or the target's has but one."""
     if not layer.parts:
         return [_passed_through(layer, layer.unknown, name, target, choices)]
-    layer = _at_home(layer, target)
+    layer = _at_home(layer, target, choices)
     unlike = difference(layer.parts)
     if not unlike:
         layout = _layout(layer.parts, target, choices)
@@ -59,10 +59,11 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
     ]
 
 
-def _at_home(layer: Layer, target: Target) -> Layer:
-    """The layer; one that is the target's own cell, called step by step where others run by themselves, stays that."""
-    own = layer.recurrent and all(_is_cell(part.layout, target) for part in layer.parts)
-    return replace(layer, call=replace(layer.call, cell=True)) if own else layer
+def _at_home(layer: Layer, target: Target, choices: Choices) -> Layer:
+    """The layer; a cell of a source of the target's own, where others run by themselves, stays one for single steps."""
+    own = choices.home == target.name and layer.recurrent and not layer.call.cell
+    cell = own and all(_is_cell(part.layout, target) for part in layer.parts)
+    return replace(layer, call=replace(layer.call, cell=True)) if cell else layer
 
 
 def _is_cell(layout: Layout, target: Target) -> bool:

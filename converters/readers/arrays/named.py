@@ -16,7 +16,7 @@ from converters.readers.arrays import mapping
 from converters.readers.opened import Request
 from layouts import catalogue
 from layouts.errors import ConversionError, ShapeError, UnknownLayer, printable
-from layouts.fitting import fits
+from layouts.fitting import Fit, fits
 
 _USUAL = "pytorch"
 
@@ -59,8 +59,8 @@ def _check_others(layers: Iterable[Layer]) -> None:
     for layer in layers:
         if layer.unknown is not None:
             shapes = {name: array.shape for name, array in layer.arrays.items()}
-            others = [one for one in catalogue.frameworks() if one != _USUAL and _has(one, shapes)]
-            if others:
+            others = [one for one in catalogue.frameworks() if one != _USUAL and _recurs(one, shapes)]
+            if others and not _fits(_USUAL, shapes):
                 listed = ", ".join(map(printable, shapes))
                 raise ConversionError(
                     f"{printable(layer.path) or 'the arrays'} ({listed}): no layer of PyTorch's, but one of "
@@ -69,11 +69,17 @@ def _check_others(layers: Iterable[Layer]) -> None:
                 )
 
 
-def _has(framework: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+def _recurs(framework: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether arrays of these names and shapes are a recurrent layer of a framework."""
-    if not any(layout.cell.recurrent for layout in catalogue.names(framework).of_all(shapes)):
-        return False
+    named = catalogue.names(framework).of_all(shapes)
+    return any(layout.cell.recurrent for layout in named) and any(
+        fit.layout.cell.recurrent for fit in _fits(framework, shapes)
+    )
+
+
+def _fits(framework: str, shapes: Mapping[str, tuple[int, ...]]) -> list[Fit]:
+    """The layers of a framework that arrays of these names and shapes may be."""
     try:
-        return any(fit.layout.cell.recurrent for fit in fits(framework, shapes, {}))
+        return fits(framework, shapes, {})
     except (ShapeError, UnknownLayer):
-        return False
+        return []

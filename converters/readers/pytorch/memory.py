@@ -28,7 +28,6 @@ __all__ = ["FRAMEWORK", "holds_tensors", "is_module", "read_mapping", "read_modu
 
 _HOME = "torch.nn.modules."
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.sparse")
-_DROP_INS = "converters.torch.nn"
 _PLAIN = "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"
 
 
@@ -117,12 +116,6 @@ def _modules(root: Any) -> Iterator[tuple[str, Module]]:
             raise NotRepresentable(
                 f"{printable(path)} ({type(module).__name__}) is quantized: its weights are packed integers. Give the "
                 "float module",
-                layer=path,
-            )
-        if type(module).__module__.startswith(_DROP_INS):
-            raise NotRepresentable(
-                f"{printable(path) or 'the module'} ({type(module).__name__}) is a drop-in, which computes what "
-                "no layer of torch.nn does: converters.export_arrays gives its arrays",
                 layer=path,
             )
         for kind in type(module).__mro__:

@@ -51,7 +51,7 @@ def gate_orders(own: Own) -> Iterator[Mistake]:
 
 
 def _mistake(own: Own, stored: str, order: str, where: str, slots: tuple[str, ...], frameworks: list[str]) -> Mistake:
-    whose = f", which is that of {', '.join(frameworks[:4])}" if frameworks else ""
+    whose = f", which is that of {', '.join(frameworks)}" if frameworks else ""
     what = f"the blocks of the gates {where} ".replace("  ", " ") + (
         f"were taken in the order {_spelled(order)}{whose}; they are stored as {_spelled(stored)}"
     )
