@@ -19,43 +19,63 @@ from layouts.refusals import Refusal
 
 _FIXED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
+_LSTM = {
+    "Wx": "(gate unit) input -> input_weight",
+    "Wh": "(gate unit) state -> recurrent_weight",
+    "b": "(gate unit) -> input_bias",
+}
+_RNN = {
+    "x2h": "unit input -> input_weight",
+    "h2h": "unit state -> recurrent_weight",
+    "hb": "unit -> input_bias",
+}
+_GATES = {
+    "x2{gate}": "unit input -> input_weight",
+    "h2{gate}": "unit state -> recurrent_weight",
+    "b{gate}": "unit -> input_bias",
+}
+_OFFSET, _SPELLED = {"f": 1.0}, {"gate": {"z": "z", "r": "r", "n": "h"}}
+_TANH = {"activation": "tanh"}
+
 LSTM = Layout(
     "dynet",
     cells.LSTM,
-    {
-        "{layer}/Wx": "(gate unit) input -> input_weight",
-        "{layer}/Wh": "(gate unit) state -> recurrent_weight",
-        "{layer}/b": "(gate unit) -> input_bias",
-    },
+    {f"{{layer}}/{name}": axes for name, axes in _LSTM.items()},
     gates="ifog",
-    added={"f": 1.0},
+    added=_OFFSET,
     implies=_FIXED,
     class_name="VanillaLSTMBuilder",
+)
+LSTM_ALONE = Layout(
+    "dynet", cells.LSTM, _LSTM, gates="ifog", added=_OFFSET, implies=_FIXED, class_name="VanillaLSTMBuilder (one layer)"
 )
 RNN = Layout(
     "dynet",
     cells.RNN,
-    {
-        "{layer}/x2h": "unit input -> input_weight",
-        "{layer}/h2h": "unit state -> recurrent_weight",
-        "{layer}/hb": "unit -> input_bias",
-    },
-    implies={"activation": "tanh"},
+    {f"{{layer}}/{name}": axes for name, axes in _RNN.items()},
+    implies=_TANH,
     class_name="SimpleRNNBuilder",
 )
+RNN_ALONE = Layout("dynet", cells.RNN, _RNN, implies=_TANH, class_name="SimpleRNNBuilder (one layer)")
 GRU = Layout(
     "dynet",
     cells.GRU_RESET_BEFORE,
-    {
-        "{layer}/x2{gate}": "unit input -> input_weight",
-        "{layer}/h2{gate}": "unit state -> recurrent_weight",
-        "{layer}/b{gate}": "unit -> input_bias",
-    },
+    {f"{{layer}}/{name}": axes for name, axes in _GATES.items()},
     gates="zrn",
-    spelling={"gate": {"z": "z", "r": "r", "n": "h"}},
+    spelling=_SPELLED,
     negated="z",
     implies=_FIXED,
     class_name="GRUBuilder",
+)
+GRU_ALONE = Layout(
+    "dynet",
+    cells.GRU_RESET_BEFORE,
+    _GATES,
+    gates="zrn",
+    spelling=_SPELLED,
+    negated="z",
+    implies=_FIXED,
+    class_name="GRUBuilder (one layer)",
 )
 LINEAR = Layout("dynet", cells.LINEAR, {"W": "out in -> weight", "b": "out -> bias"}, class_name="Linear (W and b)")
 LOOKUP = Layout("dynet", cells.EMBEDDING, {"lookup": "feature index -> weight"}, class_name="LookupParameters")
@@ -89,11 +109,11 @@ ARRANGEMENTS = (
     Arrangement("{layer}", classes=_BOTH),
 )
 LAYERS = {
-    "VanillaLSTMBuilder": (LSTM,),
-    "CompactVanillaLSTMBuilder": (LSTM,),
+    "VanillaLSTMBuilder": (LSTM, LSTM_ALONE),
+    "CompactVanillaLSTMBuilder": (LSTM, LSTM_ALONE),
     "BiRNNBuilder": (LSTM, RNN, GRU),
-    "SimpleRNNBuilder": (RNN,),
-    "GRUBuilder": (GRU,),
+    "SimpleRNNBuilder": (RNN, RNN_ALONE),
+    "GRUBuilder": (GRU, GRU_ALONE),
     "Linear": (LINEAR,),
     "LookupParameters": (LOOKUP,),
 }
