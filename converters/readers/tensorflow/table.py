@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from converters.readers.containers import TABLE as MAGIC
 from converters.readers.crc32c import masked
 from converters.readers.protobuf import varint
+from converters.readers.signatures import TABLE as MAGIC
 from converters.readers.source import Source
 from converters.readers.tensorflow import snappy
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
