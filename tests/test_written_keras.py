@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -168,6 +169,15 @@ def test_tensors_larger_than_the_buffer_go_through_a_mapping(
     monkeypatch.setattr(in_place, "_BUFFER", 100)
     converters.convert_file(source, tmp_path / f"two{suffix}")
     assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_file_does_not_tell_when_it_was_written(tmp_path: Path) -> None:
+    """A second later the bytes are the same, though HDF5 would note the time of every dataset."""
+    source = old(tmp_path / "old.h5", recurrent_activation="sigmoid")
+    converters.convert_file(source, tmp_path / "one.h5")
+    time.sleep(1.1)
+    converters.convert_file(source, tmp_path / "two.h5")
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
 
 
 def test_a_long_list_of_names_is_cut_as_keras_cuts_it(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def _laid_out(file: Any, leaf: Leaf) -> int:
     made.set_layout(h5py.h5d.CONTIGUOUS)
     made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    made.set_obj_track_times(False)  # the same model gives the same bytes, whatever the time
     folder, _, name = leaf.path.rpartition("/")
     group = file.require_group(folder or "/")
     space = h5py.h5s.create_simple(leaf.shape) if leaf.shape else h5py.h5s.create(h5py.h5s.SCALAR)
