@@ -103,11 +103,16 @@ def is_table(opened: Opened) -> bool:
 
 
 def is_graph(opened: Opened) -> bool:
-    return not is_stranger(opened) and bool(function_of("tensorflow.frozen:is_graph")(opened.source.view))
+    return _may_be_graph(opened) and bool(function_of("tensorflow.frozen:is_graph")(opened.source.view))
 
 
 def is_meta(opened: Opened) -> bool:
-    return not is_stranger(opened) and bool(function_of("tensorflow.frozen:is_meta")(opened.source.view))
+    return _may_be_graph(opened) and bool(function_of("tensorflow.frozen:is_meta")(opened.source.view))
+
+
+def _may_be_graph(opened: Opened) -> bool:
+    """Whether the first byte is the tag of a field that TensorFlow's graphs have, and not ONNX's `ir_version`."""
+    return opened.head[:1] in (b"\x0a", b"\x12", b"\x18", b"\x22") and not is_stranger(opened)
 
 
 TABLE = bytes.fromhex("57fb808b247547db")
