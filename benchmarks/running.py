@@ -105,6 +105,18 @@ def rows(model: str, rounds: int) -> Iterator[Row]:
             worker.end()
 
 
+def pairs(model: str) -> Iterator[str]:
+    """The built module over the one by hand, both in one process: a line for each task and batch."""
+    with tempfile.TemporaryDirectory(prefix="gateport-bench-") as folder:
+        for way in ("make", "pair"):
+            command = [sys.executable, str(HERE / "runners.py"), way, model, folder]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for answer in done.stdout.splitlines():
+        if answer.startswith("@"):
+            task, batch, ratio = answer[1:].split()
+            yield f"| {MODELS[model]} | {task} | {batch} | {ratio} |"
+
+
 def measured(workers: Sequence[Worker], task: str, batch: int, rounds: int) -> dict[str, float | str]:
     """The median seconds of each way after two runs that do not count, or why it has none."""
     found: dict[str, list[float]] = {worker.way: [] for worker in workers}
@@ -147,6 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for row in rows(model, chosen.rounds):
             lines.append(line(row))
             print(lines[-1], flush=True)
+    lines += ["", "Built over by hand, both in one process, in turns, 61 rounds:", ""]
+    lines += ["| model | task | batch | × by hand |", "|---|---|--:|--:|"]
+    for model in chosen.models:
+        for found in pairs(model):
+            lines.append(found)
+            print(found, flush=True)
     if chosen.write:
         RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
