@@ -13,7 +13,8 @@ __all__ = ["KERAS", "ONNX", "PYTORCH", "Target", "find", "of_file"]
 PYTORCH = pytorch.TARGET
 KERAS = keras.TARGET
 ONNX = onnx.TARGET
-OWN = (PYTORCH, KERAS, ONNX)
+FLAX = Target("flax", "Flax", suffixes=(".msgpack", ".npz"))
+OWN = (PYTORCH, KERAS, ONNX, FLAX)
 """The targets that offer more than arrays."""
 
 

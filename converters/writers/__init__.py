@@ -34,6 +34,7 @@ WRITTEN = {
     ".pth": "PyTorch state_dict",
     ".npz": "NumPy arrays",
     ".onnx": "whole model, of LSTM, GRU and RNN nodes",
+    ".msgpack": "variables, as flax.serialization.to_bytes",
     ".keras": "whole model",
     ".weights.h5": "weights (HDF5, folders by class)",
     ".h5": "whole model, or with like= weights (HDF5, groups by layer)",
@@ -92,6 +93,10 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.safetensors import open_safetensors
 
         return open_safetensors(temporary, plan)
+    if suffix == ".msgpack":
+        from converters.writers.msgpack import open_msgpack
+
+        return open_msgpack(temporary, plan)
     if suffix == ".onnx":
         from converters.writers.onnx import open_onnx
 
