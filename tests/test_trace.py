@@ -91,7 +91,7 @@ class Hard(nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         y, _ = self.rnn(x)
         y, _ = self.back(y.flip(1))
-        return functional.leaky_relu(1 - y, 0.3)
+        return functional.leaky_relu(1 - y, 0.3) / 7 + 3 / (y + 2)
 
 
 class Step(nn.Module):
@@ -200,11 +200,17 @@ class Strange(nn.Module):
         return torch.cumsum(x, 1)
 
 
+class Infinite(nn.Module):
+    def forward(self, x: torch.Tensor) -> Any:
+        return x / 0
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         pytest.param(Branching, "its forward code cannot be followed", id="branch"),
         pytest.param(Packing, "pack_padded_sequence|followed", id="packed"),
+        pytest.param(Infinite, r"divide of a tensor and 0 is not known", id="division"),
         pytest.param(Strange, r"cumsum .*not known here", id="operation"),
         pytest.param(lambda: nn.Sequential(nn.AvgPool1d(3, padding=1)), "counts what is padded", id="pooling"),
     ],

@@ -9,14 +9,14 @@ format's own description and its validation (safetensors, README and `Metadata::
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from converters.model.arrays import Array, LazyArray, bfloat16
+from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.arrays.named import Named, checkpoint_of
+from converters.readers.dtypes import DTYPES
 from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.shards import refuse_shard
@@ -26,38 +26,23 @@ from layouts.errors import ConversionError, ShapeError, UnreadableCheckpoint, Un
 _LENGTH = 8
 _MOST_HEADER = 40 << 20
 
-
-def _float8(name: str) -> Callable[[], np.dtype[Any]]:
-    def found() -> np.dtype[Any]:
-        import ml_dtypes
-
-        kind: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
-        return kind
-
-    return found
-
-
-def _plain(text: str) -> Callable[[], np.dtype[Any]]:
-    return lambda: np.dtype(text)
-
-
-_DTYPES: Mapping[str, Callable[[], np.dtype[Any]]] = {
-    "F64": _plain("<f8"),
-    "F32": _plain("<f4"),
-    "F16": _plain("<f2"),
-    "BF16": bfloat16,
-    "F8_E4M3": _float8("float8_e4m3fn"),
-    "F8_E5M2": _float8("float8_e5m2"),
-    "I64": _plain("<i8"),
-    "I32": _plain("<i4"),
-    "I16": _plain("<i2"),
-    "I8": _plain("i1"),
-    "U64": _plain("<u8"),
-    "U32": _plain("<u4"),
-    "U16": _plain("<u2"),
-    "U8": _plain("u1"),
-    "BOOL": _plain("?"),
-    "C64": _plain("<c8"),
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+    "C64": "complex64",
 }
 _FORMATS = {"pt": "pytorch", "mlx": "mlx", "flax": "flax", "pd": "paddle"}
 """What writers put as `format`, and whose layouts that means; for any other somebody has to say it."""
@@ -111,7 +96,7 @@ class _Entry:
         if not isinstance(kind, str) or kind not in _DTYPES:
             raise ShapeError(f"{printable(name)} is of dtype {printable(kind)}, which is not read", path=data.path)
         self.shape, (self.begin, self.end) = tuple(shape), offsets
-        self._dtype = _DTYPES[kind]()
+        self._dtype = DTYPES[_DTYPES[kind]]()
         wanted = math.prod(shape) * self._dtype.itemsize
         if self.end - self.begin != wanted:
             raise self._wrong(f"has {self.end - self.begin} bytes, and its shape makes {wanted}")

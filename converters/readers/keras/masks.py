@@ -45,7 +45,6 @@ PASSES = {
 """Layers that hand the mask of their input on."""
 READS = {"GlobalAveragePooling1D"}
 """Layers without weights that compute otherwise where a mask reaches them."""
-MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
 
 
 def merged(draft: Draft, path: str, operation: op.Operation, flows: Sequence[Flow], version: Version) -> str:

@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from converters.model.arrays import LazyArray
 from converters.readers.source import Source
-from layouts.errors import UnreadableCheckpoint
 
 Arguments = tuple[Any, ...]
 
@@ -23,10 +22,6 @@ class Global:
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
-
-    def misused(self) -> UnreadableCheckpoint:
-        """The error for arguments that this is never called with."""
-        return UnreadableCheckpoint(f"the pickle is damaged: it calls {self} with arguments that it does not take")
 
 
 @dataclass(eq=False)

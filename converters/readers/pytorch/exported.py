@@ -15,6 +15,7 @@ from typing import Any
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.readers.archives import Archive
+from converters.readers.dtypes import DTYPES
 from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
 from converters.readers.pickled.known import table
@@ -23,7 +24,7 @@ from converters.readers.pytorch.rebuilding import GROUPS
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State, choose
 from converters.readers.pytorch.telling import PROGRAMS, stem_of
-from converters.readers.pytorch.tensors import DTYPES, Storage, Tensor
+from converters.readers.pytorch.tensors import Storage, Tensor
 from converters.readers.pytorch.zipped import Members, member
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable

@@ -16,11 +16,11 @@ from converters.model.arrays import Array, LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.readers.arrays.mapping import flat
+from converters.readers.dtypes import DTYPES
 from converters.readers.pytorch.drop_ins import HOME, drop_in
 from converters.readers.pytorch.layers import FRAMEWORK, checkpoint
 from converters.readers.pytorch.settings import Module
 from converters.readers.pytorch.states import State
-from converters.readers.pytorch.tensors import DTYPES
 from layouts import catalogue
 from layouts.errors import NotRepresentable, UnknownLayer, printable
 

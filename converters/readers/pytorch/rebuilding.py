@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from converters.readers.dtypes import DTYPES
 from converters.readers.pickled.known import PLAIN, inert
 from converters.readers.pickled.numpy_arrays import NUMPY
 from converters.readers.pickled.records import Arguments, Global, sizes
-from converters.readers.pytorch.tensors import DTYPES, Opaque, Storage, Tensor
+from converters.readers.pytorch.tensors import Opaque, Storage, Tensor
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 

@@ -115,36 +115,30 @@ def _combine(how: str) -> Callable[..., Any]:
         left, right = a
         if _is_name(left) and _is_name(right):
             return d.add(node, op.Combine(how), left, right)
-        if _is_name(left) and isinstance(right, int | float):
-            scales = {
-                "add": (1.0, right),
-                "subtract": (1.0, -right),
-                "multiply": (right, 0.0),
-                "divide": (1 / right, 0.0),
-            }
-            return d.add(node, op.Scale(*scales[how]), left)
-        scales = {"add": (1.0, left), "subtract": (-1.0, left), "multiply": (left, 0.0)}
-        if how in scales:
-            return d.add(node, op.Scale(*scales[how]), right)
-        return d.add(node, op.Scale(left, 0.0), d.add(node, op.Activation("reciprocal"), right))
+        if _is_name(left):
+            return d.add(node, _scaled(d, node, how, _SCALED, right), left)
+        if how != "divide":
+            return d.add(node, _scaled(d, node, how, _TURNED, left), right)
+        return d.add(node, _scaled(d, node, "multiply", _SCALED, left), d.add(node, op.Activation("reciprocal"), right))
 
     return write
 
 
-def _scaled(d: Sketch, node: fx.Node, how: str, number: float) -> op.Scale:
-    """A tensor and a number."""
-    if how not in _SCALED or (how == "divide" and not number):
+def _scaled(d: Sketch, node: fx.Node, how: str, known: Mapping[str, Numbers], number: object) -> op.Scale:
+    """What a number beside a tensor does to it."""
+    if how not in known or not isinstance(number, int | float) or (how == "divide" and not number):
         raise d.refuse(node, f"{how} of a tensor and {number} is not known here")
-    return op.Scale(*_SCALED[how](number))
+    return op.Scale(*known[how](number))
 
 
-_SCALED: Mapping[str, Callable[[float], tuple[float, float]]] = {
+Numbers = Callable[[float], tuple[float, float]]
+_SCALED: Mapping[str, Numbers] = {
     "add": lambda number: (1.0, number),
     "subtract": lambda number: (1.0, -number),
     "multiply": lambda number: (number, 0.0),
     "divide": lambda number: (1.0 / number, 0.0),
 }
-_TURNED: Mapping[str, Callable[[float], tuple[float, float]]] = {
+_TURNED: Mapping[str, Numbers] = {
     "add": lambda number: (1.0, number),
     "subtract": lambda number: (-1.0, number),
     "multiply": lambda number: (number, 0.0),
