@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from types import ModuleType
@@ -18,11 +18,13 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph, Node
 from converters.model.names import module_name
 from converters.plan.execution import execute
+from converters.plan.modules import Module
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
 from converters.plan.report import announce
 from converters.readers import read
 from converters.targets import PYTORCH
+from converters.targets.pytorch.constructors import constructor
 from converters.targets.pytorch.source import BESIDE, Source, write
 from converters.writers.pytorch import StateDict
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
@@ -83,7 +85,14 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory]) -> Draft:
     plan = replace(plan, modules=modules)
     source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories))
     found = {name: factories.get(node.name) or factories[node.class_name] for name, node in source.custom.items()}
-    return Draft(plan, graph, source, found)
+    return Draft(replace(plan, modules=tuple(_as_written(modules, source))), graph, source, found)
+
+
+def _as_written(modules: Iterable[Module], source: Source) -> Iterator[Module]:
+    """The modules of a plan with the constructor calls that the text has: a layer under a mask may be a drop-in."""
+    for module in modules:
+        call = constructor(module.layers[0], module.parts, exact=False) if module.name in source.counting else ""
+        yield replace(module, constructor=call or module.constructor)
 
 
 def _check_known(graph: Graph, factories: Mapping[str, Factory]) -> None:

@@ -66,6 +66,8 @@ class Writing:
     buffers: dict[str, Shape] = field(default_factory=dict)
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The buffers in which a module's states are kept, by its name."""
+    counting: set[str] = field(default_factory=set)
+    """The modules that are told how many steps count, which torch.nn's are not."""
     problems: list[ConversionError] = field(default_factory=list)
     uses: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
