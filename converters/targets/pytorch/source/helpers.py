@@ -27,7 +27,10 @@ def spread_zeros(steps: Tensor, mask: Tensor) -> Tensor:
 ''',
     "spread_repeated": '''
 def spread_repeated(steps: Tensor, mask: Tensor, backward: bool = False) -> Tensor:
-    """The same, but a masked step has the output of the one read before it, or zeros where there is none."""
+    """Outputs (batch, time, …) of the steps in front back where they belong; a masked step has the one read before.
+
+    Where none was read before there are zeros.
+    """
     count = mask.cumsum(1)
     place = count - mask.long() if backward else count - 1
     none = (place < 0) | (place >= count[:, -1:])
