@@ -142,9 +142,9 @@ def _run_of(s: Setting, planned: Planned) -> Run:
     depth = 1 + max(piece.layer for piece in pieces)
     states = 2 if part.cell.name == "lstm" else 1
     inner = (s.call.states or s.call.stateful) and states * depth > 1
-    counts = bool(s.mask) and (ways > 1 or inner or bool(planned.drop_in))
-    if counts:
-        s.w.counting.add(planned.name)
+    if (s.mask and (ways > 1 or inner)) or (s.w.any_length and not s.call.cell):
+        s.w.replaced.add(planned.name)
+    counts = bool(s.mask) and (bool(planned.drop_in) or planned.name in s.w.replaced)
     return Run(s.w.attributes[planned.name], ways, depth, states, counts)
 
 

@@ -21,13 +21,13 @@ class Source:
     """The text of a file, and what has to stand beside it.
 
     cells: the drop-in layers that it uses. custom: the classes that somebody else has to write, and a node of each.
-    counting: the modules that are drop-ins here because masks reach them, by name.
+    replaced: the modules of the plan that are drop-ins here, because of masks or for loops, by name.
     """
 
     text: str
     cells: frozenset[str]
     custom: Mapping[str, Node]
-    counting: frozenset[str]
+    replaced: frozenset[str]
 
 
 BESIDE = """try:
@@ -43,11 +43,13 @@ def write(
     title: str,
     dtype: str = "float32",
     custom: Collection[str] = (),
+    any_length: bool = False,
 ) -> Source:
     """The text of a graph as one class.
 
     modules: the plan's, without those that the caller fills in. title: what it was made from. dtype: of the weights.
-    custom: layer paths or class names that the caller fills in. Drop-ins are imported from a file beside, `BESIDE`.
+    custom: layer paths or class names that the caller fills in. any_length: recurrent layers are drop-ins, in which
+    compilers find a loop. Drop-ins are imported from a file beside, `BESIDE`.
     Raises `NotRepresentable` with everything that cannot be built.
     """
     holes = [node for node in graph.nodes if node.name in custom or node.class_name in custom]
@@ -55,12 +57,12 @@ def write(
     written = {module_name(node.name): f"{name}()" for name, node in classes.items()}
     attributes = dict(members.attributes(members.tree(members.all_calls(modules) | written)))
     open_nodes = {id(node): attributes[module_name(node.name)] for node in holes}
-    w = Writing(graph, _by_layer(modules), attributes, open_nodes)
+    w = Writing(graph, _by_layer(modules), attributes, open_nodes, any_length=any_length)
     arguments = _arguments(w, dtype)
     for node in graph.nodes:
         lower(w, node)
     w.check()
-    calls = members.all_calls(modules, w.counting) | written
+    calls = members.all_calls(modules, w.replaced) | written
     root = members.tree(calls)
     model = "\n".join(_class(w, root, arguments, title, dtype))
     blocks = [*helpers.texts(w.helpers), *_stubs(classes), model, check.text(len(arguments), len(graph.outputs))]
@@ -68,7 +70,7 @@ def write(
     used = frozenset(re.findall(r"\bcells\.(\w+)\(", "\n".join(calls.values())))
     heads = [*_imports(body), *(["", BESIDE] if used else [])]
     text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
-    return Source(text, used, classes, frozenset(w.counting))
+    return Source(text, used, classes, frozenset(w.replaced))
 
 
 def _classes(holes: Sequence[Node]) -> dict[str, Node]:
