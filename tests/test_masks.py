@@ -39,6 +39,10 @@ MODELS: dict[str, Callable[[], Layers]] = {
         recurrent("LSTM", "a", FEATURES, 3, go_backwards=True),
         recurrent("LSTM", "b", 3, 2, go_backwards=True, return_sequences=False, **HARD),
     ),
+    "both backwards": lambda: (
+        bidirectional("LSTM", "a", FEATURES, 3, go_backwards=True),
+        bidirectional("GRU", "b", 6, 2, go_backwards=True, return_sequences=False, merge_mode="sum", **HARD),
+    ),
     "states": lambda: (recurrent("LSTM", "a", FEATURES, 3), recurrent("LSTM", "b", 3, 2, return_state=True)),
     "state of one": lambda: (recurrent("GRU", "a", FEATURES, 3, return_state=True, return_sequences=False),),
 }

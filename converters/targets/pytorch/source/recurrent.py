@@ -15,8 +15,20 @@ from typing import NamedTuple
 from converters.model.graph import Node
 from converters.model.layers import Layer
 from converters.model.settings import Call
+from converters.targets.pytorch.source.calling import (
+    Finals,
+    Run,
+    Setting,
+    after,
+    argument,
+    called,
+    counted,
+    from_the_end,
+    initial_states,
+    run_of,
+)
 from converters.targets.pytorch.source.held import Held
-from converters.targets.pytorch.source.writing import OUTPUTS, Planned, Writing
+from converters.targets.pytorch.source.writing import Planned, Writing
 from layouts.errors import printable
 
 _MERGED = {
@@ -27,66 +39,12 @@ _MERGED = {
 }
 
 
-class Run(NamedTuple):
-    """One call of a module: how it is reached, its directions and depth, and the number of its states.
-
-    counts: it is told how many steps count.
-    """
-
-    module: str
-    ways: int
-    depth: int
-    states: int
-    counts: bool
-
-    @property
-    def places(self) -> int:
-        return self.ways * self.depth
-
-
-class Finals(NamedTuple):
-    """The final states of a call, as text; `last`: the last output that counts stands for the only one of them."""
-
-    names: tuple[str, ...]
-    last: bool = False
-
-    def at(self, state: int, place: int) -> str:
-        """One state of one layer and direction, (batch, units)."""
-        return self.names[state] if self.last else f"{self.names[state]}[{place}]"
-
-    def whole(self, state: int) -> str:
-        """With an axis for layers and directions in front."""
-        return f"{self.names[state]}.unsqueeze(0)" if self.last else self.names[state]
-
-
 class Way(NamedTuple):
     """What one direction gives: its outputs and its last one, as text, and its final states layer by layer."""
 
     outputs: str
     last: str
     states: tuple[str, ...]
-
-
-class Setting(NamedTuple):
-    """What a layer's call needs to know at every turn."""
-
-    w: Writing
-    node: Node
-    call: Call
-    mask: str
-    """The mask of the steps in the order of the source; '' where there is none."""
-    last: str
-    """Which outputs are wanted: "all" or "last"."""
-
-    @property
-    def turned(self) -> bool:
-        """Whether the time is first in the source, and second where steps are masked."""
-        return bool(self.mask) and self.call.time_axis == 0
-
-    @property
-    def axis(self) -> int:
-        """The time of what the module reads."""
-        return 1 if self.mask else self.call.time_axis
 
 
 def recurrent(w: Writing, node: Node, planned: Sequence[Planned], values: list[Held]) -> list[Held]:
@@ -135,33 +93,13 @@ def _called_state(text: str) -> str:
     return "c" if re.match(r"(torch\.where\([^,]*, )?(\w*_)?c\d*\[", text) else "h"
 
 
-def _run_of(s: Setting, planned: Planned) -> Run:
-    part = planned.parts[0]
-    pieces = [piece for part in planned.parts for piece in part.pieces()]
-    ways = len({piece.direction for piece in pieces})
-    depth = 1 + max(piece.layer for piece in pieces)
-    states = 2 if part.cell.name == "lstm" else 1
-    inner = (s.call.states or s.call.stateful) and states * depth > 1
-    if (s.mask and (ways > 1 or inner)) or (s.w.any_length and not s.call.cell):
-        s.w.replaced.add(planned.name)
-    counts = bool(s.mask) and (bool(planned.drop_in) or planned.name in s.w.replaced)
-    return Run(s.w.attributes[planned.name], ways, depth, states, counts)
-
-
-def _counted(s: Setting, run: Run, x: str, hx: str, mask: str) -> tuple[str, str]:
-    """What a module is given, and its further arguments, where a mask leaves steps out."""
-    if not mask:
-        return x, hx
-    return f"{s.w.help('valid_first')}({x}, {mask})", f"{hx}, lengths={mask}.sum(1).clamp(min=1)" if run.counts else hx
-
-
 def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list[Way]:
     """A layer that is one module, of one or both directions."""
-    run = _run_of(s, planned)
-    turned = run.ways == 1 and s.call.direction in ("backward", "reverse")
-    x, mask = _turned(s, x) if turned else (x, s.mask)
-    x, further = _counted(s, run, x, _initial(s, run, planned, initial), mask)
-    y, finals = _called(s, run, f"{x}{further}", mask)
+    run = run_of(s, planned)
+    turned = s.call.direction == "backward" or (run.ways == 1 and s.call.direction == "reverse")
+    x, mask = from_the_end(s, x) if turned else (x, s.mask)
+    x, further = counted(s, run, x, initial_states(s, run, planned, initial), mask)
+    y, finals = called(s, run, f"{x}{further}", mask)
     _keep(s, planned, finals, mask)
     states = _states(run, finals, initial, mask)
     if run.ways == 1:
@@ -175,13 +113,6 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
         Way(halves[0], _last(s, finals, -2, mask, "-1:"), states[0]),
         Way(halves[1], _last(s, finals, -1, mask, ":1"), states[1]),
     ]
-
-
-def _turned(s: Setting, x: str) -> tuple[str, str]:
-    """The steps from the end, and their mask."""
-    if s.mask:
-        s.w.put(f"read = {s.mask}.flip(1)")
-    return f"{x}.flip({s.axis})", "read" if s.mask else ""
 
 
 def _halves(s: Setting, y: str, mask: str) -> tuple[str, str]:
@@ -210,73 +141,6 @@ def _last(s: Setting, finals: Finals, place: int, mask: str, step: str) -> str:
     if mask and s.call.zeros_where_masked:
         return f"{text}.masked_fill(~{mask}[:, {step}], 0.0)"
     return f"{text}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)" if mask and not finals.last else text
-
-
-def _called(s: Setting, run: Run, given: str, mask: str) -> tuple[str, Finals]:
-    """Write the call of a module; returns what its outputs and its final states are called."""
-    call, kept = f"{run.module}({given})", s.call.states or s.call.stateful
-    y = "steps" if s.mask else OUTPUTS
-    finals = Finals(("h", "c")[: run.states])
-    if mask and not run.counts:
-        s.w.put(f"{y}, _ = {call}")
-        return y, _after(s, y, mask, "h" if kept else "")
-    if s.last != "last" and not kept:
-        s.w.put(f"{y}, _ = {call}")
-        return y, finals
-    held = f"(h, {'c' if kept else '_'})" if run.states == 2 else "h"
-    s.w.put(f"{y if s.last == 'all' else '_'}, {held} = {call}")
-    return y, finals
-
-
-def _after(s: Setting, y: str, mask: str, name: str) -> Finals:
-    """The state after the last step that counts, out of the outputs; in a variable where it has a name."""
-    text = f"{s.w.help('last_valid')}({y}, {mask})" if name or s.last == "last" else ""
-    if name:
-        s.w.put(f"{name} = {text}")
-    return Finals((name or text,), last=True)
-
-
-def _initial(s: Setting, run: Run, planned: Planned, initial: Sequence[str]) -> str:
-    """The argument that tells the states to start from; '' where they are zero."""
-    if s.call.stateful:
-        return _kept(s, run, planned)
-    if not initial:
-        return ""
-    ordered = [initial[place] for place in _in_order(run)]
-    return _argument([_joined(ordered[k :: run.states]) for k in range(run.states)])
-
-
-def _in_order(run: Run) -> list[int]:
-    """The places of states given direction by direction in the order of PyTorch, layer by layer."""
-    cells = [way * run.depth + layer for layer in range(run.depth) for way in range(run.ways)]
-    return [cell * run.states + k for cell in cells for k in range(run.states)]
-
-
-def _argument(states: Sequence[str]) -> str:
-    return f", ({', '.join(states)})" if len(states) == 2 else f", {states[0]}"
-
-
-def _joined(states: Sequence[str]) -> str:
-    """States of layers and directions with an axis for these in front."""
-    return f"{states[0]}.unsqueeze(0)" if len(states) == 1 else f"torch.stack([{', '.join(states)}])"
-
-
-def _kept(s: Setting, run: Run, planned: Planned) -> str:
-    """The argument of states that are kept between calls, in buffers; the first call may have any batch."""
-    part, batch = planned.parts[0], (s.w.shape(s.node.inputs[0]) or (None,))[0]
-    sizes = part.solved()
-    widths = [sizes["state"], sizes["unit"]][: run.states]
-    found = []
-    for letter, width in zip("hc", widths, strict=False):
-        name = s.w.buffer(f"{planned.name}_{letter}", (run.places, batch or 1, width))
-        found.append(name)
-    s.w.kept[planned.name] = tuple(found)
-    given = found if batch else [f"{name}.expand(-1, {_batch(s)}, -1).contiguous()" for name in found]
-    return _argument(given)
-
-
-def _batch(s: Setting) -> str:
-    return f"{s.w.held[s.node.inputs[0]].text}.size(0)"
 
 
 def _keep(s: Setting, planned: Planned, finals: Finals, mask: str) -> None:
@@ -312,7 +176,7 @@ def _step_by_step(s: Setting, planned: Planned, x: str, initial: Sequence[str]) 
     """A layer whose weights are those of a cell, called once for every step."""
     if s.mask:
         s.w.refuse(s.node, "a mask over a cell that is called step by step is not written yet")
-    run, axis = _run_of(s, planned), s.axis
+    run, axis = run_of(s, planned), s.axis
     names, put = ("h", "c")[: run.states], s.w.put
     x = f"{x}.flip({axis})" if s.call.direction != "forward" else x
     units = planned.parts[0].solved()["unit"]
@@ -342,7 +206,7 @@ def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Seque
     found, given = [], list(initial)
     for direction in directions:
         order = sorted((layer, k) for k, (way, layer) in enumerate(places) if way == direction)
-        runs = [_run_of(s, planned[k]) for _, k in order]
+        runs = [run_of(s, planned[k]) for _, k in order]
         count = sum(run.states for run in runs)
         backward = direction == "backward" or s.call.direction in ("backward", "reverse")
         found.append(_one_direction(s, runs, x, given[:count], backward, direction == "backward"))
@@ -352,15 +216,15 @@ def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Seque
 
 def _one_direction(s: Setting, runs: Sequence[Run], x: str, initial: Sequence[str], turned: bool, back: bool) -> Way:
     """The cells of one direction, which reads the steps from the end where it is turned."""
-    y, mask = _turned(s, x) if turned else (x, s.mask)
+    y, mask = from_the_end(s, x) if turned else (x, s.mask)
     prefix = "back" if back else "ahead"
     states: list[str] = []
-    y, _ = _counted(s, runs[0], y, "", mask)
+    y, _ = counted(s, runs[0], y, "", mask)
     for number, run in enumerate(runs):
         own = list(initial[number * run.states :][: run.states])
-        hx = _argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
+        hx = argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]
-        finals = _cell_called(s, run, prefix, f"{y}{_counted(s, run, y, hx, mask)[1]}", names, mask)
+        finals = _cell_called(s, run, prefix, f"{y}{counted(s, run, y, hx, mask)[1]}", names, mask)
         y = prefix
         states += [_held(finals, k, 0, mask, own[k : k + 1]) for k in range(len(finals.names))]
     outputs = _spread(s, y, mask)
@@ -372,7 +236,7 @@ def _cell_called(s: Setting, run: Run, prefix: str, given: str, names: Sequence[
     """Write the call of the module of one cell, whose outputs replace those of the cell below."""
     if mask and not run.counts:
         s.w.put(f"{prefix}, _ = {run.module}({given})")
-        return _after(s, prefix, mask, names[0] if s.call.states else "")
+        return after(s, prefix, mask, names[0] if s.call.states else "")
     wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
     s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({given})")
     return Finals(tuple(names))
