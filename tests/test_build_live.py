@@ -320,7 +320,8 @@ def test_bidirectional(merge: str | None, sequences: bool, cell: str, masked: bo
 @pytest.mark.parametrize("sequences", [True, False], ids=["all", "last"])
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "whole"])
 def test_bidirectional_around_a_layer_that_goes_backwards(masked: bool, sequences: bool, tmp_path: Path) -> None:
-    layer = K.Bidirectional(K.LSTM(4, go_backwards=True, return_sequences=sequences), merge_mode="ave")
+    ahead, back = (K.LSTM(4, go_backwards=way, return_sequences=sequences) for way in (True, False))
+    layer = K.Bidirectional(ahead, backward_layer=back, merge_mode="ave")
     model = functional(lambda x: layer(K.Masking()(x) if masked else x), LINE)
     compare(model, tmp_path, with_gaps(model) if masked else None)
 
