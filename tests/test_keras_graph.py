@@ -226,6 +226,25 @@ def test_masking_makes_zeros_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "known", "reads"),
+    [
+        ("2.2.5", True, False),
+        ("2.3.0-tf", True, False),
+        ("2.4.0", False, True),
+        ("2.5.0", False, True),
+        ("", False, True),
+    ],
+)
+def test_a_softmax_reads_masks_since_tensorflow_2_4(version: str, known: bool, reads: bool) -> None:
+    """A mask of steps fits no value of features, so a softmax that reads it is not known; 2.4.0 may be either."""
+    graph = masked(layer("Softmax", "m", inbound=[["x", 0, 0, {}]]), reader("m"), version=version)
+    (made,) = (node for node in graph.nodes if node.name == "m")
+    assert (made.operation == op.Activation("softmax")) is known
+    assert ("behind a mask" in getattr(made.operation, "why", "")) is reads
+    assert (mask_of(graph) == X) is known
+
+
+@pytest.mark.parametrize(
     ("between", "passes"),
     [
         (layer("Dropout", "m"), True),
