@@ -13,6 +13,10 @@ from keras_graphs import checkpoint, functional, graph_of, layer, modern, sequen
 import converters
 from converters.model import operations as op
 from converters.model.graph import Graph, Node
+from converters.readers.keras.config import read_model
+from converters.readers.keras.operations import operation
+from converters.readers.keras.orderings import with_orderings
+from converters.readers.keras.semantics import parse_version
 
 REAL = ROOT.parent / "shared" / "real"
 FILES = [
@@ -550,3 +554,17 @@ def test_the_table_shows_inputs_layers_in_order_and_outputs() -> None:
         ("", "output", "← end"),
     ]
     assert found.data()["graph"]["outputs"] == ["end"]
+
+
+@pytest.mark.parametrize(("said", "known"), [((), False), (("th",), True), (("tf", "th"), False)])
+def test_maps_whose_order_keras_1_left_out_follow_the_rest_of_the_model(said: tuple[str, ...], known: bool) -> None:
+    """Padding does not say whether channels come first, poolings do; where they differ, or none is, it is open."""
+    pools = [layer("MaxPooling2D", f"pool{k}", pool_size=[1, 1], dim_ordering=order) for k, order in enumerate(said)]
+    model = sequential(layer("ZeroPadding2D", "pad", padding=[1, 2]), *pools, shape=(None, 3, 5, 7))
+    container = with_orderings(read_model(model, "model"))
+    (found,) = (leaf for leaf in container.leaves() if leaf.name == "pad")
+    padded = operation("ZeroPadding2D", found.config, parse_version("1.2.2"), (None, 3, 5, 7))
+    if known:
+        assert padded == op.Pad(((1, 1), (2, 2)), channels_last=False)
+    else:
+        assert isinstance(padded, op.Unknown)
