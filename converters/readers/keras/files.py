@@ -165,6 +165,7 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     statements = Statements(assume)
     grouped = list(unconfigured.from_groups(stored, version, theano, statements))
     layers = list(with_flattened(grouped, statements, version))
+    layers = list(with_padding(layers)) if theano else layers
     left = strangers(root)
     return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, left, without_weights(stored))
 

@@ -191,6 +191,7 @@ def call(leaf: Leaf, version: Version) -> Call:
         told |= {key: cell.config[key] for key in _CALLED if key in cell.config}
     told |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
     recurrent = leaf.cells[0].class_name in RECURRENT | CONV_LSTMS
+    repeats = leaf.cells[0].class_name in CONV_LSTMS and version.major < 3  # its `call` passes no zero_output_for_mask
     sequences = bool(told.get("return_sequences")) if "return_sequences" in told else None
     both = leaf.class_name == "Bidirectional"
     forced = both and version.zeroes_masked and sequences is not None  # Bidirectional sets it in both of its layers
@@ -200,7 +201,7 @@ def call(leaf: Leaf, version: Version) -> Call:
         direction="backward" if told.get("go_backwards") else "forward",
         merge=str(told.get("merge_mode", "concat") or "pair") if both else "",
         time_axis=0 if told.get("time_major") else 1,
-        zeros_where_masked=bool(sequences if forced else told.get("zero_output_for_mask")),
+        zeros_where_masked=not repeats and bool(sequences if forced else told.get("zero_output_for_mask")),
         stateful=bool(told.get("stateful")),
         recurrent_dropout=_rate(told.get("recurrent_dropout")),
         each_step="TimeDistributed" in leaf.wrappers,

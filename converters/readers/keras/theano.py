@@ -12,7 +12,7 @@ from dataclasses import replace
 from converters.model import operations as op
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
-from layouts.options import Convolution
+from layouts.options import Convolution, ConvolutionalRecurrence
 
 
 def with_padding(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -37,6 +37,8 @@ def without_same_pooling(found: Checkpoint) -> Checkpoint:
 
 def _padded(part: Part) -> Part:
     options = part.options
+    if isinstance(options, ConvolutionalRecurrence):
+        return _padded_maps(part, options)
     if not isinstance(options, Convolution) or options.padding != "same":
         return part
     sizes = part.solved()
@@ -50,6 +52,18 @@ def _padded(part: Part) -> Part:
     longer = tuple(max(-end, 0) for end in ends)
     found = _explicit(options, begins, [max(end, 0) for end in ends])
     return replace(part, options=replace(found, output_padding=longer if any(longer) else ()))
+
+
+def _padded_maps(part: Part, options: ConvolutionalRecurrence) -> Part:
+    """The convolution of the state is always 'same', of stride 1: its odd zero is at the start here."""
+    options = replace(options, recurrent_padding="same_lower")
+    if options.padding == "same":
+        sizes = part.solved()
+        kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, _each(options.dilation, len(kernel)), strict=True)]
+        pads = (*(size // 2 for size in reach), *((size - 1) // 2 for size in reach))
+        options = replace(options, padding="explicit", pads=pads)
+    return replace(part, options=options)
 
 
 def _explicit(options: Convolution, begins: tuple[int, ...], ends: Iterable[int]) -> Convolution:
