@@ -20,7 +20,7 @@ from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
-from converters.readers.keras.semantics import KERAS1, Version, parse_version
+from converters.readers.keras.semantics import KERAS1, Version, not_saved, parse_version
 from converters.readers.keras.statements import Statements
 from converters.readers.keras.theano import with_padding, without_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
@@ -232,6 +232,7 @@ def _checkpoint(
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
     graph, remarks = graph_of(model, known, version)
+    remarks = (*remarks, *not_saved(known, version))
     known, graph = as_called(known, graph)
     custom = code(model, known, graph)
     return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)

@@ -8,9 +8,11 @@ version, outputs compared in the tests.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from converters.model.layers import Layer
 from converters.model.settings import Call
 from converters.readers.keras.config import Config, Leaf
 from layouts.errors import NotRepresentable, printable
@@ -208,6 +210,16 @@ def call(leaf: Leaf, version: Version) -> Call:
         padding_index=told.get("mask_zero") is True,
         activation="linear" if recurrent else activation(told.get("activation", "linear"), version),
     )
+
+
+def not_saved(layers: Iterable[Layer], version: Version) -> Iterator[str]:
+    """What a version never writes of its layers: Keras 1 saves no `subsample` of a ConvLSTM2D, and loads it as 1."""
+    for layer in layers:
+        if version.major == 1 and any(part.cell.name.startswith("conv_lstm") for part in layer.parts):
+            yield (
+                f"{printable(layer.path)}: Keras 1 saves no strides of a ConvLSTM2D; they are 1, as Keras 1 loads the "
+                "file: a model that was trained with others does not compute what its file tells"
+            )
 
 
 def _rate(value: Any) -> float:
