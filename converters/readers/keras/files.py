@@ -232,7 +232,7 @@ def _checkpoint(
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
     graph, remarks = graph_of(model, known, version)
-    remarks = (*remarks, *not_saved(known, version))
+    remarks = (*remarks, *not_saved(known if model else (), version))
     known, graph = as_called(known, graph)
     custom = code(model, known, graph)
     return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)

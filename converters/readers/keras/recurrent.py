@@ -109,7 +109,7 @@ def _shapes(layer: Layer, shape: Shape | None, site: Site) -> tuple[list[Shape |
 
 def _maps(layer: Layer, shape: Shape | None) -> tuple[list[Shape | None], list[Shape | None]]:
     """The same of a layer over maps, (batch, time, …): every place of a map has its state."""
-    part, call = layer.parts[0], layer.call
+    call = layer.call
     inner = after_layer(replace(layer, parts=layer.parts[:1]), (shape[0], *shape[2:])) if shape else None
     wide = _side_by_side(inner) if call.merge == "concat" else inner
     whole = (*wide[:1], *shape[1:2], *wide[1:]) if wide and shape and call.sequences else wide

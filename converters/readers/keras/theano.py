@@ -55,12 +55,14 @@ def _padded(part: Part) -> Part:
 
 
 def _padded_maps(part: Part, options: ConvolutionalRecurrence) -> Part:
-    """The convolution of the state is always 'same', of stride 1: its odd zero is at the start here."""
-    options = replace(options, recurrent_padding="same_lower")
-    if options.padding == "same":
-        sizes = part.solved()
-        kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
-        reach = [(k - 1) * d + 1 for k, d in zip(kernel, _each(options.dilation, len(kernel)), strict=True)]
+    """The convolution of the state is always 'same', of stride 1: the odd zero of an even kernel is at the start."""
+    sizes = part.solved()
+    kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+    if any(size % 2 == 0 for size in kernel):
+        options = replace(options, recurrent_padding="same_lower")
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, _each(options.dilation, len(kernel)), strict=True)]
+    centred = all(size % 2 for size in reach) and set(options.strides) <= {1}
+    if options.padding == "same" and not centred:
         pads = (*(size // 2 for size in reach), *((size - 1) // 2 for size in reach))
         options = replace(options, padding="explicit", pads=pads)
     return replace(part, options=options)

@@ -178,7 +178,9 @@ class _ConvLSTM(nn.Module):
         channel = mask.transpose(0, 1).unsqueeze(2)
         if mask.dim() == 2:
             channel = channel.view([x.size(0), x.size(1), 1] + [1] * self.rank)
-        return torch.cat([x, channel.to(x.dtype).expand([-1, -1, 1] + list(x.shape[3:]))], dim=2)
+        sizes = list(x.shape)
+        sizes[2] = 1
+        return torch.cat([x, channel.to(x.dtype).expand(sizes)], dim=2)
 
     def forward(
         self, input: Tensor, hx: Optional[Tuple[Tensor, Tensor]] = None, mask: Optional[Tensor] = None
