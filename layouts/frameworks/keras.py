@@ -21,6 +21,7 @@
 
 from layouts import cells
 from layouts.custom import BlockBuffers
+from layouts.frameworks import keras_maps
 from layouts.frameworks import keras_other as keras_surroundings
 from layouts.layout import Custom, Layout
 
@@ -170,5 +171,5 @@ LAYERS = {
     "CuDNNGRU": (GRU_CUDNN,),
     "SimpleRNN": (RNN, RNN_KERAS1),
     "SimpleRNNCell": (RNN,),
-} | keras_surroundings.LAYERS
+} | {**keras_maps.MAPS, **keras_surroundings.LAYERS}
 USUAL = keras_surroundings.USUAL

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from converters.model.layers import Layer, Part
 from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
-from layouts.options import Convolution, Normalization, Product, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Product, Recurrence
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"
@@ -242,6 +242,15 @@ def _shape(transposed: bool = False) -> dict[str, Value]:
     }
 
 
+def _padded_maps(s: Subject) -> str | tuple[int, ...]:
+    return s.convolution.pads if s.convolution.padding == "explicit" else s.convolution.padding
+
+
+def _recurrent_padding(s: Subject) -> str:
+    options = s.part.options
+    return options.recurrent_padding if isinstance(options, ConvolutionalRecurrence) else "same"
+
+
 _CONV_LSTM = {
     f"conv_lstm{n}d": Constructor(
         f"ConvLSTM{n}D",
@@ -249,11 +258,12 @@ _CONV_LSTM = {
         {
             "kernel_size": lambda s: _one_or_all(s.kernel),
             "stride": _spatial("strides", 1),
-            "padding": _other_than("valid", lambda s: s.convolution.padding),
+            "padding": _other_than("valid", _padded_maps),
             "dilation": _spatial("dilation", 1),
             "bias": _without("input_bias"),
             **_INNER,
             **_GATES,
+            "recurrent_padding": _other_than("same", _recurrent_padding),
         },
     )
     for n in (1, 2, 3)
