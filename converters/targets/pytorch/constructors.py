@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
-from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Product, Recurrence
 from layouts.reference import ACTIVATIONS
@@ -91,7 +90,7 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
 
 
 def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
-    """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
+    """Whether the layers of `converters.nn` compute these cells: every activation is known."""
     if parts[0].cell.name in _OTHER_DROP_INS:
         return True
     options = parts[0].recurrence
@@ -99,8 +98,7 @@ def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     known = all(name in ACTIVATIONS for name in names)
     limits = (options.clip, options.cell_clip, options.projection_clip)
     clips = all(limit is None or 0.0 < limit < math.inf for limit in limits)
-    one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
-    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips and one_way
+    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips
 
 
 def _size(word: str) -> Value:
