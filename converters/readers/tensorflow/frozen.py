@@ -18,7 +18,7 @@ from converters.readers.keras.semantics import parse_version
 from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
-from converters.readers.tensorflow import checkpoints, variables
+from converters.readers.tensorflow import checkpoints, partitions, variables
 from converters.readers.tensorflow.evidence import evidence
 from converters.readers.tensorflow.graph import Graph
 from converters.readers.tensorflow.objects import Variable
@@ -87,7 +87,9 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
     constants = {array.name: array for array in graph.constants() if array.is_floating}
     named = {name: array for name, array in constants.items() if f"{name}/read" in graph.nodes}
     if named:
-        told = evidence(graph, named, graph.nodes)
+        nodes = {name: graph.nodes[name] for name in named}
+        named = partitions.put_together(graph, named)
+        told = evidence(graph, named, nodes)
         return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
     found = list(_resources(constants))
     if not found:

@@ -79,10 +79,14 @@ class Graph:
                 self._uses.setdefault(edge, []).append(Use(node, position))
 
     def uses(self, node: Node, port: int = 0) -> list[Use]:
+        """Who reads a value of a node, past nodes that pass it on."""
+        return self.uses_of(Edge(node.name, port))
+
+    def uses_of(self, value: Edge) -> list[Use]:
         """Who reads a value, past nodes that pass it on."""
         found: list[Use] = []
         seen: set[Edge] = set()
-        waiting = [Edge(node.name, port)]
+        waiting = [value]
         while waiting:
             edge = waiting.pop()
             if edge in seen:
@@ -95,14 +99,18 @@ class Graph:
                     found.append(use)
         return found
 
+    def source(self, edge: Edge) -> Edge:
+        """The value that a value is, past nodes that pass it on."""
+        for _ in range(_DEEP):
+            node = self.nodes.get(edge.node)
+            if node is None or node.op not in _SAME or not node.inputs:
+                return edge
+            edge = node.inputs[0]
+        return edge
+
     def origin(self, edge: Edge) -> Node | None:
         """The node that makes a value, past those that pass it on."""
-        node = self.nodes.get(edge.node)
-        for _ in range(_DEEP):
-            if node is None or node.op not in _SAME or not node.inputs:
-                return node
-            node = self.nodes.get(node.inputs[0].node)
-        return node
+        return self.nodes.get(self.source(edge).node)
 
     def variables(self) -> dict[str, Node]:
         """The variables by name."""
