@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from converters.readers.tensorflow.graph import Edge, Graph, Use
+from converters.readers.tensorflow.graph import Edge, Graph, Node, Use
 from layouts.reference import ACTIVATIONS
 
 FUNCTIONS = {
@@ -51,3 +51,38 @@ def _is_silu(graph: Graph, value: Edge, use: Use) -> bool:
         return False
     other = graph.origin(use.node.inputs[1 - use.position])
     return other is not None and other.op == "Sigmoid" and graph.source(other.inputs[0]) == value
+
+
+def clipped(graph: Graph, value: Edge) -> str:
+    """The line that is clipped to 0 and 1 over a value: hard_sigmoid of Keras 1 and 2, or that of Keras 3; '' for none.
+
+    Source: 0.2 x + 0.5 between 0 and 1, and relu6(x + 3) / 6.
+    """
+    uses = [use for use in graph.uses_of(value) if not is_aside(use)]
+    found = {_line(graph, use.node) for use in uses if use.node.op in ("Mul", "Add", "AddV2")}
+    return found.pop() if len(found) == 1 and len(uses) == 1 else ""
+
+
+def _line(graph: Graph, node: Node) -> str:
+    """The function that begins with this product or sum with a number."""
+    number = next((n for edge in node.inputs if (n := graph.number(edge)) is not None), None)
+    after = [use.node for use in graph.uses(node)]
+    if number is None or len(after) != 1:
+        return ""
+    if node.op == "Mul" and _is(number, 0.2) and after[0].op in ("Add", "AddV2") and _holds(graph, after[0], 0.5):
+        ends = {use.node.op for use in graph.uses(after[0])}
+        return "hard_sigmoid_0.2" if ends and ends <= {"Minimum", "Maximum", "ClipByValue"} else ""
+    if _is(number, 3.0) and after[0].op == "Relu6":
+        last = [use.node for use in graph.uses(after[0])]
+        divided = len(last) == 1 and last[0].op == "RealDiv" and _holds(graph, last[0], 6.0)
+        scaled = len(last) == 1 and last[0].op == "Mul" and _holds(graph, last[0], 1 / 6)
+        return "hard_sigmoid_1/6" if divided or scaled else ""
+    return ""
+
+
+def _holds(graph: Graph, node: Node, wanted: float) -> bool:
+    return any((n := graph.number(edge)) is not None and _is(n, wanted) for edge in node.inputs)
+
+
+def _is(number: float, wanted: float) -> bool:
+    return abs(number - wanted) < 1e-6

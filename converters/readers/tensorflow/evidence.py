@@ -17,6 +17,7 @@ from converters.readers.tensorflow.activations import FUNCTIONS
 from converters.readers.tensorflow.cells import Cells
 from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.graph import Graph, Node, Use
+from converters.readers.tensorflow.keras_cells import kernel_options
 from converters.readers.tensorflow.tracing import SUMS, Trace
 from layouts import catalogue
 
@@ -55,7 +56,11 @@ class _Look:
     def at(self, name: str, rank: int) -> None:
         """Everything that the uses of one variable tell."""
         uses = self.trace.graph.uses(self.trace.nodes[name])
-        if rank == 2:
+        if rank == 2 and name.endswith("/recurrent_kernel"):
+            shape = self.trace.arrays[name].shape
+            for option, value in kernel_options(self.trace.graph, self.trace.nodes[name], shape).items():
+                self.found.state(name.rpartition("/")[0], option, {value})
+        elif rank == 2 and f"{_path(name)}/recurrent_kernel" not in self.trace.arrays:
             self._matrix(name, uses)
             if any(use.node.op in _LOOKUPS and use.position == 0 for use in uses):
                 self._table(name)

@@ -18,9 +18,8 @@ from converters.readers.keras.semantics import parse_version
 from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
-from converters.readers.tensorflow import checkpoints, partitions, variables
+from converters.readers.tensorflow import checkpoints, functions, partitions, variables
 from converters.readers.tensorflow.evidence import evidence
-from converters.readers.tensorflow.graph import Graph
 from converters.readers.tensorflow.objects import Variable
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnknownLayer, UnreadableCheckpoint
@@ -83,7 +82,7 @@ def refuse_meta(opened: Opened, _: Request) -> Checkpoint:
 
 def read_frozen(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a frozen graph."""
-    graph = Graph(Message(opened.source.view).messages(1))
+    graph = functions.whole(Message(opened.source.view))
     constants = {array.name: array for array in graph.constants() if array.is_floating}
     named = {name: array for name, array in constants.items() if f"{name}/read" in graph.nodes}
     if named:

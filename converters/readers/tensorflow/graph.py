@@ -56,6 +56,12 @@ class Node:
         """An attribute, an empty message where it is not there."""
         return self.attributes.get(name, Message(memoryview(b"")))
 
+    @staticmethod
+    def of(message: Message) -> Node:
+        """A NodeDef."""
+        edges = (_edge(text(each)) for each in message.each(3))
+        return Node(message.text(1), message.text(2), tuple(edge for edge in edges if edge is not None), message)
+
     @property
     def scope(self) -> str:
         """The name without its last word."""
@@ -65,12 +71,11 @@ class Node:
 class Graph:
     """The nodes of one graph by name, and for every value who reads it."""
 
-    def __init__(self, nodes: Iterable[Message]) -> None:
+    def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes: dict[str, Node] = {}
         self._uses: dict[Edge, list[Use]] = {}
         edges = 0
-        for message in nodes:
-            node = _node(message)
+        for node in nodes:
             edges += len(node.inputs)
             if len(self.nodes) >= _MOST_NODES or edges > _MOST_INPUTS:
                 raise UnsafeCheckpoint(f"the graph has more than {_MOST_NODES} nodes")
@@ -143,16 +148,6 @@ def constant(node: Node) -> LazyArray | None:
 def numbers(array: LazyArray | None) -> Array | None:
     """The numbers of a constant."""
     return None if array is None else array.read()
-
-
-def graph_of(view: Message) -> Graph:
-    """The graph of a GraphDef."""
-    return Graph(view.messages(1))
-
-
-def _node(message: Message) -> Node:
-    edges = (_edge(text(each)) for each in message.each(3))
-    return Node(message.text(1), message.text(2), tuple(edge for edge in edges if edge is not None), message)
 
 
 def _edge(written: str) -> Edge | None:
