@@ -19,7 +19,9 @@ from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
 from converters.readers.tensorflow import checkpoints, functions, partitions, variables
+from converters.readers.tensorflow.concrete import Seen
 from converters.readers.tensorflow.evidence import evidence
+from converters.readers.tensorflow.graph import Graph
 from converters.readers.tensorflow.objects import Variable
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnknownLayer, UnreadableCheckpoint
@@ -28,6 +30,7 @@ _CONTAINER = "frozen graph"
 _OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_]{1,60}")
 _READERS = r"Read|MatMul|BiasAdd|Tensordot|ReadVariableOp|Conv\dD|split|embedding_lookup"
 _RESOURCE = re.compile(rf"(.*?)/?((?:{_READERS})(?:_\d)?)(?:/ReadVariableOp(?:_\d)?)?/(?:resource|\d+)")
+_READ = re.compile(r"(^|/)ReadVariableOp(_\d{1,4})?$")
 _ROLES: Mapping[str, Mapping[int, str]] = {
     "Read": {2: "kernel"},
     "Read_1": {2: "recurrent_kernel"},
@@ -84,7 +87,8 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a frozen graph."""
     graph = functions.whole(Message(opened.source.view))
     constants = {array.name: array for array in graph.constants() if array.is_floating}
-    named = {name: array for name, array in constants.items() if f"{name}/read" in graph.nodes}
+    read = _read(graph)
+    named = {n: a for n, a in constants.items() if f"{n}/read" in graph.nodes or n in read}
     if named:
         nodes = {name: graph.nodes[name] for name in named}
         named = partitions.put_together(graph, named)
@@ -97,8 +101,16 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
         )
     known = {variable.key for variable in found}
     others = [array for array in constants.values() if array.size > 1 and array.name not in known]
-    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, (), request, parse_version("2.4-tf"))
+    seen = Seen(graph, graph.nodes)
+    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, (), request, parse_version("2.4-tf"), seen)
     return replace(whole, layers=(*whole.layers, *map(_unknown, others)))
+
+
+def _read(graph: Graph) -> set[str]:
+    """The constants that were variables of a layer of Keras in a graph of TensorFlow 1, and kept their names."""
+    readers = (node for node in graph.nodes.values() if node.op == "Identity" and _READ.search(node.name))
+    read = {graph.source(node.inputs[0]).node for node in readers if node.inputs}
+    return {name for name in read if not _RESOURCE.fullmatch(name) and not name.endswith("/resource")}
 
 
 def _unknown(array: LazyArray) -> Layer:

@@ -69,13 +69,21 @@ class KerasCell:
         """The parts into which an operation cuts the last axis, and the gates that each is."""
         node = use.node
         if (node.op == "Split" and use.position == 1) or (node.op == "SplitV" and use.position == 0):
-            count = node.attribute("num_split").integer(3)
-            if count == len(columns):
-                yield from ((Edge(node.name, k), columns[k : k + 1]) for k in range(count))
+            if self._is_even(node, len(columns)):
+                yield from ((Edge(node.name, k), columns[k : k + 1]) for k in range(len(columns)))
         elif node.op == "StridedSlice" and use.position == 0 and len(node.inputs) == 4:
             start, stop = (self._column(edge) for edge in node.inputs[1:3])
             if start is not None and stop is not None and not start % self.unit and not stop % self.unit:
                 yield Edge(node.name, 0), columns[start // self.unit : stop // self.unit or len(columns)]
+
+    def _is_even(self, node: Node, gates: int) -> bool:
+        """Whether an operation cuts a value into its gates; the sizes of SplitV may go on with a rest of nothing."""
+        if node.op == "Split":
+            return node.attribute("num_split").integer(3) == gates
+        origin = self.graph.origin(node.inputs[1]) if len(node.inputs) > 1 else None
+        found = constant(origin) if origin is not None and origin.op == "Const" else None
+        sizes = found.read().reshape(-1).tolist() if found is not None and found.size <= gates + 1 else []
+        return sizes[:gates] == [self.unit] * gates and sizes[gates:] in ([], [-1], [0])
 
     def _column(self, edge: Edge) -> int | None:
         """The number of a slice's bounds that is of the last axis."""
