@@ -62,9 +62,15 @@ class _Joining:
         for layer in layers:
             whole = wholes.get(owners.get(id(layer), ("", "")))
             if whole is None or id(layer) not in owners:
-                yield layer
+                yield self._alone(layer)
             elif layer is groups[owners[id(layer)]][0][1]:
                 yield whole
+
+    def _alone(self, layer: Layer) -> Layer:
+        """A layer that stays apart; one under a wrapper of two directions may be the one that runs backwards."""
+        place = self._place(layer) if self._arrangement.merge == "pair" else None
+        backward = place is not None and place.value == DIRECTIONS[1] and layer.call.direction == DIRECTIONS[0]
+        return replace(layer, call=replace(layer.call, direction="reverse")) if backward else layer
 
     def _place(self, layer: Layer) -> Place | None:
         """Where a cell stands, if it is one of these, and nothing below it tells of another stack."""

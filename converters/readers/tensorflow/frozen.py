@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
@@ -21,16 +23,18 @@ from converters.readers.protobuf import BYTES, fields
 from converters.readers.tensorflow import checkpoints, functions, partitions, variables
 from converters.readers.tensorflow.concrete import Seen
 from converters.readers.tensorflow.evidence import evidence
-from converters.readers.tensorflow.graph import Graph
+from converters.readers.tensorflow.graph import Edge, Graph
+from converters.readers.tensorflow.keras_cells import reads_state
 from converters.readers.tensorflow.objects import Variable
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnknownLayer, UnreadableCheckpoint
 
 _CONTAINER = "frozen graph"
 _OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_]{1,60}")
-_READERS = r"Read|MatMul|BiasAdd|Tensordot|ReadVariableOp|Conv\dD|split|embedding_lookup"
+_READERS = r"Read|MatMul|Cast|BiasAdd|Tensordot|ReadVariableOp|Conv\dD|split|embedding_lookup"
 _RESOURCE = re.compile(rf"(.*?)/?((?:{_READERS})(?:_\d)?)(?:/ReadVariableOp(?:_\d)?)?/(?:resource|\d+)")
 _READ = re.compile(r"(^|/)ReadVariableOp(_\d{1,4})?$")
+_KERNELS = {"MatMul", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv3D"}
 _ROLES: Mapping[str, Mapping[int, str]] = {
     "Read": {2: "kernel"},
     "Read_1": {2: "recurrent_kernel"},
@@ -94,15 +98,17 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
         named = partitions.put_together(graph, named)
         told = evidence(graph, named, nodes)
         return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
-    found = list(_resources(constants))
+    found = list(_resources(graph, constants))
     if not found:
         raise UnreadableCheckpoint(
             "this graph of TensorFlow holds no constants that were variables: give its checkpoint or SavedModel"
         )
     known = {variable.key for variable in found}
-    others = [array for array in constants.values() if array.size > 1 and array.name not in known]
+    left = [array for array in constants.values() if array.size > 1 and array.name not in known]
+    starts = tuple(array.name for array in left if _is_start(graph, array))
+    others = [array for array in left if array.name not in starts]
     seen = Seen(graph, graph.nodes)
-    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, (), request, parse_version("2.4-tf"), seen)
+    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, starts, request, parse_version("2.4-tf"), seen)
     return replace(whole, layers=(*whole.layers, *map(_unknown, others)))
 
 
@@ -113,17 +119,36 @@ def _read(graph: Graph) -> set[str]:
     return {name for name in read if not _RESOURCE.fullmatch(name) and not name.endswith("/resource")}
 
 
+def _is_start(graph: Graph, array: LazyArray) -> bool:
+    """Whether a constant is the state of zeros from which loops start."""
+    uses = graph.uses_of(Edge(array.name, 0))
+    begins = bool(uses) and all(use.node.op == "Merge" and use.position == 0 for use in uses)
+    return begins and not np.any(array.read())
+
+
 def _unknown(array: LazyArray) -> Layer:
     error = UnknownLayer("no operation that is known reads this constant", layer=array.name, array=array.name)
     return Layer(array.name, "constant", unknown=error, arrays={array.name: array})
 
 
-def _resources(constants: Mapping[str, LazyArray]) -> Iterator[Variable]:
+def _resources(graph: Graph, constants: Mapping[str, LazyArray]) -> Iterator[Variable]:
     """The constants that the operations of Keras's layers read, named as its variables."""
     for name, array in constants.items():
         match = _RESOURCE.fullmatch(name)
         role = _ROLES.get(match[2], {}).get(len(array.shape)) if match else None
         if match and role is None and match[2] == "ReadVariableOp":
             role = {1: "bias", 2: "bias" if array.shape[0] == 2 else "recurrent_kernel"}.get(len(array.shape))
+        if match and role is None:
+            role = _used_as(graph, name, array.shape)
         if match:
             yield Variable(f"{match[1]}/{role or match[2]}", name, array)
+
+
+def _used_as(graph: Graph, name: str, shape: tuple[int, ...]) -> str | None:
+    """What a variable is to its layer by what is done with it, where its name does not tell."""
+    if len(shape) == 1 or (len(shape) == 2 and shape[0] == 2):
+        return "bias"
+    if reads_state(graph, graph.nodes[name], shape):
+        return "recurrent_kernel"
+    uses = graph.uses_of(Edge(name, 0))
+    return "kernel" if uses and all(use.node.op in _KERNELS and use.position == 1 for use in uses) else None

@@ -138,6 +138,26 @@ class KerasCell:
         return (use.node.op == "Mul" and not self._by_number(use)) or use.node.op in _KEPT
 
 
+def reads_state(graph: Graph, kernel: Node, shape: tuple[int, ...]) -> bool:
+    """Whether what a loop gives back to itself, maybe reset, is multiplied with a matrix of this shape."""
+    if len(shape) != 2 or not shape[0] or shape[1] % shape[0]:
+        return False
+    gates = shape[1] // shape[0]
+    products = (product for _, product in KerasCell(graph, shape[0], gates)._products(Edge(kernel.name, 0), range(gates)))
+    return gates in _CANDIDATE and any(_is_state(graph, product.inputs[0]) for product in products)
+
+
+def _is_state(graph: Graph, edge: Edge) -> bool:
+    node = graph.origin(edge)
+    reset = node is not None and node.op == "Mul" and any(_is_loops(graph, each) for each in node.inputs)
+    return reset or _is_loops(graph, edge)
+
+
+def _is_loops(graph: Graph, edge: Edge) -> bool:
+    node = graph.origin(edge)
+    return node is not None and node.op == "Merge"
+
+
 def kernel_options(graph: Graph, kernel: Node, shape: tuple[int, ...]) -> Mapping[str, Any]:
     """What a graph tells of the layer that has a recurrent kernel of this shape; nothing where it is none."""
     gates = shape[1] // shape[0] if len(shape) == 2 and shape[0] and not shape[1] % shape[0] else 0
