@@ -55,7 +55,9 @@ class Arrangement:
     def _segments(self) -> list[re.Pattern[str]]:
         words = "|".join(map(re.escape, self.spelling.values())) if self.label == "direction" else r"\d{1,6}"
         texts = (_LABEL.split(segment) for segment in self.path.split("/"))
-        return [re.compile(f"({words})".join(re.escape(each).replace(r"\#", _ANY) for each in text[::2])) for text in texts]
+        return [
+            re.compile(f"({words})".join(re.escape(each).replace(r"\#", _ANY) for each in text[::2])) for text in texts
+        ]
 
     def place(self, path: str) -> Place | None:
         """The place that a path tells, the innermost where it tells several; None where it tells none."""

@@ -124,7 +124,12 @@ def _as_one(groups: Mapping[tuple[str, str], list[Member]]) -> Iterator[tuple[tu
         stacks.setdefault(key[0], []).append(key)
     for stack, keys in stacks.items():
         members = [member for key in keys for member in groups[key]]
-        once = len({place.value for place, _ in members}) == len(members) > 1 == len({one.class_name for _, one in members})
+        once = (
+            len({place.value for place, _ in members})
+            == len(members)
+            > 1
+            == len({one.class_name for _, one in members})
+        )
         if len(keys) > 1 and once:
             yield (stack, ""), members
         else:

@@ -94,7 +94,9 @@ class Cells:
         fed = [self._state(product) for product in products]
         loops = [self._is_fed_back(state, made) for state in fed]
         steps = [state in made for state in fed]
-        return all(loops) or (len(products) > 1 and all(one or two for one, two in zip(loops[1:], steps[1:], strict=True)))
+        return all(loops) or (
+            len(products) > 1 and all(one or two for one, two in zip(loops[1:], steps[1:], strict=True))
+        )
 
     def _outputs(self, sums: list[Node]) -> list[Node]:
         """The sums, and what their functions make of them."""

@@ -16,7 +16,7 @@ from converters.readers.tensorflow import partitions
 from converters.readers.tensorflow.activations import FUNCTIONS
 from converters.readers.tensorflow.cells import Cells
 from converters.readers.tensorflow.found import Evidence
-from converters.readers.tensorflow.graph import Graph, Node, Use
+from converters.readers.tensorflow.graph import Graph, Node, Use, constant
 from converters.readers.tensorflow.keras_cells import kernel_options
 from converters.readers.tensorflow.tracing import SUMS, Trace
 from layouts import catalogue
@@ -103,8 +103,9 @@ class _Look:
 
     def _behind(self, path: str, made: list[Node]) -> None:
         """The function of what a product or a convolution makes."""
-        functions = self.trace.operations(made) & {*FUNCTIONS}
-        self.found.state(path, "activation", {FUNCTIONS[op] for op in functions} or {"linear"})
+        operations = self.trace.operations(made)
+        functions = {FUNCTIONS[op] for op in operations & {*FUNCTIONS}}
+        self.found.state(path, "activation", functions or ({"linear"} if not operations & SUMS else set()))
 
     def _table(self, name: str) -> None:
         if not name.endswith("/embeddings"):
@@ -122,8 +123,19 @@ class _Look:
         for option, attribute in (("strides", "strides"), ("dilation", "dilations")):
             lists = (node.attribute(attribute).message(1).integers(3) for node in nodes)
             self.found.state(path, option, {tuple(each[1:-1][-(rank - 2) :]) for each in lists if each})
-        paddings = {node.attribute("padding").text(2).lower() for node in nodes}
-        self.found.state(path, "padding", paddings if paddings <= {"same", "valid"} else set())
+        paddings = {self._padding(node) for node in nodes}
+        self.found.state(path, "padding", paddings if paddings <= {"same", "valid", "causal"} else set())
+
+    def _padding(self, node: Node) -> str:
+        """How a convolution pads its input; "causal" where zeros were put before every sequence, and nowhere else."""
+        padded = self.trace.graph.origin(node.inputs[0])
+        if padded is None or padded.op not in ("Pad", "PadV2"):
+            return node.attribute("padding").text(2).lower()
+        origin = self.trace.graph.origin(padded.inputs[1])
+        found = constant(origin) if origin is not None and origin.op == "Const" else None
+        widths = found.read() if found is not None and found.shape == (3, 2) else None
+        before = widths is not None and widths[1, 0] > 0 and widths[1, 1] == 0 and not widths[::2].any()
+        return "causal" if before and node.attribute("padding").text(2) == "VALID" else ""
 
     def _norm(self, name: str, uses: list[Use]) -> None:
         nodes = [use.node for use in uses if use.node.op in _NORMS]
@@ -134,7 +146,6 @@ class _Look:
             numbers = [self.trace.graph.number(edge) for node in sums for edge in node.inputs]
             values |= {_short(number) for number in numbers if number is not None}
         self.found.state(name.rpartition("/")[0], "epsilon", values)
-
 
     def _rank(self, node: Node) -> int:
         """The axes of what a fused norm reads: 4 or 5, unless axes of one were put into it."""

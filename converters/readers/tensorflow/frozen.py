@@ -8,7 +8,6 @@ convert_to_constants.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,34 +19,16 @@ from converters.readers.keras.semantics import parse_version
 from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
-from converters.readers.tensorflow import checkpoints, functions, partitions, variables
+from converters.readers.tensorflow import checkpoints, frozen_names, functions, partitions, variables
 from converters.readers.tensorflow.concrete import Seen
 from converters.readers.tensorflow.evidence import evidence
 from converters.readers.tensorflow.graph import Edge, Graph
-from converters.readers.tensorflow.keras_cells import reads_state
-from converters.readers.tensorflow.objects import Variable
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnknownLayer, UnreadableCheckpoint
 
 _CONTAINER = "frozen graph"
 _OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_]{1,60}")
-_READERS = r"Read|MatMul|Cast|BiasAdd|Tensordot|ReadVariableOp|Conv\dD|split|embedding_lookup"
-_RESOURCE = re.compile(rf"(.*?)/?((?:{_READERS})(?:_\d)?)(?:/ReadVariableOp(?:_\d)?)?/(?:resource|\d+)")
 _READ = re.compile(r"(^|/)ReadVariableOp(_\d{1,4})?$")
-_KERNELS = {"MatMul", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv3D"}
-_ROLES: Mapping[str, Mapping[int, str]] = {
-    "Read": {2: "kernel"},
-    "Read_1": {2: "recurrent_kernel"},
-    "Read_2": {1: "bias", 2: "bias"},
-    "MatMul": {2: "kernel"},
-    "MatMul_1": {2: "recurrent_kernel"},
-    "BiasAdd": {1: "bias"},
-    "Tensordot": {2: "kernel"},
-    "Conv1D": {3: "kernel"},
-    "Conv2D": {4: "kernel"},
-    "embedding_lookup": {2: "embeddings"},
-}
-"""The operation of a layer that reads a variable, and what a variable of so many axes is to it."""
 
 
 def is_graph(view: memoryview) -> bool:
@@ -98,7 +79,7 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
         named = partitions.put_together(graph, named)
         told = evidence(graph, named, nodes)
         return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
-    found = list(_resources(graph, constants))
+    found = list(frozen_names.resources(graph, constants))
     if not found:
         raise UnreadableCheckpoint(
             "this graph of TensorFlow holds no constants that were variables: give its checkpoint or SavedModel"
@@ -116,7 +97,7 @@ def _read(graph: Graph) -> set[str]:
     """The constants that were variables of a layer of Keras in a graph of TensorFlow 1, and kept their names."""
     readers = (node for node in graph.nodes.values() if node.op == "Identity" and _READ.search(node.name))
     read = {graph.source(node.inputs[0]).node for node in readers if node.inputs}
-    return {name for name in read if not _RESOURCE.fullmatch(name) and not name.endswith("/resource")}
+    return {name for name in read if not frozen_names.is_resource(name)}
 
 
 def _is_start(graph: Graph, array: LazyArray) -> bool:
@@ -129,26 +110,3 @@ def _is_start(graph: Graph, array: LazyArray) -> bool:
 def _unknown(array: LazyArray) -> Layer:
     error = UnknownLayer("no operation that is known reads this constant", layer=array.name, array=array.name)
     return Layer(array.name, "constant", unknown=error, arrays={array.name: array})
-
-
-def _resources(graph: Graph, constants: Mapping[str, LazyArray]) -> Iterator[Variable]:
-    """The constants that the operations of Keras's layers read, named as its variables."""
-    for name, array in constants.items():
-        match = _RESOURCE.fullmatch(name)
-        role = _ROLES.get(match[2], {}).get(len(array.shape)) if match else None
-        if match and role is None and match[2] == "ReadVariableOp":
-            role = {1: "bias", 2: "bias" if array.shape[0] == 2 else "recurrent_kernel"}.get(len(array.shape))
-        if match and role is None:
-            role = _used_as(graph, name, array.shape)
-        if match:
-            yield Variable(f"{match[1]}/{role or match[2]}", name, array)
-
-
-def _used_as(graph: Graph, name: str, shape: tuple[int, ...]) -> str | None:
-    """What a variable is to its layer by what is done with it, where its name does not tell."""
-    if len(shape) == 1 or (len(shape) == 2 and shape[0] == 2):
-        return "bias"
-    if reads_state(graph, graph.nodes[name], shape):
-        return "recurrent_kernel"
-    uses = graph.uses_of(Edge(name, 0))
-    return "kernel" if uses and all(use.node.op in _KERNELS and use.position == 1 for use in uses) else None

@@ -119,7 +119,9 @@ class Flattening:
                 self.nodes.append(Node(f"{node.name}#next{k}", "NextIteration", (again,), _NOTHING))
                 merged = (edge, Edge(f"{node.name}#next{k}", 0))
                 self.nodes.append(Node(f"{node.name}#state{k}", "Merge", merged, _NOTHING))
-        self._outputs(node, [[state] for state in states], "Exit")
+        for port, state in enumerate(states):
+            ends = "Identity" if kept[port] else "Exit"
+            self.nodes.append(Node(f"{node.name}#{port}", ends, (state,), _NOTHING))
 
     def _outputs(self, node: Node, values: Iterable[list[Edge]], operation: str) -> None:
         for port, edges in enumerate(values):

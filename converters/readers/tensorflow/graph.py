@@ -98,7 +98,7 @@ class Graph:
                 continue
             seen.add(edge)
             for use in self._uses.get(edge, ()):
-                if use.node.op in _SAME and use.position == 0:
+                if self._passes(use.node) and use.position == 0:
                     waiting += [Edge(use.node.name, k) for k in range(2 if "Switch" in use.node.op else 1)]
                 else:
                     found.append(use)
@@ -108,10 +108,28 @@ class Graph:
         """The value that a value is, past nodes that pass it on."""
         for _ in range(_DEEP):
             node = self.nodes.get(edge.node)
-            if node is None or node.op not in _SAME or not node.inputs:
+            if node is None or not node.inputs or not self._passes(node):
                 return edge
             edge = node.inputs[0]
         return edge
+
+    def _passes(self, node: Node) -> bool:
+        """Whether a node passes on its first input as it is."""
+        return node.op in _SAME or node.name in self._unchanged
+
+    @cached_property
+    def _unchanged(self) -> frozenset[str]:
+        """The values that a loop gives back to itself as they came: a weight, what all steps read."""
+        merges = (node for node in self.nodes.values() if node.op == "Merge" and len(node.inputs) == 2)
+        return frozenset(node.name for node in merges if self._is_unchanged(node))
+
+    def _is_unchanged(self, merge: Node) -> bool:
+        node = self.nodes.get(merge.inputs[1].node)
+        for _ in range(_DEEP):
+            if node is None or not node.inputs or (node.op != "NextIteration" and node.op not in _SAME):
+                return node is merge
+            node = self.nodes.get(node.inputs[0].node)
+        return False
 
     def origin(self, edge: Edge) -> Node | None:
         """The node that makes a value, past those that pass it on."""

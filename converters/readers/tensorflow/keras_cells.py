@@ -83,7 +83,9 @@ class KerasCell:
         origin = self.graph.origin(node.inputs[1]) if len(node.inputs) > 1 else None
         found = constant(origin) if origin is not None and origin.op == "Const" else None
         sizes = found.read().reshape(-1).tolist() if found is not None and found.size <= gates + 1 else []
-        return sizes[:gates] == [self.unit] * gates and sizes[gates:] in ([], [-1], [0])
+        rest = gates * self.unit - sum(size for size in sizes if size > 0)
+        sizes = [rest if size == -1 else size for size in sizes]
+        return sizes[:gates] == [self.unit] * gates and not any(sizes[gates:])
 
     def _column(self, edge: Edge) -> int | None:
         """The number of a slice's bounds that is of the last axis."""
@@ -143,7 +145,9 @@ def reads_state(graph: Graph, kernel: Node, shape: tuple[int, ...]) -> bool:
     if len(shape) != 2 or not shape[0] or shape[1] % shape[0]:
         return False
     gates = shape[1] // shape[0]
-    products = (product for _, product in KerasCell(graph, shape[0], gates)._products(Edge(kernel.name, 0), range(gates)))
+    products = (
+        product for _, product in KerasCell(graph, shape[0], gates)._products(Edge(kernel.name, 0), range(gates))
+    )
     return gates in _CANDIDATE and any(_is_state(graph, product.inputs[0]) for product in products)
 
 
@@ -162,5 +166,3 @@ def kernel_options(graph: Graph, kernel: Node, shape: tuple[int, ...]) -> Mappin
     """What a graph tells of the layer that has a recurrent kernel of this shape; nothing where it is none."""
     gates = shape[1] // shape[0] if len(shape) == 2 and shape[0] and not shape[1] % shape[0] else 0
     return KerasCell(graph, shape[0], gates).options(kernel) if gates in _CANDIDATE else {}
-
-

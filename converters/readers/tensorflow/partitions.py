@@ -1,4 +1,4 @@
-"""Variables that a partitioner cut into parts: where a graph puts them together, and how it deals out the rows of a table.
+"""Variables that a partitioner cut into parts: where a graph joins them, and how it deals out the rows of a table.
 
 Source: `PartitionedVariable` in variables.py, and `_embedding_lookup_and_transform` in embedding_ops.py.
 """
@@ -97,4 +97,6 @@ def _whole(name: str, parts: list[LazyArray], axis: int) -> LazyArray:
         for part in parts:
             part.release()
 
-    return LazyArray(name, shape, parts[0].dtype, lambda: np.concatenate([part.read() for part in parts], axis), release)
+    return LazyArray(
+        name, shape, parts[0].dtype, lambda: np.concatenate([part.read() for part in parts], axis), release
+    )

@@ -49,6 +49,8 @@ class Trace:
         """The name of the variable that a sum adds to a product."""
         for edge in sum_.inputs:
             origin = self.graph.origin(edge)
+            while origin is not None and origin.op in ("Reshape", "Squeeze") and origin is not product:
+                origin = self.graph.origin(origin.inputs[0])
             name = self._name_of(origin) if origin is not None and origin is not product else None
             if name is not None and len(self.arrays[name].shape) == 1:
                 return name
