@@ -28,7 +28,7 @@ _COPIES = "_all_variables/"
 _FIRST = {"kernel", "embeddings", "gamma", "depthwise_kernel"}
 """The arrays with which a layer of Keras begins."""
 _SEEDS = re.compile(r"(^|/)(seed_generator_state|StateVar)$")
-_CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lst_m\dd|stacked_rnn)_?cells?(_\d+)?")
+_CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lst_m\dd|conv_lstm|stacked_rnn)_?cells?(_\d+)?")
 _NUMBERED = re.compile(r"(variables|optimizer/_trainable_variables)/\d{1,6}")
 _ROLES = {"query", "key", "value", "attention_output"}
 
