@@ -15,6 +15,8 @@ FUNCTIONS = {
 _ASIDE = {"Shape", "ShapeN", "Rank", "Size", "HistogramSummary", "ScalarSummary", "StackPushV2", "VariableShape"}
 """Operations that look at a value on its way; those whose names end in Grad are of training."""
 
+_LINES = {"Mul", "RealDiv", "Add", "AddV2", "Sub"}
+
 IsPlain = Callable[[Use], bool]
 
 
@@ -30,7 +32,7 @@ def applied(graph: Graph, values: Iterable[Edge], plain: IsPlain) -> tuple[set[s
         functions = operations & {*FUNCTIONS}
         if functions == {"Sigmoid"} and any(_is_silu(graph, value, use) for use in uses):
             found.add("silu")
-        elif len(functions) == 1 and operations == functions:
+        elif len(functions) == 1 and operations == functions and not any(_is_scaled(graph, use) for use in uses):
             found.add(FUNCTIONS[functions.pop()])
         elif not functions and any(map(plain, uses)):
             found.add("linear")
@@ -38,6 +40,12 @@ def applied(graph: Graph, values: Iterable[Edge], plain: IsPlain) -> tuple[set[s
             return set(), f"its activation is none that is known here, but made of {', '.join(sorted(operations)[:6])}"
     strange = sorted(name for name in found if name not in ACTIVATIONS)
     return found, f"its activation is {strange[0]}, which no module computes" if strange else ""
+
+
+def _is_scaled(graph: Graph, use: Use) -> bool:
+    """Whether a number is all that is multiplied with, or added to, what a function gives."""
+    after = [each.node for each in graph.uses(use.node) if not is_aside(each)]
+    return bool(after) and all(node.op in _LINES and _numbers(graph, node) for node in after)
 
 
 def is_aside(use: Use) -> bool:
@@ -65,7 +73,7 @@ def clipped(graph: Graph, value: Edge) -> str:
 
 def _line(graph: Graph, node: Node) -> str:
     """The function that begins with this product or sum with a number."""
-    number = next((n for edge in node.inputs if (n := graph.number(edge)) is not None), None)
+    number = next(iter(_numbers(graph, node)), None)
     after = [use.node for use in graph.uses(node)]
     if number is None or len(after) != 1:
         return ""
@@ -81,7 +89,12 @@ def _line(graph: Graph, node: Node) -> str:
 
 
 def _holds(graph: Graph, node: Node, wanted: float) -> bool:
-    return any((n := graph.number(edge)) is not None and _is(n, wanted) for edge in node.inputs)
+    return any(_is(number, wanted) for number in _numbers(graph, node))
+
+
+def _numbers(graph: Graph, node: Node) -> list[float]:
+    """The inputs of a node that are one number."""
+    return [number for edge in node.inputs if (number := graph.number(edge)) is not None]
 
 
 def _is(number: float, wanted: float) -> bool:

@@ -9,8 +9,8 @@ from converters.readers.tensorflow.graph import Edge, Graph, Node
 from converters.readers.tensorflow.tracing import SUMS
 
 _INPUT, _CANDIDATE, _FORGET, _OUTPUT = range(4)
-_CELLS = {*FUNCTIONS} | SUMS | {"Minimum", "Maximum"}
-"""What makes the cell that the output gate multiplies: a function of it, or itself, maybe clipped."""
+_CELLS = {*FUNCTIONS} | SUMS | {"Minimum", "Maximum", "Mul"}
+"""What makes the cell that the output gate multiplies: a function of it (silu is a Mul), or itself, maybe clipped."""
 
 
 def is_lstm(graph: Graph, cut: Node) -> bool:
