@@ -62,8 +62,13 @@ def read_folder(path: Path, request: Request) -> Checkpoint:
 def refuse_part(opened: Opened, request: Request) -> Checkpoint:
     """Raise for one file of a checkpoint, and say which folder to give."""
     inner = Path(opened.path).resolve().parent
-    place = next((one for one in (inner, *inner.parents[:3]) if _is_tree(one) or _items(one)), inner)
+    place = next(filter(_is_whole, (inner, *inner.parents[:3])), inner)
     raise UnreadableCheckpoint(f"this is one file of an Orbax checkpoint: give its folder, {printable(place)}")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a folder is what somebody means who gives a file in it: not the database of one process."""
+    return (path / _NAMES).is_file() or aggregated.is_aggregated(path) or bool(_items(path))
 
 
 class _Found(NamedTuple):

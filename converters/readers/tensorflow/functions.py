@@ -34,7 +34,8 @@ class Function:
 
 def library(graph: Message) -> dict[str, Function]:
     """The functions of a GraphDef by name."""
-    return {message.message(1).text(1): _function(message) for message in graph.message(2).messages(1)}
+    messages = (message for part in graph.messages(2) for message in part.messages(1))
+    return {message.message(1).text(1): _function(message) for message in messages}
 
 
 def _function(message: Message) -> Function:
