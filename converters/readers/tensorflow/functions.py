@@ -20,6 +20,7 @@ _BRANCHES = {"If": ("then_branch", "else_branch"), "StatelessIf": ("then_branch"
 _INLINED = {*_CALLS, *_LOOPS, *_BRANCHES}
 _DEEP = 24
 _MOST = 300_000
+_MOST_CALLS = 20_000
 _NOTHING = Message(memoryview(b""))
 
 
@@ -28,7 +29,7 @@ class Function:
     """One function: its inputs by name, its nodes, and the value of each output in order."""
 
     inputs: tuple[str, ...]
-    nodes: tuple[Message, ...]
+    nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
 
 
@@ -43,7 +44,7 @@ def _function(message: Message) -> Function:
     given = {entry.text(1): entry.text(2) for entry in message.messages(4)}
     outputs = (each.text(1) for each in signature.messages(3))
     inputs = tuple(each.text(1) for each in signature.messages(2))
-    return Function(inputs, tuple(message.messages(3)), tuple(given.get(name, "") for name in outputs))
+    return Function(inputs, tuple(map(Node.of, message.messages(3))), tuple(given.get(name, "") for name in outputs))
 
 
 def whole(graph: Message) -> Graph:
@@ -51,7 +52,7 @@ def whole(graph: Message) -> Graph:
     flat = Flattening(library(graph))
     if not flat.functions:
         return Graph(map(Node.of, graph.messages(1)))
-    flat.add("", graph.messages(1), {}, 0)
+    flat.add("", [*map(Node.of, graph.messages(1))], {}, 0)
     return Graph(flat.nodes)
 
 
@@ -67,16 +68,17 @@ class Flattening:
         """Put the nodes of a function among the others; the values that it gives."""
         function = self.functions[name]
         self._calls += 1
+        if self._calls > _MOST_CALLS:
+            raise UnsafeCheckpoint(f"its functions are called more than {_MOST_CALLS} times")
         prefix = f"{name}#{self._calls}/"
         given = dict(zip(function.inputs, arguments, strict=False))
         inner = self.add(prefix, function.nodes, given, depth + 1)
         return [_edge(written, prefix, given, inner) for written in function.outputs]
 
-    def add(self, prefix: str, messages: Iterable[Message], given: Mapping[str, Edge], depth: int) -> set[str]:
+    def add(self, prefix: str, plain: Sequence[Node], given: Mapping[str, Edge], depth: int) -> set[str]:
         """Put nodes among the others; the names of those that are calls, whose outputs are nodes of their own."""
         if depth > _DEEP:
             raise UnsafeCheckpoint(f"its functions call one another more than {_DEEP} deep")
-        plain = [Node.of(message) for message in messages]
         calls = {node.name for node in plain if node.op in _INLINED}
         for node in plain:
             if len(self.nodes) > _MOST:
