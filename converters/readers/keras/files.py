@@ -189,9 +189,13 @@ def from_groups(
     version: Version,
     assume: Assume,
     unused: tuple[str, ...] = (),
+    told: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Checkpoint:
-    """Arrays by layer, under the names that layers give them, of a container that tells no configuration."""
-    statements = Statements(assume)
+    """Arrays by layer, under the names that layers give them, of a container that tells no configuration.
+
+    `told` is what the container tells of each layer beside its arrays.
+    """
+    statements = Statements(assume, told)
     grouped = list(unconfigured.from_groups(stored, version, False, statements))
     layers = list(with_flattened(grouped, statements, version))
     container = f"{container}, no configuration of its layers"
