@@ -112,6 +112,8 @@ def test_a_list_is_arrays_in_order() -> None:
         [*CELL.values(), *HEAD.values()], framework="equinox", assume={"order": "a=LSTMCell b=Linear"}
     )
     np.testing.assert_array_equal(found["b.weight"], HEAD["weight"])
+    alone = converters.convert([*CELL.values()], framework="equinox", assume={"class": "LSTMCell"})
+    np.testing.assert_array_equal(alone["weight_ih_l0"], CELL["weight_ih"])
     with pytest.raises(UnknownLayer, match=r"have no names: state the classes of the layers in order"):
         converters.convert([*CELL.values()], framework="equinox")
 
