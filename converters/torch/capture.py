@@ -145,8 +145,9 @@ def _over_maps(module: nn.Module) -> bool:
     return type(module).__name__.startswith("ConvLSTM")
 
 
-def _maps(input: Any, hx: Any = None) -> Given:
-    return Given((numbers(input),), tuple(numbers(state) for state in flat(hx)))
+def _maps(input: Any, hx: Any = None, mask: Any = None) -> Given:
+    seen = None if mask is None else numbers(mask)
+    return Given((numbers(input),), tuple(numbers(state) for state in flat(hx)), mask=seen)
 
 
 def _step(input: Any, hx: Any = None) -> Given:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
 from converters.targets.pytorch import padding
-from layouts.options import Convolution, Normalization, Product, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Product, Recurrence
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"
@@ -84,7 +84,8 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
     if not cell.recurrent:
         return {label: one.call(subject) for label, one in _OTHER[cell.name].items()}
     if exact:
-        return {"": (_CELLS if layer.call.cell else _RECURRENT)[cell.name].call(subject)}
+        found = (_CELLS if layer.call.cell else _RECURRENT).get(cell.name)
+        return {"": found.call(subject) if found else ""}
     return {"": _DROP_INS[cell.name].call(subject, DROP_INS) if drop_in(layer, parts) else ""}
 
 
@@ -239,6 +240,15 @@ def _shape(transposed: bool = False) -> dict[str, Value]:
     }
 
 
+def _padded_maps(s: Subject) -> str | tuple[int, ...]:
+    return s.convolution.pads if s.convolution.padding == "explicit" else s.convolution.padding
+
+
+def _recurrent_padding(s: Subject) -> str:
+    options = s.part.options
+    return options.recurrent_padding if isinstance(options, ConvolutionalRecurrence) else "same"
+
+
 _CONV_LSTM = {
     f"conv_lstm{n}d": Constructor(
         f"ConvLSTM{n}D",
@@ -246,11 +256,12 @@ _CONV_LSTM = {
         {
             "kernel_size": lambda s: _one_or_all(s.kernel),
             "stride": _spatial("strides", 1),
-            "padding": _other_than("valid", lambda s: s.convolution.padding),
+            "padding": _other_than("valid", _padded_maps),
             "dilation": _spatial("dilation", 1),
             "bias": _without("input_bias"),
             **_INNER,
             **_GATES,
+            "recurrent_padding": _other_than("same", _recurrent_padding),
         },
     )
     for n in (1, 2, 3)
@@ -290,8 +301,15 @@ def _affine(s: Subject) -> bool | None:
     return None if s.slots & {"weight", "bias"} else False
 
 
-def _norm_groups(s: Subject) -> int:
-    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or 32
+class _Untold:
+    """An argument that nothing tells; the plan asks for it."""
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+def _norm_groups(s: Subject) -> int | _Untold:
+    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or _Untold()
 
 
 def _normalized(s: Subject) -> int | tuple[int, ...]:
