@@ -50,10 +50,15 @@ class Run(NamedTuple):
 
 
 class Finals(NamedTuple):
-    """The final states of a call, as text; `last`: the last output that counts stands for the only one of them."""
+    """The final states of a call, as text.
+
+    last: the last output that counts stands for the only one of them, zeros where none does. kept: they are those that
+    the next call starts from, those of the call before where no step counts.
+    """
 
     names: tuple[str, ...]
     last: bool = False
+    kept: bool = False
 
     def at(self, state: int, place: int) -> str:
         """One state of one layer and direction, (batch, units)."""
