@@ -229,7 +229,7 @@ def _one_direction(
         finals = _keep(s, planned, finals, mask)
         y = prefix
         states += [_held(finals, k, 0, mask, own[k : k + 1]) for k in range(len(finals.names))]
-    outputs = _spread(s, y, mask)
+    outputs = _spread(s, s.across(y), mask)
     outputs = f"{outputs}.flip({s.axis})" if back or s.call.direction == "reverse" else outputs
     return Way(outputs, _last(s, finals, 0, mask, "-1:"), tuple(states))
 
@@ -239,7 +239,7 @@ def _cell_called(s: Setting, run: Run, prefix: str, given: str, names: Sequence[
     kept = s.call.states or s.call.stateful
     if mask and not run.counts:
         s.w.put(f"{prefix}, _ = {run.module}({given})")
-        return after(s, prefix, mask, names[0] if kept else "")
+        return after(s, s.across(prefix), mask, names[0] if kept else "")
     wanted = [name if kept or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
     s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({given})")
     return Finals(tuple(names))
