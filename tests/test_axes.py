@@ -15,8 +15,7 @@ from layout_samples import normal, shapes_of
 from layouts import Layout, axes, cells, unpack
 from layouts.axes import Pattern, Size, parse
 from layouts.errors import LayoutError, ShapeError
-from layouts.frameworks import keras, pytorch
-from layouts.frameworks import keras_convolutions
+from layouts.frameworks import keras, keras_convolutions, pytorch
 
 NAMES = ("input", "unit", "state", "height", "width", "depth", "in", "out")
 LABELS: dict[str, Sequence[Any]] = {"gate": "ifgo", "direction": ("forward", "backward"), "role": ("query", "key")}
