@@ -6,7 +6,7 @@ exporters left to be computed, and finds names; `layers` and `arithmetic` read l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -80,11 +80,17 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, A
         container,
         graph.layers,
         unused=graph.unused,
-        remarks=(*graph.remarks, *problems),
+        remarks=(*graph.remarks, *problems, *_said(assume)),
         graph=whole,
         given={name: given[name] for name in root.inputs if name in given},
-        stated={key: str(value) for key, value in assume.items()},
     )
+
+
+def _said(assume: Mapping[str, Any]) -> Iterator[str]:
+    """What the caller states of the inputs, for whoever takes the network for the whole of the file."""
+    if assume:
+        listed = ", ".join(f"{printable(key)}={printable(value)}" for key, value in assume.items())
+        yield f"the network is the one of what was stated, and of no other: {listed}"
 
 
 def _network(root: Scope, graph: Graph) -> tuple[Network | None, tuple[str, ...]]:

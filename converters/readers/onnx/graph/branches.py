@@ -16,7 +16,7 @@ from converters.readers.onnx.graph.conditions import Conditions
 from layouts.errors import UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto
+    from onnx import GraphProto, NodeProto
 
     from converters.readers.onnx.file.model import Model
 

@@ -41,7 +41,9 @@ class Conditions:
         self._model, self._given = model, given
         self._scope = Scope(model.proto.graph, model)
         self._scope.link()
-        self._types = {value.name: value.type for value in model.proto.graph.input if value.name not in given}
+        self._types: dict[str, TypeProto] = {
+            value.name: value.type for value in model.proto.graph.input if value.name not in given
+        }
         self._known: dict[str, Array | None] = {}
         for node in self._scope.nodes:
             self._infer(node)
@@ -113,7 +115,11 @@ class Conditions:
 def _opened(sizes: Array) -> Array:
     """Sizes with None in the place of those that are open."""
     closed = sizes != _OPEN
-    return sizes if closed.all() else np.where(closed, sizes, None)
+    if closed.all():
+        return sizes
+    opened: Array = sizes.astype(object)
+    opened[~closed] = None
+    return opened
 
 
 def _computed(node: Node, inputs: Mapping[str, Array], name: str) -> Array | None:
