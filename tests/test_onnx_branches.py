@@ -280,3 +280,43 @@ def test_files_of_weights_that_are_none_are_told(
         Path(name).write_bytes(b"\x7f\x7f\x7f\x7f\x7f")
     result = run("inspect", file, *(word for text in stated for word in ("--source-weights", text)))
     assert result.exit_code == 1 and words in result.stderr
+
+
+def broken(how: str) -> Any:
+    """An If that is settled, and a branch that is none."""
+    made = by_number()
+    node = made.graph.node[1]
+    if how == "no branch":
+        del node.attribute[:]
+    elif how == "no output":
+        for attribute in node.attribute:
+            del attribute.g.output[:]
+    elif how == "no condition":
+        del node.input[:]
+    elif how == "an output of nobody":
+        for attribute in node.attribute:
+            attribute.g.output[0].name = "nobody"
+    return made
+
+
+@pytest.mark.parametrize("how", ["no branch", "no output", "no condition", "an output of nobody"])
+def test_a_damaged_branch_is_refused(how: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", converters.ConversionWarning)
+        with pytest.raises(converters.ConversionError):
+            converters.build(broken(how), assume={"sr": "16000"})
+
+
+def test_a_chain_of_branches_ends() -> None:
+    """Each condition is told by the branch before it; what is not followed to the end is refused."""
+    size, nodes = tensor("s0", np.bool_(True)), []
+    for number in range(100):
+        inner = [helper.make_node("Identity", [f"s{number}"], ["same"])]
+        taken = helper.make_graph(inner, "taken", [], [helper.make_tensor_value_info("same", BOOL, [])])
+        nodes.append(chosen(f"s{number}", taken, taken, f"s{number + 1}"))
+    nodes.append(chosen("s100", linear(1), linear(2)))
+    made = model(nodes, {"x": (FLOAT, ["batch", WIDTH])}, size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", converters.ConversionWarning)
+        with pytest.raises(converters.NotRepresentable, match="chooses"):
+            converters.build(made)
