@@ -129,8 +129,7 @@ def _given(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     return Given(tuple(numbers(x) for x in tensors))
 
 
-def _recurrent(module: nn.RNNBase, input: Any, hx: Any = None, **_: Any) -> Given:
-    lengths = None
+def _recurrent(module: nn.RNNBase, input: Any, hx: Any = None, lengths: Any = None, **_: Any) -> Given:
     if isinstance(input, PackedSequence):
         input, lengths = pad_packed_sequence(input, batch_first=True)
         x = numbers(input)

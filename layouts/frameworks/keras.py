@@ -20,6 +20,7 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.custom import BlockBuffers
 from layouts.frameworks import keras_maps
 from layouts.frameworks import keras_other as keras_surroundings
@@ -159,6 +160,13 @@ RNN_KERAS1 = Layout(
     cells.RNN,
     {"W": "input unit -> input_weight", "U": "state unit -> recurrent_weight", "b": "unit -> input_bias"},
     class_name="SimpleRNN (Keras 1)",
+)
+
+_WAYS = {"forward": "forward", "backward": "backward"}
+ARRANGEMENTS = tuple(
+    Arrangement(f"{{direction}}_{layer}{number}", _WAYS, merge="concat")
+    for layer in ("lstm", "gru", "simple_rnn")
+    for number in ("", "_#")
 )
 
 LAYERS = {
