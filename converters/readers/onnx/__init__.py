@@ -20,6 +20,7 @@ from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, op
 from converters.readers.onnx.file.skeleton import what_else
 from converters.readers.onnx.graph.branches import settled
 from converters.readers.onnx.graph.functions import without_functions
+from converters.readers.onnx.graph.scans import as_loops
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
 from converters.readers.onnx.network.whole import network
@@ -60,7 +61,7 @@ def is_model(view: memoryview) -> bool:
 def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, Any], path: str) -> Checkpoint:
     model, numbers = as_stated(replace(model, proto=without_functions(model.proto)), assume)
     given = {**{name: np.asarray(array) for name, array in weights.items()}, **numbers}
-    model = settled(model, given)
+    model = as_loops(settled(model, given))
     root = Scope(model.proto.graph, model)
     unknown = [name for name in weights if name not in root.inputs]
     if unknown:

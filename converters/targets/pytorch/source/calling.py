@@ -81,7 +81,19 @@ def counted(s: Setting, run: Run, x: str, hx: str, mask: str) -> tuple[str, str]
     """What a module is given, and its further arguments, where a mask leaves steps out."""
     if not mask:
         return x, hx
-    return f"{s.w.help('valid_first')}({x}, {mask})", f"{hx}, lengths={mask}.sum(1).clamp(min=1)" if run.counts else hx
+    x = as_module(s, f"{s.w.help('valid_first')}({x}, {mask})")
+    return x, f"{hx}, lengths={mask}.sum(1).clamp(min=1)" if run.counts else hx
+
+
+def as_module(s: Setting, x: str) -> str:
+    """Steps, batch first, as the module reads them, which has the time first where the source has."""
+    return f"{x}.transpose(0, 1)" if s.turned else x
+
+
+def as_steps(s: Setting, y: str) -> None:
+    """Have the outputs of a module batch first."""
+    if s.turned:
+        s.w.put(f"{y} = {y}.transpose(0, 1)")
 
 
 def from_the_end(s: Setting, x: str) -> tuple[str, str]:
@@ -98,12 +110,16 @@ def called(s: Setting, run: Run, given: str, mask: str) -> tuple[str, Finals]:
     finals = Finals(("h", "c")[: run.states])
     if mask and not run.counts:
         s.w.put(f"{y}, _ = {call}")
+        as_steps(s, y)
         return y, after(s, y, mask, "h" if kept else "")
     if s.last != "last" and not kept:
         s.w.put(f"{y}, _ = {call}")
+        as_steps(s, y)
         return y, finals
     held = f"(h, {'c' if kept else '_'})" if run.states == 2 else "h"
     s.w.put(f"{y if s.last == 'all' else '_'}, {held} = {call}")
+    if s.last == "all":
+        as_steps(s, y)
     return y, finals
 
 

@@ -21,6 +21,8 @@ from converters.targets.pytorch.source.calling import (
     Setting,
     after,
     argument,
+    as_module,
+    as_steps,
     called,
     counted,
     from_the_end,
@@ -225,9 +227,9 @@ def _one_direction(s: Setting, runs: Sequence[Run], x: str, initial: Sequence[st
         hx = argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]
         finals = _cell_called(s, run, prefix, f"{y}{counted(s, run, y, hx, mask)[1]}", names, mask)
-        y = prefix
+        y = as_module(s, prefix)
         states += [_held(finals, k, 0, mask, own[k : k + 1]) for k in range(len(finals.names))]
-    outputs = _spread(s, y, mask)
+    outputs = _spread(s, prefix, mask)
     outputs = f"{outputs}.flip({s.axis})" if back or s.call.direction == "reverse" else outputs
     return Way(outputs, _last(s, finals, 0, mask, "-1:"), tuple(states))
 
@@ -236,7 +238,9 @@ def _cell_called(s: Setting, run: Run, prefix: str, given: str, names: Sequence[
     """Write the call of the module of one cell, whose outputs replace those of the cell below."""
     if mask and not run.counts:
         s.w.put(f"{prefix}, _ = {run.module}({given})")
+        as_steps(s, prefix)
         return after(s, prefix, mask, names[0] if s.call.states else "")
     wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
     s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({given})")
+    as_steps(s, prefix)
     return Finals(tuple(names))
