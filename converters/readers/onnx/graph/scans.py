@@ -76,9 +76,8 @@ class _Scan:
     def _is_plain(self) -> bool:
         """Whether every axis and direction is told, and is one that is known here."""
         count, made = len(self.node.input) - self.states, len(self.node.output) - self.states
-        lists = ((self.axes, count, (0, 1)), (self.back, count, (0, 1)))
-        lists += ((self.made_axes, made, (0, 1)), (self.made_back, made, (0, 1)))
-        return all(len(each) == size and set(each) <= {*known} for each, size, known in lists)
+        lists = [(self.axes, count), (self.back, count), (self.made_axes, made), (self.made_back, made)]
+        return all(len(each) == size and set(each) <= {0, 1} for each, size in lists)
 
     def nodes(self) -> list[NodeProto]:
         """The length of the first sequence, the Loop, and what stands behind its outputs."""
