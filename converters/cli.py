@@ -120,7 +120,8 @@ _ASSUME = click.option(
     multiple=True,
     callback=_pairs("[LAYER.]OPTION=VALUE"),
     metavar="[LAYER.]OPTION=VALUE",
-    help="State what a weights-only file cannot tell, e.g. lstm.recurrent_activation=hard_sigmoid. Repeatable.",
+    help="State what a file leaves open: lstm.recurrent_activation=hard_sigmoid of weights alone; an input or an open "
+    "size of an ONNX graph, sequence=576. Repeatable.",
 )
 _FRAMEWORK = click.option(
     "--framework", metavar="NAME", help="Whose layout the arrays of an .npz file have: keras, tensorflow, flax, …"
@@ -129,7 +130,7 @@ _GIVEN = click.option(
     "--source-weights",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="Weights that an ONNX graph takes as inputs: FILE.npz by their names, NAME=FILE.npy, NAME=FILE.pb. Repeatable.",
+    help="Weights that an ONNX graph takes as inputs: FILE.npz, NAME=FILE.npy, NAME=FILE.pb. Repeatable.",
 )
 _CHOICES: tuple[Callable[[Any], Any], ...] = (
     click.option("--layer", metavar="PATH", help="Convert one layer alone, its parameters without a prefix."),
