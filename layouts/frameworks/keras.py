@@ -22,6 +22,7 @@
 from layouts import cells
 from layouts.arrangements import Arrangement
 from layouts.custom import BlockBuffers
+from layouts.frameworks import keras_maps
 from layouts.frameworks import keras_other as keras_surroundings
 from layouts.layout import Custom, Layout
 
@@ -178,5 +179,5 @@ LAYERS = {
     "CuDNNGRU": (GRU_CUDNN,),
     "SimpleRNN": (RNN, RNN_KERAS1),
     "SimpleRNNCell": (RNN,),
-} | keras_surroundings.LAYERS
+} | {**keras_maps.MAPS, **keras_surroundings.LAYERS}
 USUAL = keras_surroundings.USUAL
