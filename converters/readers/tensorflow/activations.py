@@ -12,7 +12,7 @@ FUNCTIONS = {
     "Softsign": "softsign", "Relu6": "relu6", "Softmax": "softmax", "LeakyRelu": "leaky_relu", "Exp": "exponential",
 }  # fmt: skip
 """Operations that are activations, as the cells here call them."""
-_ASIDE = {"Shape", "ShapeN", "Rank", "Size", "HistogramSummary", "ScalarSummary", "StackPushV2", "VariableShape"}
+_ASIDE = {"Shape", "ShapeN", "Rank", "Size", "HistogramSummary", "ScalarSummary", "StackPushV2", "TensorListPushBack"}
 """Operations that look at a value on its way; those whose names end in Grad are of training."""
 
 _LINES = {"Mul", "RealDiv", "Add", "AddV2", "Sub"}
