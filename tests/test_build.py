@@ -95,7 +95,7 @@ def named(file: Path) -> str:
 @pytest.mark.parametrize("file", FILES)
 def test_fixture(file: Path, measured: Any) -> None:
     if read(file).graph is None:
-        with pytest.raises(converters.NotRepresentable, match="holds weights alone"):
+        with pytest.raises(converters.NotRepresentable, match="convert gives the weights, and load_into"):
             built(file)
         return
     refused = REFUSED.get(named(file), ())

@@ -78,8 +78,8 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
     graph = checkpoint.graph
     if graph is None:
         raise NotRepresentable(
-            f"{printable(checkpoint.path)}: the file holds weights alone, and not how its layers are wired: "
-            "convert gives the weights",
+            f"{printable(checkpoint.path)}: how its layers are wired is not told by this file, or not read from it "
+            f"({checkpoint.container}): convert gives the weights, and load_into puts them into a module of yours",
             path=checkpoint.path,
         )
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}

@@ -25,6 +25,10 @@ _SAME = {"Identity", "Enter", "RefEnter", "ReadVariableOp", "Switch", "RefSwitch
 """Operations that pass on a variable's values as they are."""
 
 
+_EACH = "IdentityN"
+"""Passes on each of its inputs, as functions with a gradient of their own end."""
+
+
 class Edge(NamedTuple):
     """One value: a node, and which of its outputs."""
 
@@ -98,7 +102,9 @@ class Graph:
                 continue
             seen.add(edge)
             for use in self._uses.get(edge, ()):
-                if self._passes(use.node) and use.position == 0:
+                if use.node.op == _EACH:
+                    waiting.append(Edge(use.node.name, use.position))
+                elif self._passes(use.node) and use.position == 0:
                     waiting += [Edge(use.node.name, k) for k in range(2 if "Switch" in use.node.op else 1)]
                 else:
                     found.append(use)
@@ -108,9 +114,9 @@ class Graph:
         """The value that a value is, past nodes that pass it on."""
         for _ in range(_DEEP):
             node = self.nodes.get(edge.node)
-            if node is None or not node.inputs or not self._passes(node):
+            if node is None or not node.inputs or not (self._passes(node) or node.op == _EACH):
                 return edge
-            edge = node.inputs[0]
+            edge = node.inputs[min(edge.port, len(node.inputs) - 1) if node.op == _EACH else 0]
         return edge
 
     def _passes(self, node: Node) -> bool:
