@@ -16,10 +16,11 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call
 from converters.readers.coreml.block import Blocks
+from converters.readers.coreml.compressed import PREFIX, expanded
 from converters.readers.coreml.loops import Loop, gru_of
 from converters.readers.coreml.operation import Operation
 from converters.readers.coreml.operations import KINDS, Kind
-from converters.readers.coreml.values import Constant
+from converters.readers.coreml.values import Constant, Stored
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import (
@@ -33,6 +34,7 @@ from layouts.errors import (
 from layouts.frameworks import coreml
 
 _DEEPEST = 16
+_COMPRESSED = "weights are stored compressed: they are those that the program expands them to"
 _NAMED = re.compile(r"(.+)_weight")
 
 
@@ -68,10 +70,18 @@ class _Program:
         for one in operations:
             if one.kind == "const":
                 constants |= self._blocks.constant(one)
+            elif one.kind.startswith(PREFIX):
+                constants |= self._expanded(one, constants)
             computed |= dict.fromkeys(one.outputs, one.kind)
         for one in operations:
-            if one.kind != "const":
+            if one.kind != "const" and not (one.kind.startswith(PREFIX) and one.outputs[0] in constants):
                 yield from self._layer(one, constants, computed, prefix)
+
+    def _expanded(self, one: Operation, constants: Mapping[str, Constant]) -> dict[str, Constant]:
+        """What an operation makes of compressed constants."""
+        found = expanded(one, self._blocks.given(one, constants))
+        self.remarks += [_COMPRESSED] * bool(found)
+        return found
 
     def _layer(
         self, one: Operation, constants: Mapping[str, Constant], computed: Mapping[str, str], prefix: str
@@ -79,7 +89,7 @@ class _Program:
         """The layer that an operation is; or an unknown one, where it reads weights that no layer here has."""
         bound = {name: constants[value] for name, (value, *_) in _with_values(one) if value in constants}
         bound |= {
-            name: Constant(value, f"{one.name}.{name}", self._blocks.blobs, self._path)
+            name: Stored(value, f"{one.name}.{name}", self._blocks.blobs, self._path)
             for name, value in one.inner.items()
         }
         kind = KINDS.get(one.kind)
