@@ -32,6 +32,8 @@ class Field(NamedTuple):
     number: int
     name: str
     shape: tuple[int, ...]
+    axis: int = 0
+    """That of the scales, where it is quantized."""
 
 
 class Made(NamedTuple):
@@ -49,7 +51,9 @@ class Made(NamedTuple):
 def _arrays(place: Place, message: Message, fields: list[Field]) -> dict[str, LazyArray]:
     """Those of the fields that are there."""
     return {
-        field.name: parameters(message.message(field.number), f"{place.layer}/{field.name}", field.shape, place.file)
+        field.name: parameters(
+            message.message(field.number), f"{place.layer}/{field.name}", field.shape, place.file, field.axis
+        )
         for field in fields
         if field.number in message
     }
@@ -137,7 +141,7 @@ def _convolution(place: Place, message: Message) -> Made:
     sizes = tuple(message.integers(20)) or (3, 3)
     turned = bool(message.integer(60))
     shape = (inputs, outputs // max(groups, 1), *sizes) if turned else (outputs, inputs, *sizes)
-    fields = [Field(90, "weight", shape), Field(91, "bias", (outputs,))]
+    fields = [Field(90, "weight", shape, 1 if turned else 0), Field(91, "bias", (outputs,))]
     strides, dilation = tuple(message.integers(30)), tuple(message.integers(40))
     options = Convolution(strides, dilation, groups, *_padding(message))
     layout = coreml.CONV_TRANSPOSE2D if turned else coreml.CONV2D
