@@ -22,6 +22,8 @@ from layouts.errors import ShapeError, UnknownLayer, UnsafeCheckpoint, printable
 PREFIX = "constexpr_"
 _MOST_TIMES = 64
 """How many times as many bytes the numbers may become: 1 bit of a table of 64-bit numbers."""
+_DAMAGED = (ValueError, IndexError, ZeroDivisionError, OverflowError)
+"""What NumPy and Python raise where sizes and indices do not belong together."""
 Given = Mapping[str, Constant]
 
 
@@ -55,7 +57,7 @@ class Made:
     def _read(self) -> Array:
         try:
             found = self.make()
-        except (ValueError, IndexError) as error:
+        except _DAMAGED as error:
             raise ShapeError(f"{printable(self.name)}: its compressed numbers do not make {self.shape}") from error
         if found.shape != self.shape:
             raise ShapeError(f"{printable(self.name)}: its compressed numbers make {found.shape}, not {self.shape}")
@@ -71,6 +73,8 @@ def expanded(one: Operation, given: Given) -> dict[str, Constant]:
         made = make(one.outputs[0] if one.outputs else one.name, given)
     except KeyError as error:
         raise UnknownLayer(f"{printable(one.name)}: {printable(one.kind)} has no constant {error}") from error
+    except _DAMAGED as error:
+        raise ShapeError(f"{printable(one.name)}: the sizes of its compressed numbers do not fit") from error
     stored = sum(math.prod(constant.shape) for constant in given.values())
     if any(math.prod(each.shape) > _MOST_TIMES * stored for each in made):
         raise UnsafeCheckpoint(f"{printable(one.name)}: {stored} numbers are described as {made[-1].shape}")
@@ -92,7 +96,9 @@ def _scaled(name: str, given: Given) -> list[Made]:
     def make() -> Array:
         numbers, factor = _read(given, "quantized_data").astype(np.float64), _read(given, "scale")
         zero = _read(given, "zero_point").astype(np.float64) if "zero_point" in given else np.zeros(())
-        axis = given["axis"].numbers()[0] if "axis" in given else 0
+        axis = int(given["axis"].numbers()[0]) if "axis" in given else 0
+        if not 0 <= axis < max(numbers.ndim, 1):
+            raise ValueError(axis)
         along = [1] * axis + [-1] + [1] * (numbers.ndim - axis - 1)
         zeros, factors = (each.reshape(along) if each.ndim else each for each in (zero, factor.astype(np.float64)))
         found: Array = (numbers - zeros) * factors
@@ -214,8 +220,11 @@ def _scaled_apart(name: str, given: Given) -> list[Made]:
 
 
 def _placed(numbers: Array, mask: Array) -> Array:
+    places = mask != 0
+    if numbers.shape != (int(places.sum()),):
+        raise ValueError(numbers.shape)
     found = np.zeros(mask.shape, numbers.dtype)
-    found[mask != 0] = numbers
+    found[places] = numbers
     return found
 
 

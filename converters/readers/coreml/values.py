@@ -50,6 +50,8 @@ def unpacked(stored: Array, bits: int, count: int, signed: bool = False) -> Arra
 
     Raises `ValueError` where there are fewer.
     """
+    if stored.size * 8 < count * bits:
+        raise ValueError(count)
     flags = np.unpackbits(stored.reshape(-1).view(np.uint8), bitorder="little", count=count * bits)
     found: Array = (flags.reshape(count, bits) << np.arange(bits, dtype=np.uint8)).sum(-1, dtype=np.uint8)
     return (
