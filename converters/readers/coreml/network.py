@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from converters.model.layers import Layer, Part
+from converters.readers.coreml.names import Paths
 from converters.readers.coreml.network_kinds import KINDS, Made, Place
 from converters.readers.coreml.weights import flat
 from converters.readers.message import Message
@@ -45,25 +46,18 @@ class _Reading:
             raise UnsafeCheckpoint("its loops and branches are nested too deeply", path=path)
         self._path, self._depth = path, depth
         self.remarks: list[str] = []
-        self._names: set[str] = set()
+        self._paths = Paths()
 
     def layers(self, network: Message) -> Iterator[Layer]:
         for number, layer in enumerate(network.messages(1)):
             if number >= _MOST_LAYERS:
                 raise UnknownLayer(f"the network has more than {_MOST_LAYERS} layers")
-            path = self._unique(layer.text(_NAME) or f"layer_{number}")
+            path = self._paths.unique(layer.text(_NAME) or f"layer_{number}")
             kind = next((kind for kind in KINDS if kind in layer), None)
             if kind is not None:
                 yield self._layer(path, KINDS[kind], layer.message(kind))
             else:
                 yield from self._other(path, layer)
-
-    def _unique(self, name: str) -> str:
-        path, count = name, 1
-        while path in self._names:
-            path, count = f"{name}_{count}", count + 1
-        self._names.add(path)
-        return path
 
     def _layer(self, path: str, make: Callable[[Place, Message], Made], message: Message) -> Layer:
         try:
