@@ -1,12 +1,16 @@
-"""Compressed constants of Core ML: what does not fit is refused, and little data does not become much."""
+"""Compressed constants and loops of Core ML: what does not fit is refused, and little data does not become much."""
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
+import converters
 from converters.readers.coreml.compressed import Made, expanded
 from converters.readers.coreml.operation import Operation
 from converters.readers.coreml.values import unpacked
@@ -71,3 +75,20 @@ def test_a_shape_far_beyond_what_is_stored_is_refused_before_anything_is_made() 
 def test_an_argument_that_is_no_constant_is_named() -> None:
     with pytest.raises(UnknownLayer, match="has no constant 'scale'"):
         make("affine_dequantize", quantized_data=np.ones(3, "i1"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(-1.0, -0.5), (-1.0, 1.0)],
+    ids=["half of z is taken away", "z is added"],
+)
+def test_a_loop_that_computes_another_thing_is_no_gru(old: float, new: float, tmp_path: Path) -> None:
+    """The body of the loop has 1 - z as -1 × z + 1: with another factor nothing of it is a GRU."""
+    content = (ROOT / "fixtures/coreml/loop/gru.mlmodel").read_bytes()
+    factor, other = (b"\x2a\x05\x0d" + struct.pack("<f", value) for value in (old, new))
+    assert content.count(factor) == 3
+    path = tmp_path / "gru.mlmodel"
+    path.write_bytes(content.replace(factor, other))
+    found = converters.plan(path)
+    assert len(found.problems) == 3
+    assert all("it is not recognised as a layer" in str(problem) for problem in found.problems)
