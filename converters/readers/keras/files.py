@@ -20,9 +20,10 @@ from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
-from converters.readers.keras.semantics import KERAS1, Version, parse_version
+from converters.readers.keras.orderings import with_orderings
+from converters.readers.keras.semantics import KERAS1, Version, not_saved, parse_version
 from converters.readers.keras.statements import Statements
-from converters.readers.keras.theano import with_padding, without_same_pooling
+from converters.readers.keras.theano import with_padding, with_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
 from converters.readers.opened import Opened, Request
 from converters.readers.source import Source, open_beside
@@ -158,13 +159,15 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     )
     if is_model(config):
         model = read_model(config, path)
+        model = with_orderings(model) if version.major == 1 else model
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
         layers = list(with_padding(layers)) if theano else layers
         found = _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
-        return without_same_pooling(found) if theano else found
+        return with_same_pooling(found) if theano else found
     statements = Statements(assume)
     grouped = list(unconfigured.from_groups(stored, version, theano, statements))
     layers = list(with_flattened(grouped, statements, version))
+    layers = list(with_padding(layers)) if theano else layers
     left = strangers(root)
     return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, left, without_weights(stored))
 
@@ -186,9 +189,13 @@ def from_groups(
     version: Version,
     assume: Assume,
     unused: tuple[str, ...] = (),
+    told: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Checkpoint:
-    """Arrays by layer, under the names that layers give them, of a container that tells no configuration."""
-    statements = Statements(assume)
+    """Arrays by layer, under the names that layers give them, of a container that tells no configuration.
+
+    `told` is what the container tells of each layer beside its arrays.
+    """
+    statements = Statements(assume, told)
     grouped = list(unconfigured.from_groups(stored, version, False, statements))
     layers = list(with_flattened(grouped, statements, version))
     container = f"{container}, no configuration of its layers"
@@ -231,9 +238,10 @@ def _checkpoint(
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
     graph, remarks = graph_of(model, known, version)
+    remarks = (*remarks, *not_saved(known if model else (), version))
     known, graph = as_called(known, graph)
     custom = code(model, known, graph)
-    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)
+    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph=graph)
 
 
 def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:

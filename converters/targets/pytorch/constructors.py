@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
-from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
-from layouts.options import Convolution, Normalization, Product, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Product, Recurrence
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"
@@ -85,12 +84,13 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
     if not cell.recurrent:
         return {label: one.call(subject) for label, one in _OTHER[cell.name].items()}
     if exact:
-        return {"": (_CELLS if layer.call.cell else _RECURRENT)[cell.name].call(subject)}
+        found = (_CELLS if layer.call.cell else _RECURRENT).get(cell.name)
+        return {"": found.call(subject) if found else ""}
     return {"": _DROP_INS[cell.name].call(subject, DROP_INS) if drop_in(layer, parts) else ""}
 
 
 def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
-    """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
+    """Whether the layers of `converters.nn` compute these cells: every activation is known."""
     if parts[0].cell.name in _OTHER_DROP_INS:
         return True
     options = parts[0].recurrence
@@ -98,8 +98,7 @@ def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     known = all(name in ACTIVATIONS for name in names)
     limits = (options.clip, options.cell_clip, options.projection_clip)
     clips = all(limit is None or 0.0 < limit < math.inf for limit in limits)
-    one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
-    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips and one_way
+    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips
 
 
 def _size(word: str) -> Value:
@@ -241,6 +240,15 @@ def _shape(transposed: bool = False) -> dict[str, Value]:
     }
 
 
+def _padded_maps(s: Subject) -> str | tuple[int, ...]:
+    return s.convolution.pads if s.convolution.padding == "explicit" else s.convolution.padding
+
+
+def _recurrent_padding(s: Subject) -> str:
+    options = s.part.options
+    return options.recurrent_padding if isinstance(options, ConvolutionalRecurrence) else "same"
+
+
 _CONV_LSTM = {
     f"conv_lstm{n}d": Constructor(
         f"ConvLSTM{n}D",
@@ -248,11 +256,12 @@ _CONV_LSTM = {
         {
             "kernel_size": lambda s: _one_or_all(s.kernel),
             "stride": _spatial("strides", 1),
-            "padding": _other_than("valid", lambda s: s.convolution.padding),
+            "padding": _other_than("valid", _padded_maps),
             "dilation": _spatial("dilation", 1),
             "bias": _without("input_bias"),
             **_INNER,
             **_GATES,
+            "recurrent_padding": _other_than("same", _recurrent_padding),
         },
     )
     for n in (1, 2, 3)
