@@ -9,7 +9,7 @@ import numpy as np
 
 from converters.model.layers import Layer, Part
 from converters.readers.coreml.names import Paths
-from converters.readers.coreml.network_kinds import KINDS, Made, Place
+from converters.readers.coreml.network_kinds import KINDS, Made, Place, prelu
 from converters.readers.coreml.network_loops import gru_layer
 from converters.readers.coreml.weights import flat
 from converters.readers.message import Message
@@ -17,7 +17,7 @@ from converters.readers.source import Source
 from layouts.errors import OF_A_LAYER, NotRepresentable, UnknownLayer, UnsafeCheckpoint
 
 _NAME, _LOOP, _BRANCH = 1, 615, 605
-_ACTIVATION, _WITH_WEIGHTS = 130, (25, 71)
+_ACTIVATION, _PRELU, _SOFTPLUS = 130, 25, 71
 """Activations with weights of their own: PReLU, and a softplus with parameters."""
 _CONSTANTS = {
     245: ((2, "scale"), (5, "bias")),
@@ -90,6 +90,9 @@ class _Reading:
                 text = "a loop or a branch with weights in it, such as a GRU becomes: it is not recognised as a layer"
                 yield Layer(path, "loop", unknown=NotRepresentable(text, layer=path))
             return
+        if _PRELU in layer.message(_ACTIVATION):
+            yield self._layer(path, prelu, layer.message(_ACTIVATION).message(_PRELU))
+            return
         numbers = {
             name: flat(own.message(number), f"{path}/{name}", self._path)
             for kind, fields in _CONSTANTS.items()
@@ -98,6 +101,6 @@ class _Reading:
             if number in own
         }
         weights = {name: array for name, array in numbers.items() if array.size > 1 and np.any(array.read())}
-        if weights or any(kind in layer.message(_ACTIVATION) for kind in _WITH_WEIGHTS):
+        if weights or _SOFTPLUS in layer.message(_ACTIVATION):
             text = f"{', '.join(weights) or 'constants'} of a layer that is none of those known here"
             yield Layer(path, "unknown", unknown=UnknownLayer(text, layer=path), arrays=weights)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.model.settings import Call
-from converters.readers.coreml.weights import parameters
+from converters.readers.coreml.weights import flat, parameters
 from converters.readers.message import Message
 from layouts.errors import NotRepresentable, printable
 from layouts.frameworks import coreml
@@ -160,6 +160,11 @@ def _layer_norm(place: Place, message: Message) -> Made:
     fields = [Field(3, "gamma", shape), Field(4, "beta", shape)]
     options = Normalization(epsilon=message.real(2) if 2 in message else 1e-5)
     return Made("layerNormalization", coreml.LAYER_NORM, _arrays(place, message, fields), options)
+
+
+def prelu(place: Place, message: Message) -> Made:
+    """An activation with a slope for each channel, or one for all."""
+    return Made("PReLU", coreml.PRELU, {"alpha": flat(message.message(1), f"{place.layer}/alpha", place.file)})
 
 
 _GATES = ("inputGate", "forgetGate", "blockInput", "outputGate")
