@@ -15,6 +15,7 @@ from converters.model.settings import Call, Wiring
 from converters.plan.modules import Module, Tensor
 from converters.plan.plan import Plan
 from converters.plan.report import ConversionWarning, Report
+from converters.version import __version__
 from layouts.errors import (
     CheckpointError,
     ConversionError,
@@ -31,6 +32,7 @@ from layouts.errors import (
 
 if TYPE_CHECKING:
     from converters import nn
+    from converters.fleet import Fleet, convert_many
     from converters.torch.build import build
     from converters.torch.diagnosing import diagnose
     from converters.torch.export import export_arrays
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     from converters.verification.diagnosis import Diagnosis
     from converters.verification.report import Verification
 
-__version__ = "0.2.0"
-
 __all__ = [
     "Call",
     "Checkpoint",
@@ -53,6 +53,7 @@ __all__ = [
     "ConversionWarning",
     "CoverageError",
     "Diagnosis",
+    "Fleet",
     "Gates",
     "Initialized",
     "Layer",
@@ -77,6 +78,7 @@ __all__ = [
     "build",
     "convert",
     "convert_file",
+    "convert_many",
     "diagnose",
     "export_arrays",
     "gates",
@@ -91,11 +93,13 @@ __all__ = [
 ]
 
 _LATE = {
+    "Fleet": "converters.fleet",
     "Gates": "converters.torch.gate_views",
     "Initialized": "converters.torch.initializers",
     "LoadReport": "converters.torch.loading",
     "Ported": "converters.torch.port",
     "build": "converters.torch.build",
+    "convert_many": "converters.fleet",
     "export_arrays": "converters.torch.export",
     "gates": "converters.torch.gate_views",
     "initialize": "converters.torch.initializers",

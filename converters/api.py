@@ -161,6 +161,7 @@ def convert_file(
     dropins: bool = False,
     strict: bool = True,
     verify: bool = False,
+    synced: bool = True,
     constants: Mapping[str, float] | None = None,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
@@ -178,6 +179,7 @@ def convert_file(
     some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
     `progress(bytes, total)` is called as modules are done. `verify` reads the file back and proves it before it
     appears; that needs torch, but for a model of Keras, which NumPy evaluates, and of ONNX, which onnxruntime runs.
+    `synced=False` does not wait for the disk, which is right for one of many files that are synced together.
     """
     from pathlib import Path
 
@@ -204,7 +206,7 @@ def convert_file(
         found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
         found.check()
         tree = destination.laid_out(found, suffix)
-    with replacing(target, found.checkpoint.path) as temporary:
+    with replacing(target, found.checkpoint.path, synced=synced) as temporary:
         with writing(suffix, temporary, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""

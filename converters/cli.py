@@ -234,9 +234,27 @@ def _in_flags(table: text.Table) -> text.Table:
     return table._replace(lines=tuple(line._replace(words=in_flags(line.words)) for line in table.lines))
 
 
+_FLEET: tuple[Callable[[Any], Any], ...] = (
+    click.option("--out-dir", type=click.Path(), metavar="DIR", help="Convert many files, into this folder."),
+    click.option("--suffix", metavar="SUFFIX", help="With --out-dir: what to write. Default: .safetensors, or by --to."),
+    click.option("--root", type=click.Path(), metavar="DIR", help="With --out-dir: outputs have the paths below DIR."),
+    click.option("--log", type=click.Path(), metavar="PATH", help="With --out-dir: default DIR/conversions.jsonl."),
+    click.option("--resume", is_flag=True, help="With --out-dir: leave alone what the log says is done and unchanged."),
+    click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Of each file."),
+    click.option("--jobs", type=click.IntRange(1), metavar="N", help="With --out-dir: processes. Default: one a core."),
+)
+_FLEET_NAMES = ("suffix", "root", "log", "resume", "time_limit", "jobs")
+
+
+def _fleet(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FLEET):
+        command = option(command)
+    return command
+
+
 @main.command()
-@_SOURCE
-@click.argument("output", type=click.Path())
+@click.argument("paths", type=click.Path(), nargs=-1, required=True, metavar="SOURCE OUTPUT | SOURCE... --out-dir DIR")
+@_fleet
 @_TO
 @click.option(
     "--like", type=click.Path(), metavar="MODEL", help="A model of Keras that is to load the weights: its file."
@@ -247,16 +265,49 @@ def _in_flags(table: text.Table) -> text.Table:
 @_FRAMEWORK
 @_ASSUME
 @_JSON
-def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
-    """Convert a model file into OUTPUT: .safetensors, .pt, .npz, .keras, .h5 or .weights.h5 (see `formats`)."""
+def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values: Any) -> None:
+    """Convert a model file into OUTPUT, or many into a folder.
+
+    OUTPUT is .safetensors, .pt, .npz, .keras, .h5 or .weights.h5 (see `formats`). With --out-dir, SOURCES are files and
+    patterns ('models/**/*.h5'), a file that fails stops no other, and a log in the folder has a line for each.
+    """
+    if out_dir is not None:
+        return _convert_many(paths, out_dir, as_json, _options(values))
+    if len(paths) != 2:
+        raise click.UsageError("name one SOURCE and one OUTPUT, or many sources with --out-dir DIR")
+    alone = [name for name in _FLEET_NAMES if values.pop(name)]
+    if alone:
+        raise click.UsageError(f"--{alone[0].replace('_', '-')} goes with --out-dir")
+    _convert_one(*paths, as_json, _options(values))
+
+
+def _convert_one(source: str, output: str, as_json: bool, options: Mapping[str, Any]) -> None:
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
-        report = api.convert_file(source, output, progress=bar.advance, **_options(values))
+        report = api.convert_file(source, output, progress=bar.advance, **options)
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
         if as_json:
             return _print(report.data())
         click.echo(in_flags(str(report)))
+
+
+def _convert_many(paths: tuple[str, ...], out_dir: str, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Exit 0: all are converted. 1: some are not, and stderr says why. 130: interrupted."""
+    from converters.fleet import convert_many
+
+    with _refusing(as_json), Bar("converting") as bar:
+        try:
+            found = convert_many(paths, out_dir, progress=bar.advance, **options)
+        except KeyboardInterrupt:
+            bar.stop()
+            click.echo("gateport: interrupted: the log has what is done, and --resume goes on from there", err=True)
+            sys.exit(130)
+        bar.stop()
+        for line in found.remarks():
+            click.echo(f"gateport: {in_flags(line)}", err=True)
+        _print(found.data()) if as_json else click.echo(str(found))
+        sys.exit(0 if found.ok else 1)
 
 
 @main.command()

@@ -17,7 +17,7 @@ FILES = {
 }
 ROOMS = (
     ("layouts",),
-    ("converters.show",),
+    ("converters.show", "converters.version"),
     ("converters.model",),
     ("converters.readers", "converters.targets"),
     ("converters.plan",),
@@ -26,6 +26,7 @@ ROOMS = (
     ("converters.torch",),
     ("converters.destination",),
     ("converters.nn", "converters.api", "converters.formats"),
+    ("converters.fleet",),
     ("converters",),
     ("converters.cli",),
     ("gateport",),

@@ -9,6 +9,9 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +39,26 @@ class Source:
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
+_NOTED: ContextVar[list[str] | None] = ContextVar("_NOTED", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """The names of all files that are opened within this, in their order."""
+    names: list[str] = []
+    token = _NOTED.set(names)
+    try:
+        yield names
+    finally:
+        _NOTED.reset(token)
+
+
 def open_source(path: str | os.PathLike[str]) -> Source:
     """Map a regular file. Raises `UnreadableCheckpoint` for what is missing, empty, or not a regular file."""
     name = os.fspath(path)
+    noted = _NOTED.get()
+    if noted is not None:
+        noted.append(name)
     try:
         descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:

@@ -1,0 +1,102 @@
+"""What a hand does: reads requests, a line each, converts, and answers with a line each.
+
+Nothing else reaches the stream of answers: whatever a library prints goes where its errors go.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from converters import api
+from converters.fleet.outcome import DONE, FAILED, REFUSED, UNCHANGED
+from converters.readers.source import noting
+from layouts.errors import ConversionError
+
+_PIECE = 1 << 20
+
+
+def main() -> None:
+    """Serve until there are no more requests. Ctrl-C is for the process that asks, which then ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    gc.freeze()
+    for request in sys.stdin.buffer:
+        answers.write(json.dumps(served(json.loads(request))).encode() + b"\n")
+
+
+def served(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an outcome but source and output."""
+    begin = time.perf_counter()
+    try:
+        found = _unchanged(request) or _converted(request)
+    except ConversionError as error:
+        message = " ".join(str(error).split())
+        found = {"outcome": REFUSED, "error": type(error).__name__, "message": message, "reason": _reason(error)}
+    except (MemoryError, RecursionError) as error:
+        found = {"outcome": FAILED, "message": f"out of memory: {type(error).__name__}"}
+    return found | {"seconds": round(time.perf_counter() - begin, 6)}
+
+
+def _converted(request: Mapping[str, Any]) -> dict[str, Any]:
+    output = Path(request["output"])
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConversionError(f"cannot make its folder: {error.strerror}", path=str(output)) from None
+    with noting() as opened:
+        report = api.convert_file(request["source"], output, synced=False, **request["options"])
+    return {
+        "outcome": DONE,
+        "bytes": output.stat().st_size,
+        "sha256": digest(output),
+        "read": digests(opened),
+        "warnings": list(report.warnings),
+    }
+
+
+def _unchanged(request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an earlier run found, where every file that it read and the file that it wrote are the same to the byte."""
+    earlier = request["earlier"]
+    if not earlier or digests([request["output"]]) != {request["output"]: earlier["sha256"]}:
+        return None
+    if not earlier["read"] or digests(earlier["read"]) != earlier["read"]:
+        return None
+    return {key: earlier[key] for key in ("bytes", "sha256", "read")} | {"outcome": UNCHANGED}
+
+
+def digests(paths: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each of these files that can be read."""
+    found = {}
+    for path in dict.fromkeys(paths):
+        try:
+            found[path] = digest(path)
+        except OSError:
+            continue
+    return found
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _reason(error: ConversionError) -> str:
+    """The first sentence of an error, without the file and the layer that it leads with."""
+    text = " ".join(str(error).split())
+    for name in (error.path, error.layer):
+        text = text.removeprefix(f"{name}: ") if name else text
+    return text.split(". ")[0]
