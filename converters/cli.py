@@ -236,7 +236,9 @@ def _in_flags(table: text.Table) -> text.Table:
 
 _FLEET: tuple[Callable[[Any], Any], ...] = (
     click.option("--out-dir", type=click.Path(), metavar="DIR", help="Convert many files, into this folder."),
-    click.option("--suffix", metavar="SUFFIX", help="With --out-dir: what to write. Default: .safetensors, or by --to."),
+    click.option(
+        "--suffix", metavar="SUFFIX", help="With --out-dir: what to write. Default: .safetensors, or by --to."
+    ),
     click.option("--root", type=click.Path(), metavar="DIR", help="With --out-dir: outputs have the paths below DIR."),
     click.option("--log", type=click.Path(), metavar="PATH", help="With --out-dir: default DIR/conversions.jsonl."),
     click.option("--resume", is_flag=True, help="With --out-dir: leave alone what the log says is done and unchanged."),

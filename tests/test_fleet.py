@@ -26,7 +26,7 @@ from converters.fleet.naming import expanded, outputs, stem
 
 joblib = pytest.importorskip("joblib")
 
-WAYWARD = '''
+WAYWARD = """
 import os, signal, sys, time
 from converters import api
 usual = api.convert_file
@@ -45,7 +45,7 @@ def convert_file(source, output, **options):
     return usual(source, output, **options)
 api.convert_file = convert_file
 main()
-'''
+"""
 """What a hand runs in these tests: files of some names end or stop its process."""
 
 

@@ -17,7 +17,7 @@ _OTHERS = "for other reasons: see the log"
 
 @dataclass(frozen=True)
 class Reason:
-    """Why some files were not converted: the outcome, the typed error, the sentence, how many, and the first of them."""
+    """Why some files were not converted: outcome, typed error, sentence, how many, and the first of them."""
 
     outcome: str
     error: str

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from layouts.errors import ConversionError, printable
 
-
 _PART = ".part"
 _LONGEST = 80
 """Characters of the target's name in that of what is written beside it."""
