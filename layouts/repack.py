@@ -9,7 +9,7 @@ float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ Assign = Callable[[Array, Array], None]
 FED = ("input_weight", "input_kernel")
 """The weights of an input: a gate that has one has a place for a bias."""
 
+_KEPT = 1024
+"""Kinds of layers whose arrays are worked out once."""
 _ROWS, _COLUMNS = 16, 1024
 """The block in which a transposition moves: 16 rows of the source, 4 KB of each (measured fastest)."""
 
@@ -170,8 +172,9 @@ def targets(
     known = [
         _sizes_of(layout.cell, {p: v for p, v in pieces.items() if p.layer == layer}, sizes) for layer in range(layers)
     ]
-    for entry in sorted(layout.entries(directions, layers), key=_place):
-        needed = list(_pieces_of(layout, entry, labels))
+    held = _held(layout, directions, layers)
+    for entry in sorted(_entries(layout, directions, layers).values(), key=_place):
+        needed = held[entry.name]
         present = [piece for piece in needed if piece in pieces]
         absent = [p for p in needed if p not in pieces and p.slot not in filled]
         if not present and all(layout.cell.slots[piece.slot].optional for piece in absent or needed):
@@ -199,7 +202,8 @@ def solve(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Size]:
     """Every size of one layer from the shapes of its arrays (see `layouts.axes.solve`)."""
-    entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
+    every = _entries(layout, tuple(directions), layers)
+    entries = {name: entry for name, entry in every.items() if name in shapes}
     patterns = {name: entry.pattern for name, entry in entries.items()}
     held = {target.template for pattern in patterns.values() for target in pattern.targets}
     ties = {} if "projection" in held else layout.cell.ties
@@ -215,7 +219,8 @@ def solve_layers(
     sizes: Mapping[str, int] | None = None,
 ) -> list[dict[str, Size]]:
     """The sizes of every layer of a stack: a higher one has an input of its own."""
-    entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
+    every = _entries(layout, tuple(directions), layers)
+    entries = {name: entry for name, entry in every.items() if name in shapes}
     return [
         solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
         for own in layer_by_layer(entries, layers)
@@ -242,12 +247,12 @@ def describe(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[Piece, tuple[int, ...]]:
     """The pieces that `unpack` would name and their shapes, from shapes alone: for planning before data is read."""
-    entries = matching(layout, shapes, directions, layers)
-    labels, slots = layout.labels(directions, layers), layout.cell.slots
+    entries, held = matching(layout, shapes, directions, layers), _held(layout, tuple(directions), layers)
+    slots = layout.cell.slots
     described: dict[Piece, tuple[int, ...]] = {}
     for own in layer_by_layer(entries, layers):
         solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
-        pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
+        pieces = [piece for name in own for piece in held[name]]
         untold = [name for piece in pieces for name in slots[piece.slot].dims if name not in solved]
         if untold:
             raise ShapeError(f"{layout.name}: the shapes do not tell {untold[0]!r}", layout=layout.name)
@@ -290,7 +295,7 @@ def layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[s
 
 def matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
-    entries = {entry.name: entry for entry in layout.entries(directions, layers)}
+    entries = _entries(layout, tuple(directions), layers)
     unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]
     required = needed(layout, tuple(directions), layers)
     absent = [name for name in entries if name in required and name not in arrays]
@@ -299,6 +304,21 @@ def matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str
         problems += [f"{name}: missing" for name in absent]
         raise CoverageError(f"{layout.name}: {'; '.join(problems)}", layout=layout.name)
     return {name: entry for name, entry in entries.items() if name in arrays}
+
+
+@lru_cache(_KEPT)
+def _entries(layout: Layout, directions: tuple[str, ...], layers: int) -> dict[str, Entry]:
+    """Every array of a layout by its concrete name: the same for each layer of this kind."""
+    return {entry.name: entry for entry in layout.entries(directions, layers)}
+
+
+@lru_cache(_KEPT)
+def _held(layout: Layout, directions: tuple[str, ...], layers: int) -> dict[str, tuple[Piece, ...]]:
+    """The pieces that each array of a layout holds."""
+    labels = layout.labels(directions, layers)
+    return {
+        name: tuple(_pieces_of(layout, entry, labels)) for name, entry in _entries(layout, directions, layers).items()
+    }
 
 
 def _any_pieces(layout: Layout, entry: Entry) -> Iterator[Piece]:
@@ -384,8 +404,7 @@ def _computable(array: Array) -> Array:
 def _homed(layout: Layout, pieces: Pieces) -> Pieces:
     """Add a recurrent bias to the input bias where the target stores only one; refuse what has no place."""
     pieces, extent = dict(pieces), _extent(pieces)
-    labels = layout.labels(*extent)
-    homes = {piece for entry in layout.entries(*extent) for piece in _pieces_of(layout, entry, labels)}
+    homes = {piece for held in _held(layout, *extent).values() for piece in held}
     for piece in [p for p in pieces if p not in homes]:
         value = pieces.pop(piece)
         partner = piece._replace(slot="input_bias")
