@@ -20,6 +20,8 @@ from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
 Progress = Callable[[int, int], None]
@@ -162,6 +164,7 @@ def convert_file(
     strict: bool = True,
     verify: bool = False,
     synced: bool = True,
+    max_shard_size: int | str | None = None,
     constants: Mapping[str, float] | None = None,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
@@ -179,16 +182,21 @@ def convert_file(
     some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
     `progress(bytes, total)` is called as modules are done. `verify` reads the file back and proves it before it
     appears; that needs torch, but for a model of Keras, which NumPy evaluates, and of ONNX, which onnxruntime runs.
+    ``to="dcp"`` makes a folder of `torch.distributed.checkpoint`. Weights of more than `max_shard_size` ("2GB") become
+    several `.safetensors` files and an index, in the layout of Hugging Face's hub.
     `synced=False` does not wait for the disk, which is right for one of many files that are synced together.
     """
     from pathlib import Path
 
-    from converters.writers import check_output, writing
-    from converters.writers.atomic import replacing
+    from converters.writers import CHECKPOINT, check_folder, check_output, writing
+    from converters.writers.atomic import making, replacing
 
     target = Path(output)
-    framework_of = of_file(target.name, to)
-    suffix = check_output(target, framework_of)
+    framework_of = PYTORCH if to == CHECKPOINT else of_file(target.name, to)
+    suffix = CHECKPOINT if to == CHECKPOINT else check_output(target, framework_of)
+    if suffix == CHECKPOINT:
+        check_folder(target)
+    _check_pieces(suffix, max_shard_size, verify)
     if verify:
         _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
@@ -206,7 +214,12 @@ def convert_file(
         found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
         found.check()
         tree = destination.laid_out(found, suffix)
-    with replacing(target, found.checkpoint.path, synced=synced) as temporary:
+    if max_shard_size is not None:
+        shards = _in_shards(found, target, max_shard_size, synced, progress)
+        if shards is not None:
+            return shards
+    place = making(target) if suffix == CHECKPOINT else replacing(target, found.checkpoint.path, synced=synced)
+    with place as temporary:
         with writing(suffix, temporary, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
@@ -219,6 +232,28 @@ def convert_file(
 
             proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
     return Report(found, os.fspath(output), warnings, proof)
+
+
+def _check_pieces(suffix: str, max_shard_size: int | str | None, verify: bool) -> None:
+    """Raise `ConversionError` for shards of another format, and for a proof of what is no single file."""
+    if max_shard_size is not None and suffix != ".safetensors":
+        raise ConversionError("max_shard_size= cuts .safetensors files: name the output so")
+    if verify and (max_shard_size is not None or suffix == "dcp"):
+        raise ConversionError("verify=True reads one file back: prove one, and then write it in pieces")
+
+
+def _in_shards(
+    found: Plan, target: Path, max_shard_size: int | str, synced: bool, progress: Progress | None
+) -> Report | None:
+    """Write several files and their index; None where one file holds all."""
+    from converters.writers.shards import shards_of, size_of, writing_shards
+
+    shards = shards_of(found, size_of(max_shard_size))
+    if len(shards) < 2:
+        return None
+    with writing_shards(target, found, shards, found.checkpoint.path, synced=synced) as (index, writer):
+        warnings = _carry_out(found, writer, progress)
+    return Report(found, os.fspath(index), warnings)
 
 
 _MODELS = (".keras", ".h5", ".hdf5", ".onnx")

@@ -29,6 +29,7 @@ _FLAGS = (
     (re.compile(r"\bstrict=False"), lambda _: "--no-strict"),
     (re.compile(r"\bdtype="), lambda _: "--dtype"),
     (re.compile(r"\bverify=True"), lambda _: "--verify"),
+    (re.compile(r"\bmax_shard_size="), lambda _: "--max-shard-size "),
     (re.compile(r"\bframework="), lambda _: "--framework"),
     (re.compile(r"\b(to|like)="), lambda m: f"--{m[1]}"),
     (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
@@ -187,7 +188,7 @@ def inspect(source: str, framework: str | None, assume: dict[str, str], as_json:
         text.show(found.table())
 
 
-_TO = click.option("--to", metavar="NAME", help="The framework to convert into: pytorch, keras, flax, …")
+_TO = click.option("--to", metavar="NAME", help="The framework to convert into: pytorch, keras, …; dcp for a folder.")
 _CONSTANT = click.option(
     "--constant",
     "constants",
@@ -245,6 +246,9 @@ _FLEET: tuple[Callable[[Any], Any], ...] = (
     click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Of each file."),
     click.option("--jobs", type=click.IntRange(1), metavar="N", help="With --out-dir: processes. Default: one a core."),
 )
+_SHARDS = click.option(
+    "--max-shard-size", metavar="SIZE", help="Cut larger weights into several .safetensors and an index: 2GB, 500MB."
+)
 _FLEET_NAMES = ("suffix", "root", "log", "resume", "time_limit", "jobs")
 
 
@@ -261,6 +265,7 @@ def _fleet(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--like", type=click.Path(), metavar="MODEL", help="A model of Keras that is to load the weights: its file."
 )
+@_SHARDS
 @_CONSTANT
 @_choices
 @click.option("--verify", is_flag=True, help="Prove the file before it appears: build the model and compare it.")
@@ -274,6 +279,8 @@ def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values
     patterns ('models/**/*.h5'), a file that fails stops no other, and a log in the folder has a line for each.
     """
     if out_dir is not None:
+        if values.pop("max_shard_size"):
+            raise click.UsageError("--max-shard-size goes with one OUTPUT")
         return _convert_many(paths, out_dir, as_json, _options(values))
     if len(paths) != 2:
         raise click.UsageError("name one SOURCE and one OUTPUT, or many sources with --out-dir DIR")

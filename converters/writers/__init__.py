@@ -41,6 +41,13 @@ WRITTEN = {
     ".hdf5": "whole model, or with like= weights (HDF5, groups by layer)",
 }
 """What a file of each name is, as `gateport formats` prints it."""
+IN_PIECES = {
+    ".safetensors.index.json": "shards and their index (--max-shard-size 2GB)",
+    "a folder": "torch.distributed.checkpoint (--to dcp)",
+}
+"""What is more than one file, in the same way."""
+CHECKPOINT = "dcp"
+"""What `to` says for a folder of `torch.distributed.checkpoint`."""
 
 
 def check_output(output: Path, target: Target) -> str:
@@ -60,6 +67,17 @@ def check_name(output: Path, suffixes: Sequence[str]) -> None:
             f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
             path=os.fspath(output),
         )
+    _check_parent(output)
+
+
+def check_folder(output: Path) -> None:
+    """Raise `ConversionError` for the name of a new folder that something has, or whose own folder does not exist."""
+    _check_parent(output)
+    if os.path.lexists(output):
+        raise ConversionError("the output is a new folder, and this is there already", path=os.fspath(output))
+
+
+def _check_parent(output: Path) -> None:
     if not output.parent.is_dir():
         raise ConversionError(
             f"cannot write {printable(output)}: there is no folder {printable(output.parent)}", path=os.fspath(output)
@@ -89,6 +107,10 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.hdf5 import open_hdf5
 
         return open_hdf5(temporary, tree)
+    if suffix == CHECKPOINT:
+        from converters.writers.checkpoint import CheckpointWriter
+
+        return CheckpointWriter(temporary, plan)
     if suffix == ".safetensors":
         from converters.writers.safetensors import open_safetensors
 

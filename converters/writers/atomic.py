@@ -72,6 +72,33 @@ def replacing(target: str | os.PathLike[str], source: str | None = None, *, sync
             temporary.unlink()
 
 
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """A temporary folder beside a new one; on success it takes its name, on failure it is removed.
+
+    Raises `ConversionError` where it cannot be written.
+    """
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_PART, dir=target.parent))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target)) from None
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(target)
+    except OSError as error:
+        if isinstance(error, ConversionError):
+            raise
+        raise ConversionError(
+            f"cannot write {printable(target)}: {error.strerror or error}", path=str(target)
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
