@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converters import destination, readers
+from converters.model.amounts import size_of
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
 from converters.model.tree import Tree
@@ -37,7 +39,7 @@ def read(
 ) -> Checkpoint:
     """What is in a source: layers, cells, shapes, settings, and what needs care; `print` it. No data is converted.
 
-    `source`: a file or folder that Keras wrote (any version) or an ONNX file, told apart by content; a Keras model or
+    `source`: a URL that fsspec knows (``s3://…``, ``https://…``); a file or folder that Keras wrote (any version) or an ONNX file, told apart by content; a Keras model or
     an ONNX ModelProto in memory; or with `framework=` a mapping of arrays in that framework's layout. `assume` states
     what a source does not store: ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for inputs
     of an ONNX graph that hold weights: ``{"W": array, "R": array}``.
@@ -184,54 +186,57 @@ def convert_file(
     appears; that needs torch, but for a model of Keras, which NumPy evaluates, and of ONNX, which onnxruntime runs.
     ``to="dcp"`` makes a folder of `torch.distributed.checkpoint`. Weights of more than `max_shard_size` ("2GB") become
     several `.safetensors` files and an index, in the layout of Hugging Face's hub.
+    A URL as output is written here and uploaded when it is complete.
     `synced=False` does not wait for the disk, which is right for one of many files that are synced together.
     """
     from pathlib import Path
 
     from converters.writers import CHECKPOINT, check_folder, check_output, writing
     from converters.writers.atomic import making, replacing
+    from converters.writers.remote import landing
 
-    target = Path(output)
-    framework_of = PYTORCH if to == CHECKPOINT else of_file(target.name, to)
-    suffix = CHECKPOINT if to == CHECKPOINT else check_output(target, framework_of)
-    if suffix == CHECKPOINT:
-        check_folder(target)
-    _check_pieces(suffix, max_shard_size, verify)
-    if verify:
-        _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
-    checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    calls = suffix == ".onnx"
-    choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
-    tree: Tree | None
-    if like is not None:
-        if layer or stack or framework_of is not KERAS:
-            raise ConversionError(
-                "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
-            )
-        found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
-    else:
-        name = framework_of.name
-        found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
-        found.check()
-        tree = destination.laid_out(found, suffix)
-    if max_shard_size is not None:
-        shards = _in_shards(found, target, max_shard_size, synced, progress)
-        if shards is not None:
-            return shards
-    place = making(target) if suffix == CHECKPOINT else replacing(target, found.checkpoint.path, synced=synced)
-    with place as temporary:
-        with writing(suffix, temporary, found, tree) as writer:
-            warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
-        proof = ""
-        if verify and suffix in _MODELS:
-            from converters.verification.rewritten import proved
+    with landing(output) as land:
+        target = land.path
+        framework_of = PYTORCH if to == CHECKPOINT else of_file(target.name, to)
+        suffix = CHECKPOINT if to == CHECKPOINT else check_output(target, framework_of)
+        if suffix == CHECKPOINT:
+            check_folder(target)
+        _check_pieces(suffix, max_shard_size, verify)
+        if verify:
+            _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
+        checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+        calls = suffix == ".onnx"
+        choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
+        tree: Tree | None
+        if like is not None:
+            if layer or stack or framework_of is not KERAS:
+                raise ConversionError(
+                    "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
+                )
+            found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
+        else:
+            name = framework_of.name
+            found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
+            found.check()
+            tree = destination.laid_out(found, suffix)
+        if max_shard_size is not None:
+            shards = _in_shards(found, target, max_shard_size, synced, progress)
+            if shards is not None:
+                return replace(shards, output=land.named(Path(shards.output)))
+        place = making(target) if suffix == CHECKPOINT else replacing(target, found.checkpoint.path, synced=synced)
+        with place as temporary:
+            with writing(suffix, temporary, found, tree) as writer:
+                warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
+            proof = ""
+            if verify and suffix in _MODELS:
+                from converters.verification.rewritten import proved
 
-            proof = proved(found.checkpoint, temporary, suffix)
-        elif verify:
-            from converters.torch.proving import stored
+                proof = proved(found.checkpoint, temporary, suffix)
+            elif verify:
+                from converters.torch.proving import stored
 
-            proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
-    return Report(found, os.fspath(output), warnings, proof)
+                proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
+        return Report(found, land.named(target) if land.url else os.fspath(output), warnings, proof)
 
 
 def _check_pieces(suffix: str, max_shard_size: int | str | None, verify: bool) -> None:
@@ -246,9 +251,9 @@ def _in_shards(
     found: Plan, target: Path, max_shard_size: int | str, synced: bool, progress: Progress | None
 ) -> Report | None:
     """Write several files and their index; None where one file holds all."""
-    from converters.writers.shards import shards_of, size_of, writing_shards
+    from converters.writers.shards import shards_of, writing_shards
 
-    shards = shards_of(found, size_of(max_shard_size))
+    shards = shards_of(found, size_of(max_shard_size, "max_shard_size"))
     if len(shards) < 2:
         return None
     with writing_shards(target, found, shards, found.checkpoint.path, synced=synced) as (index, writer):

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import converters
 from converters import convert, convert_file
 from converters.cli import main
-from converters.writers.shards import size_of
+from converters.model.amounts import size_of
 
 
 @pytest.fixture
@@ -105,13 +105,13 @@ convert_file({str(model)!r}, {str(out)!r}, max_shard_size=700)
     ("text", "wanted"), [("2GB", 2 * 10**9), ("500mb", 5 * 10**8), ("1.5 GiB", 3 << 29), (7, 7), ("12", 12)]
 )
 def test_sizes(text: Any, wanted: int) -> None:
-    assert size_of(text) == wanted
+    assert size_of(text, "size") == wanted
 
 
 @pytest.mark.parametrize("text", ["", "GB", "0", "-1", "2TBs", "nan", "1e9"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(converters.ConversionError, match="a size is a number"):
-        size_of(text)
+        size_of(text, "size")
 
 
 def test_the_command_cuts(model: Path, out: Path) -> None:

@@ -68,4 +68,4 @@ class Opened:
     def json(self) -> Any:
         """The value of a JSON text, which begins with a brace or a bracket; None where this is none."""
         text = self.head.lstrip()[:1] in (b"{", b"[")
-        return parse_json(self.source.view, "the file", self.path) if text else None
+        return parse_json(self.source.view[:], "the file", self.path) if text else None

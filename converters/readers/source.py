@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from converters.readers.remote.ranged import Ranged
+from converters.readers.remote.urls import beside, is_url, local_path
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 
@@ -30,8 +33,14 @@ class Source:
         return len(self.view)
 
     def part(self, start: int, length: int) -> Source:
-        """A range of the same mapping."""
+        """A range of the same mapping; of bytes at a distance, none is fetched for it."""
+        if isinstance(self.view, Ranged):
+            return Source(self.path, cast(memoryview, self.view.part(start, length)), self.mapping)
         return Source(self.path, self.view[start : start + length], self.mapping)
+
+    def whole(self) -> Source:
+        """The same with all of its bytes there, for readers that take more than slices of it."""
+        return _fetched(self.path) if isinstance(self.view, Ranged) else self
 
     def release(self) -> None:
         """Tell the system that the pages read so far are not needed, so that memory in use stays small."""
@@ -53,12 +62,38 @@ def noting() -> Iterator[list[str]]:
         _NOTED.reset(token)
 
 
-def open_source(path: str | os.PathLike[str]) -> Source:
-    """Map a regular file. Raises `UnreadableCheckpoint` for what is missing, empty, or not a regular file."""
+def open_source(path: str | os.PathLike[str], *, ranged: bool = False) -> Source:
+    """Map a regular file, or fetch what a URL names. Raises `UnreadableCheckpoint` for what is missing or empty.
+
+    `ranged`: the view of a URL is no memory but `Ranged`, of which slices are; only what is sliced is fetched.
+    """
     name = os.fspath(path)
     noted = _NOTED.get()
     if noted is not None:
         noted.append(name)
+    if is_url(name):
+        return _distant(name, ranged)
+    return _mapped(name)
+
+
+def _distant(url: str, ranged: bool) -> Source:
+    path = local_path(url)
+    if path is not None:
+        return _mapped(path)
+    from converters.readers.remote.fetching import open_ranges
+
+    found = open_ranges(url) if ranged else None
+    return Source(url, cast(memoryview, found), found.mapping) if found else _fetched(url)
+
+
+def _fetched(url: str) -> Source:
+    from converters.readers.remote.fetching import fetch_whole
+
+    mapping = fetch_whole(url)
+    return Source(url, memoryview(mapping), mapping)
+
+
+def _mapped(name: str) -> Source:
     try:
         descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
@@ -80,12 +115,16 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     return Source(name, memoryview(mapping), mapping)
 
 
-def open_beside(owner: str, relative: str) -> Source:
+def open_beside(owner: str, relative: str, *, ranged: bool = False) -> Source:
     """Open a file that `owner` names, such as a shard; it has to stand in the same folder or below it.
 
     Raises `UnsafeCheckpoint` for an absolute name, one that leaves the folder, or a link.
     """
-    folder = Path(owner).resolve().parent
+    if is_url(owner) and local_path(owner) is None:
+        if problem := _unlike_a_path(relative):
+            raise UnsafeCheckpoint(f"{printable(repr(relative))} {problem}: refused", path=owner)
+        return open_source(beside(owner, relative), ranged=ranged)
+    folder = Path(local_path(owner) or owner if is_url(owner) else owner).resolve().parent
     try:
         problem = _outside(folder, relative)
     except (OSError, ValueError, RuntimeError):  # a name of half a character, a link to itself, …
@@ -95,10 +134,16 @@ def open_beside(owner: str, relative: str) -> Source:
     return open_source(folder / relative)
 
 
-def _outside(folder: Path, relative: str) -> str:
+def _unlike_a_path(relative: str) -> str:
     parts = relative.replace("\\", "/").split("/")
     if not relative or "\0" in relative or relative.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
         return "is not a relative path below the folder of the file that names it"
+    return ""
+
+
+def _outside(folder: Path, relative: str) -> str:
+    if problem := _unlike_a_path(relative):
+        return problem
     path = folder / relative
     if not path.resolve().is_relative_to(folder):
         return "is a link that leaves the folder"

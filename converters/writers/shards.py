@@ -8,7 +8,6 @@ the plan's order, each into the last shard while it fits; one that is larger tha
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,22 +21,12 @@ from converters.plan.plan import Plan
 from converters.writers.atomic import replacing
 from converters.writers.in_place import InPlace
 from converters.writers.safetensors import open_safetensors
-from layouts.errors import ConversionError, printable
+from layouts.errors import ConversionError
 
 SUFFIX = ".safetensors"
 _INDEX = ".index.json"
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
 _MOST = 99_999
 """Shards that five digits count."""
-
-
-def size_of(text: int | str) -> int:
-    """Bytes: '2GB' is 2 × 10⁹, '2GiB' 2 × 2³⁰, a number itself. Raises `ConversionError` for anything else."""
-    found = _SIZE.fullmatch(str(text).strip().upper())
-    if found is None or found[2] not in _UNITS or not (size := int(float(found[1]) * _UNITS[found[2]])):
-        raise ConversionError(f"max_shard_size={printable(text)}: a size is a number with MB, GB, MiB or GiB")
-    return size
 
 
 def shards_of(plan: Plan, most: int) -> list[list[Tensor]]:

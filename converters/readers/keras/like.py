@@ -45,7 +45,7 @@ def _of_file(path: str) -> Like:
     try:
         if Path(path).is_dir():
             path = os.path.join(path, "config.json")
-        opened = Opened(open_source(Path(path)))
+        opened = Opened(open_source(path))
         return _like(path, *_described(opened))
     except ConversionError as error:
         error.path = error.path or path

@@ -118,7 +118,7 @@ class Model:
         if location not in self._locations:
             if len(self._locations) >= _MOST_FILES:
                 raise UnsafeCheckpoint(f"more than {_MOST_FILES} external files: too many")
-            file = open_beside(self.path, location)
+            file = open_beside(self.path, location, ranged=True)
             real = os.path.realpath(file.path)
             if real == os.path.realpath(self.path):
                 raise UnsafeCheckpoint(f"its external data are in {printable(location)}, which is the model itself")
