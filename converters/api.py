@@ -39,10 +39,11 @@ def read(
 ) -> Checkpoint:
     """What is in a source: layers, cells, shapes, settings, and what needs care; `print` it. No data is converted.
 
-    `source`: a URL that fsspec knows (``s3://…``, ``https://…``); a file or folder that Keras wrote (any version) or an ONNX file, told apart by content; a Keras model or
-    an ONNX ModelProto in memory; or with `framework=` a mapping of arrays in that framework's layout. `assume` states
-    what a source does not store: ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for inputs
-    of an ONNX graph that hold weights: ``{"W": array, "R": array}``.
+    `source`: a file or folder that Keras wrote (any version) or an ONNX file, told apart by content, or its URL
+    (``s3://…``, ``https://…``: what fsspec knows); a Keras model or an ONNX ModelProto in memory; or with `framework=`
+    a mapping of arrays in that framework's layout. `assume` states what a source does not store:
+    ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for inputs of an ONNX graph that hold
+    weights: ``{"W": array, "R": array}``.
 
     Raises `CheckpointError` and its kinds.
     """

@@ -31,7 +31,7 @@ _FLAGS = (
     (re.compile(r"\bverify=True"), lambda _: "--verify"),
     (re.compile(r"\bmax_shard_size="), lambda _: "--max-shard-size "),
     (re.compile(r"\bframework="), lambda _: "--framework"),
-    (re.compile(r"\b(to|like)="), lambda m: f"--{m[1]}"),
+    (re.compile(r"\b(to|like|log|root)="), lambda m: f"--{m[1]}"),
     (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
     (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
 )

@@ -318,3 +318,19 @@ def test_another_target_names_its_files(models: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/first.keras").exists()
     with pytest.raises(converters.ConversionError, match="suffix"):
         convert_many([models / "a" / "first.h5"], tmp_path / "out", to="keras", suffix=".pt")
+
+
+def test_urls_keep_their_paths_below_each_other() -> None:
+    sources = ["s3://bucket/a/m.h5", "s3://bucket/b/m.h5?versionId=3"]
+    assert list(outputs(sources, "gs://out/x", ".npz").values()) == ["gs://out/x/a/m.npz", "gs://out/x/b/m.npz"]
+    with pytest.raises(converters.ConversionError, match="log="):
+        convert_many(sources, "gs://out/x")
+
+
+def test_sources_and_outputs_at_urls(models: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    source, out = f"file://{models}/**/*.h5", f"file://{tmp_path}/out"
+    for wanted in ("done", "unchanged"):
+        fleet = convert_many([source], out, log=tmp_path / "log.jsonl", jobs=1, resume=True)
+        assert fleet.counts == {wanted: 4}
+    assert same(tmp_path / "out/b/deep/third.safetensors", models / "b/deep/third.h5")

@@ -1,4 +1,4 @@
-"""URLs as sources and outputs: only the ranges that are needed are asked for, and an output appears when it is whole."""
+"""URLs as sources and outputs: only ranges that are needed are asked for, and an output appears when it is whole."""
 
 from __future__ import annotations
 

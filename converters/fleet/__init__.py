@@ -17,6 +17,7 @@ from converters.fleet.naming import expanded, outputs
 from converters.fleet.outcome import UNCHANGED, Task
 from converters.fleet.running import outcomes
 from converters.fleet.summary import Fleet, Tally
+from converters.readers.remote.urls import is_url
 from converters.targets import find, of_file
 from converters.version import __version__
 from layouts.errors import ConversionError, printable
@@ -53,9 +54,9 @@ def convert_many(
 ) -> Fleet:
     """Convert many files into a folder; a file that is refused, or that kills or hangs its process, stops no other.
 
-    `sources` are paths, or patterns such as ``models/**/*.h5``. Outputs have the sources' paths below the deepest
-    folder that holds them all, or below `root`, and `suffix`, ``.safetensors`` unless `to` means another. Two sources
-    of one output are refused before anything is written.
+    `sources` are paths or URLs, or patterns of them such as ``models/**/*.h5``. Outputs have the sources' paths below
+    the deepest folder that holds them all, or below `root`, and `suffix`, ``.safetensors`` unless `to` means another.
+    Two sources of one output are refused before anything is written.
 
     log: JSON Lines, a line a file as it is done, with source, outcome, message, seconds, bytes and SHA-256;
         ``conversions.jsonl`` in `out_dir` unless stated. Outcomes: done; refused, with the typed error; killed, by a
@@ -90,6 +91,8 @@ def convert_many(
         "framework": framework,
         "assume": dict(assume or {}),
     }
+    if log is None and is_url(os.fspath(out_dir)):
+        raise ConversionError("the outputs go to a URL, and the log is a file here: name it with log=")
     settings, tally, begin = _settings(options), Tally(), time.perf_counter()
     with Log(Path(log if log is not None else Path(out_dir) / LOG), resume) as lines:
         tasks = list(_tasks(places, options, settings, time_limit, lines.earlier))

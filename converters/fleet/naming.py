@@ -8,6 +8,7 @@ from glob import glob, has_magic
 from pathlib import PurePath
 
 from converters.readers.containers import FILES, PLACES
+from converters.readers.remote.urls import answering, filesystem, is_url
 from layouts.errors import ConversionError, printable
 
 _SHOWN = 3
@@ -21,14 +22,21 @@ def expanded(patterns: Iterable[str | os.PathLike[str]]) -> list[str]:
     found: dict[str, str] = {}
     for pattern in patterns:
         for name in _matching(os.fspath(pattern)):
-            found.setdefault(os.path.normpath(name), name)
+            found.setdefault(name if is_url(name) else os.path.normpath(name), name)
     return list(found.values())
 
 
 def _matching(pattern: str) -> Sequence[str]:
-    if os.path.exists(pattern) or not has_magic(pattern):
+    if is_url(pattern):
+        if "*" not in pattern:
+            return [pattern]
+        system, path = filesystem(pattern)
+        with answering(pattern):
+            found = sorted(system.unstrip_protocol(name) for name in system.glob(path))
+    elif os.path.exists(pattern) or not has_magic(pattern):
         return [pattern]
-    found = sorted(glob(pattern, recursive=True))
+    else:
+        found = sorted(glob(pattern, recursive=True))
     if not found:
         raise ConversionError(f"{printable(pattern)} matches no file")
     return found
@@ -44,11 +52,16 @@ def outputs(
     """
     if not sources:
         raise ConversionError("there are no sources")
-    places = {source: os.path.abspath(source) for source in sources}
-    base = os.path.abspath(root) if root is not None else _common(list(places.values()))
+    places = {source: _place(source) for source in sources}
+    base = _place(os.fspath(root)) if root is not None else _common(list(places.values()))
     found = {source: os.path.join(folder, _below(place, base, suffix)) for source, place in places.items()}
     _refuse_clashes(found)
     return found
+
+
+def _place(source: str) -> str:
+    """An absolute path; that of a URL begins with its scheme and host, and what asks for a file is not part of it."""
+    return os.path.normpath(f"/{source.partition('?')[0]}") if is_url(source) else os.path.abspath(source)
 
 
 def _common(places: Sequence[str]) -> str:
@@ -100,4 +113,4 @@ def _refuse_clashes(found: dict[str, str]) -> None:
 
 def _same(path: str) -> str:
     """What is equal for two names of one file; links are followed."""
-    return os.path.normcase(os.path.realpath(path))
+    return path if is_url(path) else os.path.normcase(os.path.realpath(path))

@@ -12,12 +12,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from converters import api
 from converters.fleet.outcome import DONE, FAILED, REFUSED, UNCHANGED
+from converters.readers.remote.urls import answering, filesystem, is_url, local_path
 from converters.readers.source import noting
 from layouts.errors import ConversionError
 
@@ -48,20 +50,29 @@ def served(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _converted(request: Mapping[str, Any]) -> dict[str, Any]:
-    output = Path(request["output"])
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConversionError(f"cannot make its folder: {error.strerror}", path=str(output)) from None
+    output: str = request["output"]
+    _make_folder(output)
     with noting() as opened:
         report = api.convert_file(request["source"], output, synced=False, **request["options"])
+    size, digest = digested(output)
     return {
         "outcome": DONE,
-        "bytes": output.stat().st_size,
-        "sha256": digest(output),
+        "bytes": size,
+        "sha256": digest,
         "read": digests(opened),
         "warnings": list(report.warnings),
     }
+
+
+def _make_folder(output: str) -> None:
+    """The folder of an output in this system; the places behind URLs get theirs when something comes."""
+    path = local_path(output) if is_url(output) else output
+    if path is None:
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConversionError(f"cannot make its folder: {error.strerror}", path=output) from None
 
 
 def _unchanged(request: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -79,19 +90,31 @@ def digests(paths: Iterable[str]) -> dict[str, str]:
     found = {}
     for path in dict.fromkeys(paths):
         try:
-            found[path] = digest(path)
-        except OSError:
+            found[path] = digested(path)[1]
+        except OSError:  # `UnreadableCheckpoint` is one too
             continue
     return found
 
 
-def digest(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    found = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
+def digested(path: str) -> tuple[int, str]:
+    """The size of a file, or of what a URL names, and its SHA-256 in hexadecimal digits."""
+    found, size = hashlib.sha256(), 0
+    with _opened(path) as file:
         while piece := file.read(_PIECE):
             found.update(piece)
-    return found.hexdigest()
+            size += len(piece)
+    return size, found.hexdigest()
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    if not is_url(path):
+        with open(path, "rb", buffering=0) as file:
+            yield file
+        return
+    system, place = filesystem(path)
+    with answering(path), system.open(place, "rb") as file:
+        yield file
 
 
 def _reason(error: ConversionError) -> str:
