@@ -38,6 +38,7 @@ MODELS: dict[str, list[Layer]] = {
         Layer("LSTM", "lstm", 10, 7),
         Layer("Dense", "dense", 7, 11),
     ],
+    "xs": [Layer("LSTM", "lstm", 64, 86), Layer("Dense", "dense", 86, 10)],
     "s": [Layer("LSTM", "lstm", 64, 224), Layer("Dense", "dense", 224, 10)],
     "m": [
         Layer("Embedding", "embedding", 10_000, 256),
@@ -54,7 +55,7 @@ MODELS: dict[str, list[Layer]] = {
         Layer("LSTM", "lstm_3", 3000, 3000),
     ],
 }
-"""By size: s is 1 MB, m 100 MB, l 1 GB of float32."""
+"""By size: xs is 230 KB, s is 1 MB, m 100 MB, l 1 GB of float32."""
 
 
 def write(path: Path, layers: list[Layer]) -> None:

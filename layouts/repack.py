@@ -165,6 +165,22 @@ def targets(
 
     Raises `CoverageError` when pieces are missing for an array that has to be there.
     """
+    given = tuple((piece, view.shape, view.dtype) for piece, view in pieces.items())
+    yield from _targets(layout, given, tuple((sizes or {}).items()))
+
+
+@lru_cache(_KEPT)
+def _targets(
+    layout: Layout,
+    given: tuple[tuple[Piece, tuple[int, ...], np.dtype[Any]], ...],
+    sizes: tuple[tuple[str, int], ...],
+) -> tuple[TargetArray, ...]:
+    """What `targets` gives, from shapes and dtypes alone: the same for every layer of this kind and size."""
+    pieces = {piece: np.broadcast_to(np.empty((), dtype), shape) for piece, shape, dtype in given}
+    return tuple(_filled(layout, pieces, dict(sizes)))
+
+
+def _filled(layout: Layout, pieces: Mapping[Piece, Array], sizes: Mapping[str, int]) -> Iterator[TargetArray]:
     directions, layers = _extent(pieces)
     pieces = {**pieces, **{bias: pieces[beside][:, 0] for bias, beside in _made(layout, pieces)}}
     labels = layout.labels(directions, layers)
@@ -202,13 +218,27 @@ def solve(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Size]:
     """Every size of one layer from the shapes of its arrays (see `layouts.axes.solve`)."""
-    every = _entries(layout, tuple(directions), layers)
+    given = tuple((name, tuple(shape)) for name, shape in shapes.items())
+    return dict(_solved(layout, given, tuple(directions), layers, tuple((sizes or {}).items())))
+
+
+@lru_cache(_KEPT)
+def _solved(
+    layout: Layout,
+    given: tuple[tuple[str, tuple[int, ...]], ...],
+    directions: tuple[str, ...],
+    layers: int,
+    sizes: tuple[tuple[str, int], ...],
+) -> dict[str, Size]:
+    """What `solve` gives: planning asks for the same layer again and again, and many files have the same layers."""
+    shapes = dict(given)
+    every = _entries(layout, directions, layers)
     entries = {name: entry for name, entry in every.items() if name in shapes}
     patterns = {name: entry.pattern for name, entry in entries.items()}
     held = {target.template for pattern in patterns.values() for target in pattern.targets}
     ties = {} if "projection" in held else layout.cell.ties
     plain = {name: e.custom.shape(shapes[name]) if e.custom else shapes[name] for name, e in entries.items()}
-    return axes.solve(patterns, plain, layout.labels(directions, layers), ties, sizes or {})
+    return axes.solve(patterns, plain, layout.labels(directions, layers), ties, dict(sizes))
 
 
 def solve_layers(

@@ -63,3 +63,9 @@ def test_the_comparison_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_transposition_is_compared() -> None:
     assert "np.ascontiguousarray(k.T)" in _run("transpose.py", 257, 1031)
+
+
+def test_a_fleet_is_measured() -> None:
+    pytest.importorskip("joblib")
+    shown = _run("fleet.py", "--counts", 3, "--jobs", 1).splitlines()
+    assert len(shown) == 3 and shown[-1].startswith("| 3 | ")
