@@ -91,7 +91,7 @@ def test_outputs_have_the_paths_of_their_sources(models: Path, tmp_path: Path) -
 def test_the_log_has_a_line_a_file(models: Path, tmp_path: Path) -> None:
     (models / "a" / "stranger.h5").write_bytes(b"no model")
     out = tmp_path / "out"
-    fleet = convert_many([models / "a" / "*.h5"], out, jobs=1)
+    fleet = convert_many(models / "a" / "*.h5", out, jobs=1)
     found = lines(out)
     assert fleet.counts == {"done": 2, "refused": 1} and not fleet.ok
     assert found.keys() == {"first.h5", "second.h5", "stranger.h5"}

@@ -29,7 +29,7 @@ LOG = "conversions.jsonl"
 
 
 def convert_many(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out_dir: str | os.PathLike[str],
     *,
     suffix: str | None = None,
@@ -54,7 +54,7 @@ def convert_many(
 ) -> Fleet:
     """Convert many files into a folder; a file that is refused, or that kills or hangs its process, stops no other.
 
-    `sources` are paths or URLs, or patterns of them such as ``models/**/*.h5``. Outputs have the sources' paths below
+    `sources` are paths, URLs and patterns such as ``models/**/*.h5``, one or many. Outputs have the sources' paths below
     the deepest folder that holds them all, or below `root`, and `suffix`, ``.safetensors`` unless `to` means another.
     Two sources of one output are refused before anything is written.
 

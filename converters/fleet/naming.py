@@ -14,13 +14,13 @@ from layouts.errors import ConversionError, printable
 _SHOWN = 3
 
 
-def expanded(patterns: Iterable[str | os.PathLike[str]]) -> list[str]:
+def expanded(patterns: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
     """Every source once, in the order given; a pattern, `**` too, stands for the files that it matches, sorted.
 
     Raises `ConversionError` for a pattern that matches nothing.
     """
     found: dict[str, str] = {}
-    for pattern in patterns:
+    for pattern in [patterns] if isinstance(patterns, str | os.PathLike) else patterns:
         for name in _matching(os.fspath(pattern)):
             found.setdefault(name if is_url(name) else os.path.normpath(name), name)
     return list(found.values())

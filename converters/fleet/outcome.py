@@ -25,7 +25,7 @@ class Task:
 
     def request(self) -> dict[str, Any]:
         """What the process that converts is told."""
-        return {key: value for key, value in asdict(self).items() if key != "limit"}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

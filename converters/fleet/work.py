@@ -5,6 +5,7 @@ Nothing else reaches the stream of answers: whatever a library prints goes where
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import hashlib
 import json
@@ -24,6 +25,7 @@ from converters.readers.source import noting
 from layouts.errors import ConversionError
 
 _PIECE = 1 << 20
+_GRACE = 60.0
 
 
 def main() -> None:
@@ -32,8 +34,22 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     gc.freeze()
-    for request in sys.stdin.buffer:
-        answers.write(json.dumps(served(json.loads(request))).encode() + b"\n")
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        with _ended_late(request["limit"]):
+            answer = served(request)
+        answers.write(json.dumps(answer).encode() + b"\n")
+
+
+@contextmanager
+def _ended_late(limit: float | None) -> Iterator[None]:
+    """End this process long after its limit: it is ended by the one that asks, unless that has died before."""
+    if limit is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(limit + _GRACE, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 def served(request: Mapping[str, Any]) -> dict[str, Any]:
