@@ -54,9 +54,9 @@ def convert_many(
 ) -> Fleet:
     """Convert many files into a folder; a file that is refused, or that kills or hangs its process, stops no other.
 
-    `sources` are paths, URLs and patterns such as ``models/**/*.h5``, one or many. Outputs have the sources' paths below
-    the deepest folder that holds them all, or below `root`, and `suffix`, ``.safetensors`` unless `to` means another.
-    Two sources of one output are refused before anything is written.
+    `sources` are paths, URLs and patterns such as ``models/**/*.h5``, one or many. Outputs have their paths below the
+    deepest folder that holds them all, or below `root`, and `suffix`, ``.safetensors`` unless `to` means another. Two
+    sources of one output are refused before anything is written.
 
     log: JSON Lines, a line a file as it is done, with source, outcome, message, seconds, bytes and SHA-256;
         ``conversions.jsonl`` in `out_dir` unless stated. Outcomes: done; refused, with the typed error; killed, by a
