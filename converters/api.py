@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from converters import destination, readers
-from converters.model.amounts import size_of
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
 from converters.model.tree import Tree
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with the bytes just written and the bytes there are in all."""
+
+Writes = TypeVar("Writes", bound=Callable[..., Report])
+"""A function that writes an output, its second argument."""
 
 
 def read(
@@ -152,6 +154,22 @@ def convert(
     return tensors
 
 
+def _landing(function: Writes) -> Writes:
+    """The same for an output that is a URL: written here, and uploaded when it is complete."""
+
+    @functools.wraps(function)
+    def convert_file(source: Any, output: str | os.PathLike[str], **options: Any) -> Report:
+        if "://" not in os.fspath(output):
+            return function(source, output, **options)
+        from converters.writers.remote import landing
+
+        with landing(output) as land:
+            return land.named(function(source, land.path, **options))
+
+    return cast(Writes, convert_file)
+
+
+@_landing
 def convert_file(
     source: Any,
     output: str | os.PathLike[str],
@@ -192,59 +210,59 @@ def convert_file(
     """
     from pathlib import Path
 
-    from converters.writers import CHECKPOINT, check_folder, check_output, writing
+    from converters.writers import DISTRIBUTED, check_folder, check_output, writing
     from converters.writers.atomic import making, replacing
-    from converters.writers.remote import landing
 
-    with landing(output) as land:
-        target = land.path
-        framework_of = PYTORCH if to == CHECKPOINT else of_file(target.name, to)
-        suffix = CHECKPOINT if to == CHECKPOINT else check_output(target, framework_of)
-        if suffix == CHECKPOINT:
-            check_folder(target)
-        _check_pieces(suffix, max_shard_size, verify)
-        if verify:
-            _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
-        checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-        calls = suffix == ".onnx"
-        choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
-        tree: Tree | None
-        if like is not None:
-            if layer or stack or framework_of is not KERAS:
-                raise ConversionError(
-                    "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
-                )
-            found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
-        else:
-            name = framework_of.name
-            found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
-            found.check()
-            tree = destination.laid_out(found, suffix)
-        if max_shard_size is not None:
-            shards = _in_shards(found, target, max_shard_size, synced, progress)
-            if shards is not None:
-                return replace(shards, output=land.named(Path(shards.output)))
-        place = making(target) if suffix == CHECKPOINT else replacing(target, found.checkpoint.path, synced=synced)
-        with place as temporary:
-            with writing(suffix, temporary, found, tree) as writer:
-                warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
-            proof = ""
-            if verify and suffix in _MODELS:
-                from converters.verification.rewritten import proved
+    target = Path(output)
+    framework_of = PYTORCH if to == DISTRIBUTED else of_file(target.name, to)
+    suffix = DISTRIBUTED if to == DISTRIBUTED else check_output(target, framework_of)
+    if suffix == DISTRIBUTED:
+        check_folder(target)
+    _check_pieces(suffix, max_shard_size, verify)
+    if verify:
+        _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
+    checkpoint = read(source, framework=framework, assume=assume, weights=weights)
+    calls = suffix == ".onnx"
+    choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
+    tree: Tree | None
+    if like is not None:
+        if layer or stack or framework_of is not KERAS:
+            raise ConversionError(
+                "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
+            )
+        found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
+    else:
+        name = framework_of.name
+        found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
+        found.check()
+        tree = destination.laid_out(found, suffix)
+    if max_shard_size is not None:
+        shards = _in_shards(found, target, max_shard_size, synced, progress)
+        if shards is not None:
+            return shards
+    place = making(target) if suffix == DISTRIBUTED else replacing(target, found.checkpoint.path, synced=synced)
+    with place as temporary:
+        with writing(suffix, temporary, found, tree) as writer:
+            warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
+        proof = ""
+        if verify and suffix in _MODELS:
+            from converters.verification.rewritten import proved
 
-                proof = proved(found.checkpoint, temporary, suffix)
-            elif verify:
-                from converters.torch.proving import stored
+            proof = proved(found.checkpoint, temporary, suffix)
+        elif verify:
+            from converters.torch.proving import stored
 
-                proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
-        return Report(found, land.named(target) if land.url else os.fspath(output), warnings, proof)
+            proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
+    return Report(found, os.fspath(output), warnings, proof)
 
 
 def _check_pieces(suffix: str, max_shard_size: int | str | None, verify: bool) -> None:
     """Raise `ConversionError` for shards of another format, and for a proof of what is no single file."""
+    from converters.writers import DISTRIBUTED
+
     if max_shard_size is not None and suffix != ".safetensors":
         raise ConversionError("max_shard_size= cuts .safetensors files: name the output so")
-    if verify and (max_shard_size is not None or suffix == "dcp"):
+    if verify and (max_shard_size is not None or suffix == DISTRIBUTED):
         raise ConversionError("verify=True reads one file back: prove one, and then write it in pieces")
 
 
@@ -252,6 +270,7 @@ def _in_shards(
     found: Plan, target: Path, max_shard_size: int | str, synced: bool, progress: Progress | None
 ) -> Report | None:
     """Write several files and their index; None where one file holds all."""
+    from converters.model.amounts import size_of
     from converters.writers.shards import shards_of, writing_shards
 
     shards = shards_of(found, size_of(max_shard_size, "max_shard_size"))

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from converters.model.checkpoint import Checkpoint
 from converters.readers.containers import ANY, FILES, PLACES, Container, Place
 from converters.readers.opened import Opened, Request
-from converters.readers.remote.urls import is_url, local_path
 from converters.readers.source import open_source
 from converters.readers.strangers import described
 from layouts.errors import ConversionError, UnreadableCheckpoint
@@ -65,7 +64,7 @@ def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -
 def open_checkpoint(path: str | os.PathLike[str], request: Request) -> Checkpoint:
     """Read what is in a model file or folder, without its data. Raises `CheckpointError` and its kinds."""
     try:
-        if is_url(name := os.fspath(path)):
+        if "://" in (name := os.fspath(path)):
             return _at_a_distance(name, request)
         return _opened(Path(path), request)
     except ConversionError as error:
@@ -85,7 +84,9 @@ def _opened(path: Path, request: Request) -> Checkpoint:
 
 def _at_a_distance(url: str, request: Request) -> Checkpoint:
     """What a URL names: a file, or a folder, which is fetched whole."""
-    if (path := local_path(url)) is not None:
+    from converters.readers.remote.urls import is_url, local_path
+
+    if (path := local_path(url) if is_url(url) else url) is not None:
         return _opened(Path(path), request)
     from converters.readers.remote.fetching import fetch_folder
 

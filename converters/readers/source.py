@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from converters.readers.remote.ranged import Ranged
-from converters.readers.remote.urls import beside, is_url, local_path
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+
+if TYPE_CHECKING:
+    from converters.readers.remote.ranged import Ranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +35,13 @@ class Source:
 
     def part(self, start: int, length: int) -> Source:
         """A range of the same mapping; of bytes at a distance, none is fetched for it."""
-        if isinstance(self.view, Ranged):
-            return Source(self.path, cast(memoryview, self.view.part(start, length)), self.mapping)
+        if not isinstance(self.view, memoryview):
+            return Source(self.path, cast(memoryview, cast("Ranged", self.view).part(start, length)), self.mapping)
         return Source(self.path, self.view[start : start + length], self.mapping)
 
     def whole(self) -> Source:
         """The same with all of its bytes there, for readers that take more than slices of it."""
-        return _fetched(self.path) if isinstance(self.view, Ranged) else self
+        return self if isinstance(self.view, memoryview) else _fetched(self.path)
 
     def release(self) -> None:
         """Tell the system that the pages read so far are not needed, so that memory in use stays small."""
@@ -71,13 +72,15 @@ def open_source(path: str | os.PathLike[str], *, ranged: bool = False) -> Source
     noted = _NOTED.get()
     if noted is not None:
         noted.append(name)
-    if is_url(name):
+    if "://" in name:
         return _distant(name, ranged)
     return _mapped(name)
 
 
 def _distant(url: str, ranged: bool) -> Source:
-    path = local_path(url)
+    from converters.readers.remote.urls import is_url, local_path
+
+    path = local_path(url) if is_url(url) else url
     if path is not None:
         return _mapped(path)
     from converters.readers.remote.fetching import open_ranges
@@ -120,11 +123,15 @@ def open_beside(owner: str, relative: str, *, ranged: bool = False) -> Source:
 
     Raises `UnsafeCheckpoint` for an absolute name, one that leaves the folder, or a link.
     """
-    if is_url(owner) and local_path(owner) is None:
-        if problem := _unlike_a_path(relative):
-            raise UnsafeCheckpoint(f"{printable(repr(relative))} {problem}: refused", path=owner)
-        return open_source(beside(owner, relative), ranged=ranged)
-    folder = Path(local_path(owner) or owner if is_url(owner) else owner).resolve().parent
+    if "://" in owner:
+        from converters.readers.remote.urls import beside, is_url, local_path
+
+        if is_url(owner) and local_path(owner) is None:
+            if problem := _unlike_a_path(relative):
+                raise UnsafeCheckpoint(f"{printable(repr(relative))} {problem}: refused", path=owner)
+            return open_source(beside(owner, relative), ranged=ranged)
+        owner = (local_path(owner) if is_url(owner) else None) or owner
+    folder = Path(owner).resolve().parent
     try:
         problem = _outside(folder, relative)
     except (OSError, ValueError, RuntimeError):  # a name of half a character, a link to itself, …

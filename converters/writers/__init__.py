@@ -46,7 +46,7 @@ IN_PIECES = {
     "a folder": "torch.distributed.checkpoint (--to dcp)",
 }
 """What is more than one file, in the same way."""
-CHECKPOINT = "dcp"
+DISTRIBUTED = "dcp"
 """What `to` says for a folder of `torch.distributed.checkpoint`."""
 
 
@@ -107,10 +107,10 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.hdf5 import open_hdf5
 
         return open_hdf5(temporary, tree)
-    if suffix == CHECKPOINT:
-        from converters.writers.checkpoint import CheckpointWriter
+    if suffix == DISTRIBUTED:
+        from converters.writers.distributed import DistributedWriter
 
-        return CheckpointWriter(temporary, plan)
+        return DistributedWriter(temporary, plan)
     if suffix == ".safetensors":
         from converters.writers.safetensors import open_safetensors
 

@@ -10,16 +10,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from converters.plan.report import Report
 from converters.readers.remote.urls import answering, beside, filesystem, is_url, local_path, name_of
 from layouts.errors import ConversionError
 
 _STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "hf"}
 """Places whose files appear whole, and where to rename one is to copy it."""
-_LAST = (".index.json", ".metadata")
+_LAST = (".index.json", ".metadata", ".index")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Landing:
     path: Path
     url: str = ""
 
-    def named(self, path: Path) -> str:
-        """The output's own name of a file that was written."""
-        return beside(self.url, path.name) if self.url else os.fspath(path)
+    def named(self, report: Report) -> Report:
+        """The report, with the output's own name."""
+        return replace(report, output=beside(self.url, Path(report.output).name)) if self.url else report
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 
@@ -20,6 +19,8 @@ class _Store:
     """The sparse file, and which blocks of it are there."""
 
     def __init__(self, size: int, fetch: Fetch) -> None:
+        import tempfile
+
         self._fetch, self._size = fetch, size
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as anything looks into it
         self._file.truncate(size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import posixpath
 import re
@@ -10,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from layouts.errors import ConversionError, MissingDependency, UnreadableCheckpoint, printable
 
@@ -24,6 +22,8 @@ def is_url(name: object) -> bool:
 
 def local_path(url: str) -> str | None:
     """The path of a `file://` URL; None for any other."""
+    from urllib.parse import unquote, urlsplit
+
     parts = urlsplit(url)
     return unquote(parts.path) if parts.scheme in ("file", "local") and "::" not in url else None
 
@@ -62,14 +62,14 @@ def name_of(url: str) -> str:
 @contextmanager
 def answering(url: str, kind: type[ConversionError] = UnreadableCheckpoint) -> Iterator[None]:
     """Turn what a file system or its network says into an error of ours about a URL."""
-    client = sys.modules.get("aiohttp")
-    of_network = (client.ClientError,) if client else ()
+    clients = (("aiohttp", "ClientError"), ("asyncio", "TimeoutError"))  # there, where they can have raised anything
+    of_network = tuple(getattr(sys.modules[name], kind) for name, kind in clients if name in sys.modules)
     try:
         yield
     except ConversionError:
         raise
     except FileNotFoundError:
         raise kind("there is no such file, or nothing answers there", path=url) from None
-    except (OSError, ValueError, NotImplementedError, asyncio.TimeoutError, *of_network) as error:
+    except (OSError, ValueError, NotImplementedError, *of_network) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise kind(f"the place does not answer as it should: {printable(text)}", path=url) from None

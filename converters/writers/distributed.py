@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ALIGNED = 64
 
 
-class CheckpointWriter:
+class DistributedWriter:
     """Fills a scratch file in the folder, and writes the checkpoint at the end."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
