@@ -114,10 +114,16 @@ def page(found: Sequence[dict[str, float]], jobs: int) -> str:
         f"Written by `python benchmarks/fleet.py --write`: copies of a file of 230 KB, {jobs} processes on "
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}.\n\n"
         "To start the processes and to import the packages is in each row; with many files it no longer counts.\n"
-        "Memory is the peak of the process that hands the files out, and of the largest that converts.\n\n"
+        f"{busy()}Memory is the peak of the process that hands the files out, and of the largest that converts.\n\n"
         f"{HEADING}\n{rows}\n\n"
         "![Seconds over the number of files: a straight line](../docs/images/fleet.svg)\n"
     )
+
+
+def busy() -> str:
+    """A sentence where other processes had the cores before this one began."""
+    load, cores = os.getloadavg()[2], os.cpu_count() or 1
+    return f"The machine had other work (load {load:.0f}): the processor's time tells more.\n" if load > cores else ""
 
 
 def draw(found: Sequence[dict[str, float]]) -> None:

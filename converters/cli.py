@@ -9,7 +9,7 @@ import gc
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -169,8 +169,12 @@ def _choices(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options(values: Mapping[str, Any]) -> dict[str, Any]:
-    stack = {name: paths.split(",") for name, paths in values["stack"].items()}
-    return _with_weights({**values, "stack": stack})
+    return _with_weights(_stacks(values))
+
+
+def _stacks(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with the layers of every stack as a list."""
+    return {**values, "stack": {name: paths.split(",") for name, paths in values["stack"].items()}}
 
 
 def _with_weights(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,6 +278,7 @@ _SHARDS = click.option(
     "--max-shard-size", metavar="SIZE", help="Cut larger weights into several .safetensors and an index: 2GB, 500MB."
 )
 _FLEET_NAMES = ("suffix", "root", "log", "resume", "time_limit", "jobs")
+_ONE_NAMES = ("max_shard_size", "source_weights")
 
 
 def _fleet(command: Callable[..., None]) -> Callable[..., None]:
@@ -304,20 +309,24 @@ def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values
     patterns ('models/**/*.h5'), a file that fails stops no other, and a log in the folder has a line for each.
     """
     if out_dir is not None:
-        if values.pop("max_shard_size"):
-            raise click.UsageError("--max-shard-size goes with one OUTPUT")
-        return _convert_many(paths, out_dir, as_json, _options(values))
+        _go_not_together(values, "--out-dir", _ONE_NAMES)
+        return _convert_many(paths, out_dir, as_json, values)
     if len(paths) != 2:
         raise click.UsageError("name one SOURCE and one OUTPUT, or many sources with --out-dir DIR")
-    alone = [name for name in _FLEET_NAMES if values.pop(name)]
-    if alone:
-        raise click.UsageError(f"--{alone[0].replace('_', '-')} goes with --out-dir")
-    _convert_one(*paths, as_json, _options(values))
+    _go_not_together(values, "one OUTPUT", _FLEET_NAMES)
+    _convert_one(*paths, as_json, values)
 
 
-def _convert_one(source: str, output: str, as_json: bool, options: Mapping[str, Any]) -> None:
+def _go_not_together(values: dict[str, Any], what: str, names: Sequence[str]) -> None:
+    """Take these options out; raise `UsageError` where one of them is stated."""
+    stated = [name for name in names if values.pop(name)]
+    if stated:
+        raise click.UsageError(f"--{stated[0].replace('_', '-')} does not go with {what}")
+
+
+def _convert_one(source: str, output: str, as_json: bool, values: Mapping[str, Any]) -> None:
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
-        report = api.convert_file(source, output, progress=bar.advance, **options)
+        report = api.convert_file(source, output, progress=bar.advance, **_options(values))
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
@@ -326,13 +335,13 @@ def _convert_one(source: str, output: str, as_json: bool, options: Mapping[str, 
         click.echo(in_flags(str(report)))
 
 
-def _convert_many(paths: tuple[str, ...], out_dir: str, as_json: bool, options: Mapping[str, Any]) -> None:
+def _convert_many(paths: tuple[str, ...], out_dir: str, as_json: bool, values: Mapping[str, Any]) -> None:
     """Exit 0: all are converted. 1: some are not, and stderr says why. 130: interrupted."""
     from converters.fleet import convert_many
 
     with _refusing(as_json), Bar("converting") as bar:
         try:
-            found = convert_many(paths, out_dir, progress=bar.advance, **options)
+            found = convert_many(paths, out_dir, progress=bar.advance, **_stacks(values))
         except KeyboardInterrupt:
             bar.stop()
             click.echo("gateport: interrupted: the log has what is done, and --resume goes on from there", err=True)

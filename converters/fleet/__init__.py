@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 from converters.fleet.hand import CREW
 from converters.fleet.log import Log
 from converters.fleet.naming import expanded, outputs
-from converters.fleet.outcome import UNCHANGED, Task
+from converters.fleet.outcome import UNCHANGED, Outcome, Task
 from converters.fleet.running import outcomes
 from converters.fleet.summary import Fleet, Tally
 from converters.readers.remote.urls import is_url
@@ -96,8 +98,8 @@ def convert_many(
     settings, tally, begin = _settings(options), Tally(), time.perf_counter()
     with Log(Path(log if log is not None else Path(out_dir) / LOG), resume) as lines:
         tasks = list(_tasks(places, options, settings, time_limit, lines.earlier))
-        with CREW.working():
-            for outcome in outcomes(tasks, jobs):
+        with _closing(outcomes(tasks, jobs)) as results, CREW.working():
+            for outcome in results:
                 if outcome.outcome != UNCHANGED:
                     lines.write(replace(outcome, settings=settings))
                 tally.add(outcome)
@@ -106,6 +108,17 @@ def convert_many(
     if tally.written and hasattr(os, "sync"):
         os.sync()
     return tally.fleet(os.fspath(out_dir), os.fspath(lines.path), time.perf_counter() - begin)
+
+
+@contextmanager
+def _closing(results: Generator[Outcome, None, None]) -> Iterator[Iterator[Outcome]]:
+    """Give up what is not done, when a run ends early; joblib's advice to have made fewer tasks is not for its user."""
+    try:
+        yield results
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
 
 
 def _settings(options: Mapping[str, Any]) -> str:

@@ -31,6 +31,8 @@ main()
 """The process sees the modules that this one sees, and none of the folder in which it happens to stand."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """There is a hand for every core."""
+_START_UP = 300.0
+"""Seconds that a process has to import what it needs."""
 _PATIENCE = 10.0
 """Seconds that a process that was killed has to end."""
 _TAIL = 4096
@@ -50,13 +52,14 @@ class Hand:
     def __init__(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, json.dumps(sys.path)],
+            [sys.executable, "-I", "-c", _START, json.dumps([*map(str, sys.path)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=_ONE_THREAD | os.environ,
         )
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._begun = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -73,6 +76,7 @@ class Hand:
     def ask(self, request: Mapping[str, Any], limit: float | None) -> dict[str, Any]:
         """The answer to a request. Raises `Lost` where the process ends before it gives one, or takes too long."""
         assert self._process.stdin is not None
+        self._begin()
         with suppress(OSError):  # it is gone: so says the answer
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
@@ -85,6 +89,19 @@ class Hand:
             raise self._lost()
         found: dict[str, Any] = json.loads(answer)
         return found
+
+    def _begin(self) -> None:
+        """Wait until it has imported what it needs, which is not counted to the first file."""
+        if self._begun:
+            return
+        try:
+            ready = self._answers.get(timeout=_START_UP)
+        except queue.Empty:
+            self.end()
+            raise Lost(FAILED, f"the process that converts was not ready after {_START_UP:g} seconds") from None
+        if not ready:
+            raise self._lost()
+        self._begun = True
 
     def _lost(self) -> Lost:
         """How the process ended."""

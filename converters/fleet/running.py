@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -26,7 +26,7 @@ def carried_out(task: Task) -> Outcome:
     return Outcome(task.source, task.output, **found)
 
 
-def outcomes(tasks: Iterable[Task], jobs: int | None) -> Iterator[Outcome]:
+def outcomes(tasks: Iterable[Task], jobs: int | None) -> Generator[Outcome, None, None]:
     """The outcome of every task, as they come. Raises `MissingDependency` without joblib.
 
     Where a worker of joblib itself is killed, those tasks that it may have had are carried out here, and the rest goes

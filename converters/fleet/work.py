@@ -34,6 +34,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     gc.freeze()
+    answers.write(b"{}\n")  # ready
     for line in sys.stdin.buffer:
         request = json.loads(line)
         with _ended_late(request["limit"]):

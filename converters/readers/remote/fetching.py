@@ -36,7 +36,7 @@ def open_ranges(url: str) -> Ranged | None:
         file = system.open(path, "rb", cache_type="none")
         if not _gives_ranges(file):
             return None
-    return Ranged.over(int(size), _fetch(file, url))
+        return Ranged.over(int(size), _fetch(file, url))
 
 
 def _gives_ranges(file: Any) -> bool:
