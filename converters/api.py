@@ -163,7 +163,7 @@ def _landing(function: Writes) -> Writes:
             return function(source, output, **options)
         from converters.writers.remote import landing
 
-        with landing(output) as land:
+        with landing(output, source) as land:
             return land.named(function(source, land.path, **options))
 
     return cast(Writes, convert_file)

@@ -241,6 +241,14 @@ def test_shards_at_a_url_come_before_their_index(memory: Any, tmp_path: Path, mo
     assert convert(report.output).keys() == convert(file).keys()
 
 
+def test_the_input_is_no_output(memory: Any, tmp_path: Path) -> None:
+    convert_file(write(tmp_path / "m.h5", recurrent("LSTM", "rnn", 3, 5)), "memory://out/m.safetensors")
+    before = memory.cat_file("/out/m.safetensors")
+    with pytest.raises(converters.ConversionError, match="the input itself"):
+        convert_file("memory://out/m.safetensors", "memory://out/m.safetensors", dtype="float16")
+    assert memory.cat_file("/out/m.safetensors") == before
+
+
 def test_what_is_refused_leaves_nothing(memory: Any, tmp_path: Path) -> None:
     hard = write(tmp_path / "hard.h5", recurrent("LSTM", "rnn", 3, 5, recurrent_activation="hard_sigmoid"))
     with pytest.raises(converters.NotRepresentable):

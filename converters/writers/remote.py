@@ -36,12 +36,14 @@ class Landing:
 
 
 @contextmanager
-def landing(output: str | os.PathLike[str]) -> Iterator[Landing]:
+def landing(output: str | os.PathLike[str], source: object = None) -> Iterator[Landing]:
     """The output itself; for a URL a path in a new folder, of which all is uploaded where nothing was raised.
 
-    Raises `ConversionError` where the place takes no files.
+    Raises `ConversionError` where the place takes no files, or the output is the source itself.
     """
     name = os.fspath(output)
+    if name == source:
+        raise ConversionError("the output is the input itself: refused", path=name)
     if not is_url(name):
         yield Landing(Path(name))
         return
