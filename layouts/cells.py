@@ -8,12 +8,12 @@ GRU r (reset), z (update), n (candidate). The executable definition of the recur
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from layouts.axes import LABELS
 from layouts.errors import LayoutError
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Product, Recurrence
+from layouts.records import dataclass, field
 
 
 class Slot(NamedTuple):

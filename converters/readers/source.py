@@ -9,10 +9,10 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 from converters.model.arrays import Array
 from converters.model.tree import Tree
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.targets import Target
 from layouts.errors import ConversionError, printable
 

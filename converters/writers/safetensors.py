@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError
 

@@ -8,7 +8,6 @@ version, outputs compared in the tests.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model.settings import Call
@@ -16,6 +15,7 @@ from converters.readers.keras.config import Config, Leaf
 from layouts.errors import NotRepresentable, printable
 from layouts.layout import Layout
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Product, Recurrence
+from layouts.records import dataclass, replace
 
 GRUS = {"GRU", "GRUCell"}
 RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {

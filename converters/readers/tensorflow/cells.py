@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.graph import Node
 from converters.readers.tensorflow.tracing import PRODUCTS, SUMS, Trace
+from layouts.records import dataclass
 from layouts.reference import ACTIVATIONS
 
 FUNCTIONS = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
 from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
 from layouts.options import Convolution, Normalization, Product, Recurrence
+from layouts.records import dataclass, field
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"

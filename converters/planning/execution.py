@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from converters.model.arrays import Array
-from converters.plan.modules import Module
-from converters.plan.pairing import own_names
-from converters.plan.plan import Plan
+from converters.planning.modules import Module
+from converters.planning.pairing import own_names
+from converters.planning.plan import Plan
 from layouts.errors import printable
 from layouts.layout import Layout
 from layouts.repack import Pieces, assign_blocks, changed, pack
