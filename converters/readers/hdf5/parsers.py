@@ -32,8 +32,9 @@ class _Copy:
             full = f"{_PACKAGE}.{name}"
             loader = SourceFileLoader(full, f"{self._folder}/{name}.py")
             module = self._loaded[name] = ModuleType(full)
-            module.__dict__.update(__package__=_PACKAGE, __builtins__=vars(builtins) | {"__import__": self._importing()})
-            exec(loader.get_code(full), module.__dict__)
+            known = vars(builtins) | {"__import__": self._importing()}
+            module.__dict__.update(__package__=_PACKAGE, __builtins__=known)
+            loader.exec_module(module)
         return self._loaded[name]
 
     def _importing(self) -> Callable[..., Any]:
