@@ -11,9 +11,10 @@ from converters.model.arrays import Array
 from converters.planning.modules import Module
 from converters.planning.pairing import own_names
 from converters.planning.plan import Plan
+from layouts.blocks import assign_blocks
 from layouts.errors import printable
 from layouts.layout import Layout
-from layouts.repack import Pieces, assign_blocks, changed, pack
+from layouts.repack import Pieces, changed, pack
 
 
 class Sink(Protocol):
@@ -21,6 +22,9 @@ class Sink(Protocol):
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Memory for one tensor, to be filled."""
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
+        """Fill a place of the tensor allocated last; `after` is given every panel of it."""
 
     def filled(self) -> None:
         """Called when some megabytes have been written."""
@@ -113,7 +117,11 @@ class _Filling:
         return self._sink.allocate(tensor.key, shape, tensor.dtype)
 
     def _assign(self, target: Array, source: Array) -> None:
-        assign_blocks(target, source, self._written_panel)
+        """Move one piece; in memory where its numbers are to be changed yet."""
+        if self._module.factors:
+            assign_blocks(target, source, self._written_panel)
+        else:
+            self._sink.assign(target, source, self._written_panel)
 
     def _written_panel(self, panel: Array) -> None:
         if _not_finite(panel):
