@@ -17,11 +17,10 @@ from layouts.errors import ShapeError
 
 _SMALL = 1 << 18
 """Bytes below which one copy is as fast."""
-_PANEL = 1 << 20
-"""Bytes of a panel that is copied as it stands."""
 _ROWS, _COLUMNS = 256, 256
 """The block of a transposition: rows and columns of the target. A column of it is a run of the source of 1 KB."""
-_MOST_OF_PANEL = 1 << 22
+_PANEL = 1 << 22
+"""Bytes of a panel, where a row is not more."""
 _FEWEST_ROWS = 16
 _WAY = 4096
 """Lines of memory at multiples of this distance share a place in the cache, and push each other out of it."""
@@ -52,7 +51,7 @@ def panels(source: Array, itemsize: int) -> Iterator[slice | EllipsisType]:
     if source.size * itemsize < _SMALL:
         yield ...
         return
-    most = min(_ROWS, max(_MOST_OF_PANEL // row, _FEWEST_ROWS)) if _is_transposed(source) else max(1, _PANEL // row)
+    most = min(_ROWS, max(_PANEL // row, _FEWEST_ROWS)) if _is_transposed(source) else max(1, _PANEL // row)
     for start in range(0, len(source), most):
         yield slice(start, min(start + most, len(source)))
 

@@ -46,7 +46,7 @@ def execute(plan: Plan, sink: Sink) -> Iterator[Done]:
         yield Done(module, tuple(filling.remarks()))
 
 
-_RELEASED = 1 << 24
+_RELEASED = 1 << 27
 """Bytes written before the pages behind them are let go: to map pages again costs more than to keep these."""
 
 

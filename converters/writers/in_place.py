@@ -23,6 +23,8 @@ _BUFFER = 1 << 25
 """Bytes of the largest tensor that is filled in memory: a write costs less than faults on a mapping."""
 _DIRECT = 1 << 18
 """Bytes of a piece that goes to its place at once, and not by way of the memory of its tensor."""
+_AT_ONCE = 1 << 17
+"""Bytes of one write: for larger ones Linux takes large pages for its cache, which it may first have to clear away."""
 _EARLY = 1 << 23
 """Bytes that are worth writing out early, so that the sync at the end finds little left to wait for."""
 _BEGIN = 2
@@ -121,7 +123,7 @@ class InPlace:
         start = at
         self._file.seek(at)
         while left:
-            count = self._file.write(left)
+            count = self._file.write(left[:_AT_ONCE])
             left, at = left[count:], at + count
         self._written(start, at)
 
