@@ -53,8 +53,13 @@ MODELS: dict[str, list[Layer]] = {
         Layer("LSTM", "lstm_2", 3000, 3000),
         Layer("LSTM", "lstm_3", 3000, 3000),
     ],
+    "xl": [
+        Layer("Embedding", "embedding", 8000, 256),
+        Layer("LSTM", "lstm", 256, 4096),
+        *(Layer("LSTM", f"lstm_{number}", 4096, 4096) for number in range(1, 8)),
+    ],
 }
-"""By size: s is 1 MB, m 100 MB, l 1 GB of float32."""
+"""By size: s is 1 MB, m 100 MB, l 1 GB of float32, and xl 4 GB, whose rows stand at powers of two."""
 
 
 def write(path: Path, layers: list[Layer]) -> None:
