@@ -109,7 +109,7 @@ import json, os, sys
 import converters
 
 def read(path):
-    return {key: int(value.split()[0]) for key, value in (line.split(":") for line in open(path)) if value.strip()[0].isdigit()}
+    return {key: int(value) for key, value in (line.split(":") for line in open(path))}
 
 source, output = sys.argv[1:]
 converters.convert_file(source, output)

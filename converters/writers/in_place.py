@@ -12,6 +12,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ _BUFFER = 1 << 25
 """Bytes of the largest tensor that is filled in memory: a write costs less than faults on a mapping."""
 _DIRECT = 1 << 18
 """Bytes of a piece that goes to its place at once, and not by way of the memory of its tensor."""
+_MANY = 1 << 25
+"""Bytes of all tensors from which a second thread writes one panel while the next one is moved."""
 _AT_ONCE = 1 << 17
 """Bytes of one write: for larger ones Linux takes large pages for its cache, which it may first have to clear away."""
 _EARLY = 1 << 23
@@ -46,9 +49,13 @@ class InPlace:
         self._memory: Array = np.empty(0, np.uint8)
         self._placed: list[tuple[int, int]] = []
         """Of the tensor at hand: where its first byte is in the file, its memory, and what is in its place already."""
+        sizes = [*sizes]
         self._buffer = np.empty(max((size for size in sizes if size <= _BUFFER), default=0), np.uint8)
-        self._panel: Array = np.empty(0, np.uint8)
+        self._panels: list[Array] = [np.empty(0, np.uint8)] * 2
         self._begun = self._reached = 0
+        self._beside = sum(sizes) >= _MANY and (os.cpu_count() or 1) > 1
+        self._thread: Thread | None = None
+        self._failed: OSError | None = None
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Memory for one tensor; the one before it is complete."""
@@ -73,7 +80,7 @@ class InPlace:
         for rows in panels(source, target.dtype.itemsize):
             panel = self._as_stored(source[rows], target.dtype)
             after(panel)
-            self._write(self._start + at, panel)
+            self._write_behind(self._start + at, panel)
             at += panel.nbytes
 
     def _offset_of(self, target: Array) -> int | None:
@@ -87,11 +94,33 @@ class InPlace:
         if part.dtype == dtype and part.flags.c_contiguous:
             return part
         size = part.size * dtype.itemsize
-        if len(self._panel) < size:
-            self._panel = np.empty(size, np.uint8)
-        panel = self._panel[:size].view(dtype).reshape(part.shape)
+        writing, memory = self._panels
+        self._panels = [memory if len(memory) >= size else np.empty(size, np.uint8), writing]
+        panel = self._panels[0][:size].view(dtype).reshape(part.shape)
         move(panel, part)
         return panel
+
+    def _write_behind(self, at: int, panel: Array) -> None:
+        """Write a panel while the next one is moved; where that does not pay, now."""
+        if not self._beside:
+            return self._write(at, panel)
+        self._wait()
+        self._thread = Thread(target=self._try_to_write, args=(at, panel))
+        self._thread.start()
+
+    def _try_to_write(self, at: int, panel: Array) -> None:
+        try:
+            self._write(at, panel)
+        except OSError as error:
+            self._failed = error
+
+    def _wait(self) -> None:
+        """Wait for what is being written. Raises what went wrong with it."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._failed is not None:
+            raise self._failed
 
     def filled(self) -> None:
         """Let go of the mapped pages written so far; they stay in the file."""
@@ -107,6 +136,7 @@ class InPlace:
 
     def _complete(self) -> None:
         """Write what of the tensor at hand is in memory alone."""
+        self._wait()
         size = self._memory.nbytes
         if size <= _BUFFER:
             at = 0
