@@ -76,7 +76,9 @@ class Part:
         """The options of a convolution; the usual ones for any other cell."""
         own = self.options
         if isinstance(own, ConvolutionalRecurrence):
-            return Convolution(own.strides, own.dilation, padding=own.padding, channels_last=own.channels_last)
+            return Convolution(
+                own.strides, own.dilation, padding=own.padding, pads=own.pads, channels_last=own.channels_last
+            )
         return own if isinstance(own, Convolution) else Convolution()
 
     @property

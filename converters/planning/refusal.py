@@ -45,7 +45,7 @@ def reasons(layer: Layer, parts: Sequence[Part], layout: Layout, target: Target)
         yield Reason(brief, sentence.format(variant=_variant(first)))
     slots = {piece.slot for piece in first.pieces()}
     yield from (Reason(*target.lacks[slot]) for slot in slots if slot in target.lacks)
-    if layout.holds("direction") and starts_backwards(layer):
+    if layout.holds("direction") and not target.turns and starts_backwards(layer):
         yield Reason(
             "forward layer backwards", "its forward layer goes backwards, so both directions come out in another order"
         )
@@ -130,7 +130,7 @@ def _short(value: Any) -> str:
 
 
 def starts_backwards(layer: Layer) -> bool:
-    """Whether the forward layer of a bidirectional one goes backwards, which no module says."""
+    """Whether the forward layer of a bidirectional one goes backwards."""
     return layer.call.direction == "backward" and bidirectional(layer.parts)
 
 

@@ -51,7 +51,7 @@ def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -
     if type(source).__name__ == "ModelProto":
         from converters.readers import onnx
 
-        return onnx.read_model(source, weights)
+        return onnx.read_model(source, weights, assume)
     from converters.readers.pytorch import memory
 
     if memory.is_module(source):

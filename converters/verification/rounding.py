@@ -87,9 +87,9 @@ def _finite(x: Array) -> float:
 
 
 def holds(values: Values, unit: float) -> bool:
-    """Whether every value is one that the module's dtype has, so that finite numbers stay so."""
+    """Whether every value is a finite number of the module's dtype, so that none has to overflow in it."""
     largest = _LARGEST.get(unit, _LARGEST_USUAL)
-    return all(_finite(np.abs(x)) <= largest for x in values.values() if np.asarray(x).dtype.kind == "f")
+    return all(bool((np.abs(x) <= largest).all()) for x in map(np.asarray, values.values()) if x.dtype.kind == "f")
 
 
 def tolerances(graph: Graph, values: Values, unit: float) -> dict[str, float]:

@@ -20,7 +20,9 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.custom import BlockBuffers
+from layouts.frameworks import keras_maps
 from layouts.frameworks import keras_other as keras_surroundings
 from layouts.layout import Custom, Layout
 
@@ -160,6 +162,13 @@ RNN_KERAS1 = Layout(
     class_name="SimpleRNN (Keras 1)",
 )
 
+_WAYS = {"forward": "forward", "backward": "backward"}
+ARRANGEMENTS = tuple(
+    Arrangement(f"{{direction}}_{layer}{number}", _WAYS, merge="concat")
+    for layer in ("lstm", "gru", "simple_rnn")
+    for number in ("", "_#")
+)
+
 LAYERS = {
     "LSTM": (LSTM, LSTM_APART, LSTM_PACKED),
     "LSTMCell": (LSTM,),
@@ -170,5 +179,5 @@ LAYERS = {
     "CuDNNGRU": (GRU_CUDNN,),
     "SimpleRNN": (RNN, RNN_KERAS1),
     "SimpleRNNCell": (RNN,),
-} | keras_surroundings.LAYERS
+} | {**keras_maps.MAPS, **keras_surroundings.LAYERS}
 USUAL = keras_surroundings.USUAL

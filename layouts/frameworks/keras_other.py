@@ -14,9 +14,6 @@ _LAYER = {"epsilon": 1e-3}
 _GROUPS = {"epsilon": 1e-3, "groups": 32, "axes": (-1,)}
 _RMS = {"epsilon": 1e-6}
 _ACTIVATED = {"activation": "linear"}
-_GIVEN = ("tanh", "sigmoid", "linear", "relu", "hard_sigmoid_1/6", "softsign", "softplus", "elu", "selu", "silu")
-_MAPS = {"activation": _GIVEN, "recurrent_activation": _GIVEN}
-
 _BIAS = {"bias": "out -> bias"}
 _B = {"b": "out -> bias"}
 _THEANO = {"flipped": True}
@@ -471,56 +468,7 @@ DOT_ATTENTION = (
 ADDITIVE_ATTENTION = (
     Layout("keras", cells.ADDITIVE_ATTENTION, {"scale": "feature -> scale"}, class_name="AdditiveAttention"),
 )
-CONV_LSTM1D = (
-    Layout(
-        "keras",
-        cells.CONV_LSTM1D,
-        {
-            "kernel": "width input (gate unit) -> input_kernel",
-            "recurrent_kernel": "width state (gate unit) -> recurrent_kernel",
-            "bias": "(gate unit) -> input_bias",
-        },
-        gates="ifgo",
-        stretches=("recurrent_activation",),
-        computes=_MAPS,
-        class_name="ConvLSTM1D",
-    ),
-)
-CONV_LSTM2D = (
-    Layout(
-        "keras",
-        cells.CONV_LSTM2D,
-        {
-            "kernel": "height width input (gate unit) -> input_kernel",
-            "recurrent_kernel": "height width state (gate unit) -> recurrent_kernel",
-            "bias": "(gate unit) -> input_bias",
-        },
-        gates="ifgo",
-        stretches=("recurrent_activation",),
-        computes=_MAPS,
-        class_name="ConvLSTM2D",
-    ),
-)
-CONV_LSTM3D = (
-    Layout(
-        "keras",
-        cells.CONV_LSTM3D,
-        {
-            "kernel": "depth height width input (gate unit) -> input_kernel",
-            "recurrent_kernel": "depth height width state (gate unit) -> recurrent_kernel",
-            "bias": "(gate unit) -> input_bias",
-        },
-        gates="ifgo",
-        stretches=("recurrent_activation",),
-        computes=_MAPS,
-        class_name="ConvLSTM3D",
-    ),
-)
-
 LAYERS = {
-    "ConvLSTM1D": CONV_LSTM1D,
-    "ConvLSTM2D": CONV_LSTM2D,
-    "ConvLSTM3D": CONV_LSTM3D,
     "Dense": DENSE,
     "TimeDistributedDense": DENSE,
     "Embedding": EMBEDDING,

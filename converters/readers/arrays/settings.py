@@ -124,7 +124,8 @@ def layer_of(path: str, arrays: Mapping[str, LazyArray], found: Recognised) -> L
         flattened=flattened,
     )
     _check_axes(part, stated)
-    call = Call(activation=values.get("activation", "linear") if "activation" in layout.beside else "linear")
+    usual = layout.beside.get("activation")
+    call = Call(activation=values.get("activation", usual) if usual is not None else "linear")
     wiring = Wiring(rank=values.get("rank"), flattened=flattened)
     defaults = {name: value for name, value in _untold(layout) if name not in values}
     return Layer(path, found.class_name, (part,), call, wiring, {**found.assumed, **defaults})
