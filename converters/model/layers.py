@@ -164,6 +164,8 @@ class Layer:
     inferred: str = ""
     unknown: ConversionError | None = None
     arrays: Mapping[str, LazyArray] = field(default_factory=dict)
+    alternatives: tuple[Layer, ...] = ()
+    """The layers that the arrays may be, where they fit several and `unknown` asks which."""
 
     @property
     def recurrent(self) -> bool:

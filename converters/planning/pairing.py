@@ -12,7 +12,8 @@ from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.planning.modules import Module, Tensor
-from converters.planning.refusal import factors, reasons, refusal, stored_states, stretching, unstated
+from converters.planning.refusal import factors, reasons, refusal, stored_states, stretching, unstated, untold_groups
+from converters.planning.undecided import agreed
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
@@ -44,7 +45,8 @@ class Choices:
 def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) -> list[Module]:
     """One module for a layer, or one for each cell where they differ too much for one, or the target's has but one."""
     if not layer.parts:
-        return [_passed_through(layer, layer.unknown, name, target, choices)]
+        passed = _passed_through(layer, layer.unknown, name, target, choices)
+        return [(passed.problems and _of_alternatives(layer, name, target, choices)) or passed]
     layer = _at_home(layer, target, choices)
     unlike = difference(layer.parts)
     if not unlike:
@@ -57,6 +59,12 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
         _module(_joined(name, label), (layer,), (cell,), _layout([cell], target, choices), target, choices, unlike)
         for label, cell in zip(labels, cells, strict=True)
     ]
+
+
+def _of_alternatives(layer: Layer, name: str, target: Target, choices: Choices) -> Module | None:
+    """The module of a layer that may be one of several, where all of them write the same."""
+    found = [pair(alternative, name, target, choices) for alternative in layer.alternatives]
+    return agreed(layer, [modules[0] for modules in found]) if found and all(len(m) == 1 for m in found) else None
 
 
 def _at_home(layer: Layer, target: Target, choices: Choices) -> Layer:
@@ -159,9 +167,9 @@ def _module(
     drop_in = bool(why) and target.drop_in(first, parts)
     constructor = target.constructor(first, parts, not why)
     refused = why and not (drop_in and choices.dropins)
-    problems = [refusal(first, why, layout, constructor, drop_in)] if refused else []
+    problems: list[ConversionError] = [refusal(first, why, layout, constructor, drop_in)] if refused else []
     problems += () if choices.calls else stored_states(layers, target)
-    problems += unstated(layers)
+    problems += (*unstated(layers), *(untold_groups(layers) if constructor else ()))
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
     notes += stretching(parts[0], layout, target)

@@ -11,7 +11,8 @@ from converters.model.names import module_name
 from converters.model.stacking import bidirectional
 from converters.planning.modules import Reason
 from converters.targets import Target
-from layouts.errors import NotRepresentable, printable
+from layouts import cells
+from layouts.errors import NotRepresentable, UnknownLayer, printable
 from layouts.layout import Layout
 from layouts.options import STRETCHED
 
@@ -164,6 +165,18 @@ def unstated(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
             yield NotRepresentable(
                 f"{printable(layer.path) or 'the layer'}: {layer.class_name} adds {name} to gate {gate} when it runs, "
                 f"and nothing in the source tells its value: state it, such as assume={{'{printable(key)}': '1.0'}}",
+                layer=layer.path,
+            )
+
+
+def untold_groups(layers: Sequence[Layer]) -> Iterator[UnknownLayer]:
+    """Group norms of which nothing tells the number of groups: with another one they give other numbers."""
+    for layer in layers:
+        if any(part.cell is cells.GROUP_NORM and not part.normalization.groups for part in layer.parts):
+            key = f"{module_name(layer.path)}.groups" if layer.path else "groups"
+            yield UnknownLayer(
+                f"{printable(layer.path) or 'the layer'}: nothing in the source tells how many groups this "
+                f"{layer.class_name} has: state it, such as assume={{'{printable(key)}': '4'}}",
                 layer=layer.path,
             )
 

@@ -52,6 +52,7 @@ class _Joining:
             place = self._place(layer)
             if place is not None:
                 groups.setdefault((place.stack, place.rest), []).append((place, layer))
+        groups = {key: group for key, group in groups.items() if not self._beside(key[0], group, layers)}
         groups = dict(_as_one(groups))
         owners = {id(layer): key for key, group in groups.items() for _, layer in group}
         several = {key: [other for other, _ in groups].count(key[0]) > 1 for key in groups}
@@ -81,6 +82,13 @@ class _Joining:
             return None
         place = self._arrangement.place(layer.path)
         return None if place and any(other.place(place.rest) for other in self._others) else place
+
+    def _beside(self, stack: str, group: Sequence[Member], layers: Sequence[Layer]) -> bool:
+        """Whether one cell alone stands in a row with other layers: a row of anything, and no stack of cells."""
+        if len(group) > 1 or self._arrangement.label == "direction":
+            return False
+        others = (self._arrangement.place(layer.path) for layer in layers if layer is not group[0][1])
+        return any(place and place.stack == stack for place in others)
 
     def _whole(self, path: str, group: Sequence[Member]) -> Layer | None:
         """The one layer that these cells are; None where they stay apart."""

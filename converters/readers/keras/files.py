@@ -241,7 +241,7 @@ def _checkpoint(
     remarks = (*remarks, *not_saved(known if model else (), version))
     known, graph = as_called(known, graph)
     custom = code(model, known, graph)
-    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)
+    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph=graph)
 
 
 def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:

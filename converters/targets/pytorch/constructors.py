@@ -301,8 +301,15 @@ def _affine(s: Subject) -> bool | None:
     return None if s.slots & {"weight", "bias"} else False
 
 
-def _norm_groups(s: Subject) -> int:
-    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or 32
+class _Untold:
+    """An argument that nothing tells; the plan asks for it."""
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+def _norm_groups(s: Subject) -> int | _Untold:
+    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or _Untold()
 
 
 def _normalized(s: Subject) -> int | tuple[int, ...]:
