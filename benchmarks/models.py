@@ -68,6 +68,8 @@ def write(path: Path, layers: list[Layer]) -> None:
         import models_onnx
 
         return models_onnx.write(path, layers)
+    if path.name.endswith(".weights.h5"):
+        return _write_weights(path, layers)
     (_write_archive if path.suffix == ".keras" else _write_hdf5)(path, layers)
 
 
@@ -87,15 +89,19 @@ def _write_hdf5(path: Path, layers: list[Layer]) -> None:
         weights.create_group("top_level_model_weights").attrs["weight_names"] = np.empty(0)
 
 
-def _write_archive(path: Path, layers: list[Layer]) -> None:
-    stored = io.BytesIO()
-    with h5py.File(stored, "w") as file:
+def _write_weights(place: Path | io.BytesIO, layers: list[Layer]) -> None:
+    with h5py.File(place, "w") as file:
         for folder, layer, arrays in zip(_folders(layers), layers, _arrays(layers), strict=True):
             counts: dict[str, int] = {}
             for name, array in arrays.items():
                 below = f"{folder}/{_FOLDERS[layer.kind, name.split('/')[0]]}vars"
                 number = counts[below] = counts.get(below, -1) + 1
                 file.create_dataset(f"{below}/{number}", data=array)
+
+
+def _write_archive(path: Path, layers: list[Layer]) -> None:
+    stored = io.BytesIO()
+    _write_weights(stored, layers)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": VERSION, "date_saved": "2026-01-01@00:00:00"}))
         archive.writestr("config.json", json.dumps(_config(layers)))

@@ -38,12 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One model in every container."""
     found = tmp_path_factory.mktemp("costs")
     for ending in ENDINGS:
-        if ending != "weights.h5":
-            models.write(found / f"model.{ending}", LAYERS)
-    import zipfile
-
-    with zipfile.ZipFile(found / "model.keras") as archive:
-        (found / "model.weights.h5").write_bytes(archive.read("model.weights.h5"))
+        models.write(found / f"model.{ending}", LAYERS)
     yield found
 
 
