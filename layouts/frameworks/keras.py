@@ -22,8 +22,7 @@
 from layouts import cells
 from layouts.arrangements import Arrangement
 from layouts.custom import BlockBuffers
-from layouts.frameworks import keras_maps
-from layouts.frameworks import keras_other as keras_surroundings
+from layouts.frameworks import keras_attention, keras_convolutions, keras_maps, keras_other
 from layouts.layout import Custom, Layout
 
 _KERNELS = {
@@ -179,5 +178,9 @@ LAYERS = {
     "CuDNNGRU": (GRU_CUDNN,),
     "SimpleRNN": (RNN, RNN_KERAS1),
     "SimpleRNNCell": (RNN,),
-} | {**keras_maps.MAPS, **keras_surroundings.LAYERS}
-USUAL = keras_surroundings.USUAL
+    **keras_maps.MAPS,
+    **keras_convolutions.LAYERS,
+    **keras_attention.LAYERS,
+    **keras_other.LAYERS,
+}
+USUAL = keras_convolutions.USUAL
