@@ -14,13 +14,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from converters import __version__
+
 HERE = Path(__file__).resolve().parent
 RESULTS, HISTORY = HERE / "results.md", HERE / "history.jsonl"
 HEADING = (
     "| file | way | time | × script | processor | peak RSS | peak anonymous |",
     "|---|---|--:|--:|--:|--:|--:|",
 )
-NAMES = ("gateport", "numpy", "h5py", "onnx", "safetensors", "click", "keras", "tensorflow-cpu", "torch")
+NAMES = ("numpy", "h5py", "onnx", "safetensors", "click", "keras", "tensorflow-cpu", "torch")
 
 
 class Row(NamedTuple):
@@ -63,7 +65,7 @@ def _machine() -> dict[str, Any]:
         "system": platform.system(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: found[name] for name in NAMES if name in found},
+        "versions": {"gateport": __version__} | {name: found[name] for name in NAMES if name in found},
     }
 
 
