@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy as np
 from converters.model.arrays import LazyArray, in_memory
 from converters.readers.pytorch import held
 from layouts.errors import ConversionError, CoverageError, printable
-from layouts.records import is_dataclass
 
 _STEP = r"\.[A-Za-z_]\w*|\[\d+\]|\['[^'\]]*'\]|\[\"[^\"\]]*\"\]"
 _PATH = re.compile(rf"(?=\.|[^\[]*\[)(?:[A-Za-z_]\w*)?(?:{_STEP})+")
