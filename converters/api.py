@@ -13,10 +13,10 @@ from converters import destination, readers
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
 from converters.model.tree import Tree
-from converters.plan.execution import Sink, execute
-from converters.plan.pairing import Choices
-from converters.plan.plan import Plan, make_plan
-from converters.plan.report import Report, announce
+from converters.planning.execution import Sink, execute
+from converters.planning.pairing import Choices
+from converters.planning.plan import Plan, make_plan
+from converters.planning.report import Report, announce
 from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
 

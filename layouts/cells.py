@@ -8,13 +8,13 @@ GRU r (reset), z (update), n (candidate). The executable definition of the recur
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
 from layouts.axes import LABELS
 from layouts.errors import LayoutError
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Product, Recurrence
+from layouts.records import dataclass, field
 
 
 class Slot(NamedTuple):

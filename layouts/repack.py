@@ -16,6 +16,7 @@ import numpy as np
 
 from layouts import axes
 from layouts.axes import Array, Size
+from layouts.blocks import assign_blocks
 from layouts.cells import Cell, Piece, Slot
 from layouts.errors import CoverageError, NotRepresentable, ShapeError
 from layouts.layout import DIRECTIONS, Entry, Layout
@@ -28,8 +29,6 @@ FED = ("input_weight", "input_kernel")
 
 _KEPT = 1024
 """Kinds of layers whose arrays are worked out once."""
-_ROWS, _COLUMNS = 16, 1024
-"""The block in which a transposition moves: 16 rows of the source, 4 KB of each (measured fastest)."""
 
 
 def unpack(
@@ -288,31 +287,6 @@ def describe(
             raise ShapeError(f"{layout.name}: the shapes do not tell {untold[0]!r}", layout=layout.name)
         described |= {piece: tuple(solved[name].value for name in slots[piece.slot].dims) for piece in pieces}
     return described | {bias: described[beside][:1] for bias, beside in _made(layout, described)}
-
-
-def assign_blocks(target: Array, source: Array, after: Callable[[Array], None] | None = None) -> None:
-    """Copy `source` into `target` in blocks that keep caches and page tables small.
-
-    A transposition in blocks of 16 source rows runs several times as fast as one `numpy` call
-    (`benchmarks/transpose.py`). `after` is given every panel of the target when it is complete, still in the cache.
-    """
-    if target.shape != source.shape:
-        raise ShapeError(f"a piece of shape {source.shape} does not fit a place of shape {target.shape}")
-    if target.ndim != 2 or target.nbytes < 1 << 18:
-        target[...] = source
-        if after:
-            after(target)
-        return
-    transposed = abs(source.strides[0]) < abs(source.strides[1])
-    rows, columns = target.shape
-    panel = _COLUMNS if transposed else max(1, (1 << 22) // max(target.strides[0], 1))
-    step = _ROWS if transposed else columns
-    for row in range(0, rows, panel):
-        for column in range(0, columns, step):
-            block = slice(row, row + panel), slice(column, column + step)
-            target[block] = source[block]
-        if after:
-            after(target[row : row + panel])
 
 
 def layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:

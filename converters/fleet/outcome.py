@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
+
+from layouts.records import dataclass, field
 
 DONE, UNCHANGED = "done", "unchanged"
 REFUSED, FAILED, KILLED, TIMEOUT = "refused", "failed", "killed", "timeout"

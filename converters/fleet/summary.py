@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from converters.fleet.outcome import DONE, UNCHANGED, Outcome
 from layouts.errors import printable
+from layouts.records import dataclass
 
 _SHOWN = 3
 _MOST_REASONS = 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +11,7 @@ from converters.readers.hdf5 import tree as hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source
 from layouts.errors import ConversionError, printable
+from layouts.records import dataclass, field
 
 _HEAD = 64
 

@@ -12,11 +12,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 if TYPE_CHECKING:
     from converters.readers.remote.ranged import Ranged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ import numpy as np
 
 from converters.model.arrays import Array
 from converters.model.tree import Tree
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.targets import Target
 from layouts.errors import ConversionError, printable
 
@@ -21,6 +21,8 @@ class Writer(Protocol):
     """A sink over a file that does not exist yet."""
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array: ...
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None: ...
 
     def filled(self) -> None: ...
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converters.model.arrays import Array
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from converters.writers.pytorch import tensor_of
 from layouts.errors import MissingDependency
@@ -42,6 +43,9 @@ class DistributedWriter:
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return self._inner.allocate(key, shape, dtype)
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
+        self._inner.assign(target, source, after)
 
     def filled(self) -> None:
         self._inner.filled()

@@ -10,13 +10,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from converters.plan.report import Report
+from converters.planning.report import Report
 from converters.readers.remote.urls import answering, beside, filesystem, is_url, local_path, name_of
 from layouts.errors import ConversionError
+from layouts.records import dataclass, replace
 
 _STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "hf"}
 """Places whose files appear whole, and where to rename one is to copy it."""

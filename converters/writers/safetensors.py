@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from converters.plan.modules import Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Tensor
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError
 

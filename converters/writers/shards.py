@@ -8,7 +8,7 @@ the plan's order, each into the last shard while it fits; one that is larger tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from converters.model.arrays import Array
-from converters.plan.modules import Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Tensor
+from converters.planning.plan import Plan
 from converters.writers.atomic import replacing
 from converters.writers.in_place import InPlace
 from converters.writers.safetensors import open_safetensors
@@ -87,13 +87,18 @@ class Sharded:
         self._of = {tensor.key: number for number, tensors in enumerate(shards) for tensor in tensors}
         self._waiting = [{tensor.key for tensor in tensors} for tensors in shards]
         self._open: dict[int, InPlace] = {}
+        self._last: InPlace
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         for number in [number for number in self._open if not self._waiting[number]]:
             self._open.pop(number).close()
         number = self._of[key]
         self._waiting[number].discard(key)
-        return self._shard(number).allocate(key, shape, dtype)
+        self._last = self._shard(number)
+        return self._last.allocate(key, shape, dtype)
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
+        self._last.assign(target, source, after)
 
     def _shard(self, number: int) -> InPlace:
         if number not in self._open:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from converters.model.arrays import Array
 from converters.readers.onnx.file.tensors import Kind, count_varints, from_entries, from_raw, varints
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint
+from layouts.records import dataclass
 
 if TYPE_CHECKING:
     from onnx import TensorProto
