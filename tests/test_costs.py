@@ -85,6 +85,7 @@ def test_help_and_a_usage_error_import_click_alone(arguments: tuple[str, ...], c
         "converters.cli",
         "converters.show",
         "converters.show.progress",
+        "converters.version",
     }
 
 
