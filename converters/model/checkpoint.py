@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model import flow, rows
@@ -12,6 +11,7 @@ from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.show import text
 from layouts.errors import UnknownLayer, printable
+from layouts.records import dataclass, field
 
 
 @dataclass(frozen=True, eq=False)

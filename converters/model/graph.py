@@ -8,10 +8,10 @@ and who reads it, is written down, so that nobody has to know how a framework ha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from converters.model.layers import Layer
 from converters.model.operations import Operation, Unknown
+from layouts.records import dataclass, field
 
 Shape = tuple[int | None, ...]
 

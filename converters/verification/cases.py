@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from converters.model import operations as op
 from converters.model.graph import Graph, Node, Shape, Value, batch_names
 from converters.verification.evaluate import evaluate
 from layouts.errors import ConversionError, printable
+from layouts.records import dataclass, replace
 
 Array = np.ndarray[Any, Any]
 

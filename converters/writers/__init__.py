@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ import numpy as np
 
 from converters.model.arrays import Array
 from converters.model.tree import Tree
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.targets import Target
 from layouts.errors import ConversionError, printable
 
@@ -21,6 +21,8 @@ class Writer(Protocol):
     """A sink over a file that does not exist yet."""
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array: ...
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None: ...
 
     def filled(self) -> None: ...
 
@@ -41,6 +43,13 @@ WRITTEN = {
     ".hdf5": "whole model, or with like= weights (HDF5, groups by layer)",
 }
 """What a file of each name is, as `gateport formats` prints it."""
+IN_PIECES = {
+    ".safetensors.index.json": "shards and their index (--max-shard-size 2GB)",
+    "a folder": "torch.distributed.checkpoint (--to dcp)",
+}
+"""What is more than one file, in the same way."""
+DISTRIBUTED = "dcp"
+"""What `to` says for a folder of `torch.distributed.checkpoint`."""
 
 
 def check_output(output: Path, target: Target) -> str:
@@ -60,6 +69,17 @@ def check_name(output: Path, suffixes: Sequence[str]) -> None:
             f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
             path=os.fspath(output),
         )
+    _check_parent(output)
+
+
+def check_folder(output: Path) -> None:
+    """Raise `ConversionError` for the name of a new folder that something has, or whose own folder does not exist."""
+    _check_parent(output)
+    if os.path.lexists(output):
+        raise ConversionError("the output is a new folder, and this is there already", path=os.fspath(output))
+
+
+def _check_parent(output: Path) -> None:
     if not output.parent.is_dir():
         raise ConversionError(
             f"cannot write {printable(output)}: there is no folder {printable(output.parent)}", path=os.fspath(output)
@@ -89,6 +109,10 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.hdf5 import open_hdf5
 
         return open_hdf5(temporary, tree)
+    if suffix == DISTRIBUTED:
+        from converters.writers.distributed import DistributedWriter
+
+        return DistributedWriter(temporary, plan)
     if suffix == ".safetensors":
         from converters.writers.safetensors import open_safetensors
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.readers.coreml.operation import Operation
 from converters.readers.coreml.values import Constant, unpacked
 from layouts.errors import ShapeError, UnknownLayer, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 PREFIX = "constexpr_"
 _MOST_TIMES = 64

@@ -7,7 +7,6 @@ variables are copied in before it, and back at the end of its body.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from converters.readers.coreml.weights import flat, parameters
 from converters.readers.message import Message
 from layouts.errors import UnknownLayer, printable
 from layouts.frameworks import coreml
+from layouts.records import dataclass
 
 _NAME, _INPUT, _OUTPUT = 1, 2, 3
 _ACTIVATION, _LINEAR, _COPY, _LOOP, _BODY = 130, 140, 600, 615, 4

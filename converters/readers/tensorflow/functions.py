@@ -8,11 +8,11 @@ PartitionedCall, While and If in functional_ops.cc.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from converters.readers.message import Message, text
 from converters.readers.tensorflow.graph import Edge, Graph, Node
 from layouts.errors import UnsafeCheckpoint
+from layouts.records import dataclass, field
 
 _CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f"}
 _LOOPS = {"While", "StatelessWhile"}

@@ -6,7 +6,6 @@ Source: graph.proto, node_def.proto, attr_value.proto and meta_graph.proto in te
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.readers.message import Message, text
 from converters.readers.tensorflow.numbers import dtype_of, shape_of, tensor
 from layouts.errors import UnsafeCheckpoint
+from layouts.records import dataclass
 
 _MOST_NODES = 500_000
 _MOST_INPUTS = 2_000_000

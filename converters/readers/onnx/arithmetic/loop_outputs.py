@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from converters.readers.onnx.arithmetic.recovered import initial_states
 from converters.readers.onnx.graph.scope import Node
 from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.errors import printable
+from layouts.records import dataclass
 
 _SAME = 1e-9
 _REVERSED_LENGTH, _REVERSED_BATCH = 3, 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from converters.model.arrays import LazyArray, in_memory
 from converters.readers.onnx.graph.folding import FAILURES, FOLDABLE, run
 from converters.readers.onnx.graph.scope import Node, Scope
+from layouts.records import dataclass, field
 
 if TYPE_CHECKING:
     from onnx import TypeProto

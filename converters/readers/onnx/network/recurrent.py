@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from converters.model import operations as op
 from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of
 from converters.readers.onnx.network.sites import Site
 from converters.readers.onnx.network.sizes import Pair, Sizes
 from converters.readers.onnx.network.views import Atom, View, plain
+from layouts.records import dataclass, replace
 
 _ONE = (1, 1)
 _FLOAT = 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from converters.model.graph import Graph, Node
@@ -14,6 +13,7 @@ from converters.model.operations import BothMasks, EitherMask, EveryStep, MaskOf
 from converters.targets.pytorch.source.held import Held, Shape, described
 from converters.targets.pytorch.source.words import identifier
 from layouts.errors import ConversionError, NotRepresentable, printable
+from layouts.records import dataclass, field, replace
 
 
 class Planned(Protocol):

@@ -7,8 +7,8 @@ from functools import partial
 
 from converters.model.cards import cards
 from converters.model.layers import Layer, Part
-from converters.plan.modules import Module
-from converters.plan.plan import Plan
+from converters.planning.modules import Module
+from converters.planning.plan import Plan
 from converters.show.blocks import Names, blocks_picture
 from converters.show.gates import key
 from converters.show.pictures.elements import Element, element

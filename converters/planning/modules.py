@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from converters.model.layers import Layer, Part
 from layouts.errors import ConversionError
 from layouts.layout import Layout
+from layouts.records import dataclass, field
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from converters.model.layers import Layer
-from converters.plan.modules import Module
+from converters.planning.modules import Module
 from layouts.errors import UnknownLayer
 from layouts.moves import Move, Stored, moves
 from layouts.regions import Region

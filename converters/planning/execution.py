@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from converters.model.arrays import Array
-from converters.plan.modules import Module
-from converters.plan.pairing import own_names
-from converters.plan.plan import Plan
+from converters.planning.modules import Module
+from converters.planning.pairing import own_names
+from converters.planning.plan import Plan
+from layouts.blocks import assign_blocks
 from layouts.errors import printable
 from layouts.layout import Layout
-from layouts.repack import Pieces, assign_blocks, changed, pack
+from layouts.repack import Pieces, changed, pack
 
 
 class Sink(Protocol):
@@ -21,6 +22,9 @@ class Sink(Protocol):
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Memory for one tensor, to be filled."""
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
+        """Fill a place of the tensor allocated last; `after` is given every panel of it."""
 
     def filled(self) -> None:
         """Called when some megabytes have been written."""
@@ -42,7 +46,7 @@ def execute(plan: Plan, sink: Sink) -> Iterator[Done]:
         yield Done(module, tuple(filling.remarks()))
 
 
-_RELEASED = 1 << 24
+_RELEASED = 1 << 27
 """Bytes written before the pages behind them are let go: to map pages again costs more than to keep these."""
 
 
@@ -113,7 +117,11 @@ class _Filling:
         return self._sink.allocate(tensor.key, shape, tensor.dtype)
 
     def _assign(self, target: Array, source: Array) -> None:
-        assign_blocks(target, source, self._written_panel)
+        """Move one piece; in memory where its numbers are to be changed yet."""
+        if self._module.factors:
+            assign_blocks(target, source, self._written_panel)
+        else:
+            self._sink.assign(target, source, self._written_panel)
 
     def _written_panel(self, panel: Array) -> None:
         if _not_finite(panel):

@@ -8,7 +8,7 @@ from typing import Any
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
-from converters.plan.modules import Module
+from converters.planning.modules import Module
 from layouts.errors import CoverageError, printable
 
 

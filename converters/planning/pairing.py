@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,16 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
-from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import factors, reasons, refusal, stored_states, stretching, unstated, untold_groups
-from converters.plan.undecided import agreed
+from converters.planning.modules import Module, Tensor
+from converters.planning.refusal import factors, reasons, refusal, stored_states, stretching, unstated, untold_groups
+from converters.planning.undecided import agreed
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.flatten import channels_first
 from layouts.layout import Layout
+from layouts.records import dataclass, field, replace
 from layouts.repack import targets
 
 

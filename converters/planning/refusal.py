@@ -9,7 +9,7 @@ from typing import Any
 from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import bidirectional
-from converters.plan.modules import Reason
+from converters.planning.modules import Reason
 from converters.targets import Target
 from layouts import cells
 from layouts.errors import NotRepresentable, UnknownLayer, printable

@@ -7,7 +7,6 @@ stored array (`coverage`). It gathers all problems and raises them once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters.model import flow
@@ -16,12 +15,13 @@ from converters.model.graph import Node
 from converters.model.layers import Layer
 from converters.model.names import Rename
 from converters.model.operations import Unknown
-from converters.plan import coverage, pairing
-from converters.plan.modules import Module, Tensor
-from converters.plan.pairing import Choices
+from converters.planning import coverage, pairing
+from converters.planning.modules import Module, Tensor
+from converters.planning.pairing import Choices
 from converters.show import text
 from converters.targets import Target
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
+from layouts.records import dataclass, field, replace
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from converters.plan.modules import Module
-from converters.plan.plan import Plan
+from converters.planning.modules import Module
+from converters.planning.plan import Plan
 from layouts.errors import printable
+from layouts.records import dataclass
 
 _NO_MODULE = "(no module computes this: weights only)"
 
