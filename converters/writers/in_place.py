@@ -24,7 +24,7 @@ _BUFFER = 1 << 25
 """Bytes of the largest tensor that is filled in memory: a write costs less than faults on a mapping."""
 _DIRECT = 1 << 18
 """Bytes of a piece that goes to its place at once, and not by way of the memory of its tensor."""
-_MANY = 1 << 25
+_MANY = 1 << 28
 """Bytes of all tensors from which a second thread writes one panel while the next one is moved."""
 _AT_ONCE = 1 << 17
 """Bytes of one write: for larger ones Linux takes large pages for its cache, which it may first have to clear away."""
