@@ -172,7 +172,9 @@ def convert_file(
     the source tells its network; `.weights.h5` is the weights of such a model of Keras. With `like=`, a model of Keras,
     its file or its configuration (`.json`), `.weights.h5` and `.h5` are weights that this model loads, layers matched
     by name, else by type, shapes and order.
-    `to` names the framework whose arrays an `.npz` holds; otherwise the name of the output tells it.
+    `.msgpack` is for Flax, `.eqx` for Equinox, `.params` for MXNet, `.pdparams` for PaddlePaddle, `.ckpt` the prefix of
+    a checkpoint of TensorFlow 1. `to` names the framework whose arrays an `.npz` or a `.safetensors` holds, if it is
+    not PyTorch; otherwise the name of the output tells it.
 
     A `.safetensors` file and those of Keras are written in place: no framework is imported, and memory stays within
     some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
@@ -181,7 +183,7 @@ def convert_file(
     """
     from pathlib import Path
 
-    from converters.writers import check_output, writing
+    from converters.writers import check_output, last_file, writing
     from converters.writers.atomic import replacing
 
     target = Path(output)
@@ -204,8 +206,8 @@ def convert_file(
         found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
         found.check()
         tree = destination.laid_out(found, suffix)
-    with replacing(target, found.checkpoint.path) as temporary:
-        with writing(suffix, temporary, found, tree) as writer:
+    with replacing(last_file(target, suffix), found.checkpoint.path) as temporary:
+        with writing(suffix, temporary, target, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
         if verify and suffix in _MODELS:

@@ -248,7 +248,7 @@ def _in_flags(table: text.Table) -> text.Table:
 @_ASSUME
 @_JSON
 def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
-    """Convert a model file into OUTPUT: .safetensors, .pt, .npz, .keras, .h5 or .weights.h5 (see `formats`)."""
+    """Convert a model file into OUTPUT, told by its name: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`)."""
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
         report = api.convert_file(source, output, progress=bar.advance, **_options(values))
         bar.stop()

@@ -47,7 +47,7 @@ def moved(source: Checkpoint, framework: str) -> tuple[dict[str, np.ndarray], La
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConversionWarning)
         found = converters.convert(source, **options)
-    prefix = f"rnn{find(framework).separator}"
+    prefix = find(framework).key(module.name, "")
     arrays = {key.removeprefix(prefix): np.asarray(value) for key, value in found.items()}
     assert module.layout is not None
     constants = {name for name in arrays if name in module.layout.constants}

@@ -49,7 +49,7 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
     unlike = difference(layer.parts)
     if not unlike:
         layout = _layout(layer.parts, target, choices)
-        if layout is None or _is_whole(layout, layer.parts):
+        if layout is None or (_is_whole(layout, layer.parts) and not target.lists(layout)):
             return [_module(name, (layer,), layer.parts, layout, target, choices)]
     cells = [replace(part, only=place) for part in layer.parts for place in _places(part)]
     labels = target.places([part.only for part in cells if part.only])

@@ -63,7 +63,7 @@ FILES = (
     Container("Shards", "*.index.json", ANY, "index:read", signatures.is_index),
     Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
     Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
-    Container("signatures.DL4J", "*.zip", "dl4j", "dl4j:read_file", lambda o: {*signatures.DL4J} <= {*o.members}),
+    Container("DL4J", "*.zip", "dl4j", "dl4j:read_file", lambda o: {*signatures.DL4J} <= {*o.members}),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(signatures.MXNET)),
     Container("MXNet, graph alone", "*-symbol.json", "mxnet", "mxnet:refuse_symbol", signatures.is_symbol),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,12 +36,28 @@ WRITTEN = {
     ".npz": "NumPy arrays",
     ".onnx": "whole model, of LSTM, GRU and RNN nodes",
     ".msgpack": "variables, as flax.serialization.to_bytes",
+    ".eqx": "leaves in the order of the layers, for tree_deserialise_leaves",
+    ".params": "parameters, for load_parameters and mx.nd.load",
+    ".pdparams": "state_dict, for paddle.load",
+    ".ckpt": "checkpoint by its prefix: .index and .data-00000-of-00001",
     ".keras": "whole model",
     ".weights.h5": "weights (HDF5, folders by class)",
     ".h5": "whole model, or with like= weights (HDF5, groups by layer)",
     ".hdf5": "whole model, or with like= weights (HDF5, groups by layer)",
 }
 """What a file of each name is, as `gateport formats` prints it."""
+_OPENED = {
+    ".safetensors": "safetensors:open_safetensors",
+    ".npz": "npz:NpzWriter",
+    ".onnx": "onnx:open_onnx",
+    ".msgpack": "msgpack:open_msgpack",
+    ".eqx": "equinox:open_leaves",
+    ".params": "mxnet:open_params",
+    ".pdparams": "paddle:open_pdparams",
+    ".pt": "pytorch:TorchWriter",
+    ".pth": "pytorch:TorchWriter",
+}
+"""What opens a file of plain arrays, `(path, Plan) -> Writer` of this room."""
 
 
 def check_output(output: Path, target: Target) -> str:
@@ -66,9 +83,20 @@ def check_name(output: Path, suffixes: Sequence[str]) -> None:
         )
 
 
+def last_file(output: Path, suffix: str) -> Path:
+    """The file that makes an output complete: itself, or of a checkpoint in two files the one that tells the other."""
+    return output.with_name(f"{output.name}.index") if suffix == ".ckpt" else output
+
+
 @contextmanager
-def writing(suffix: str, temporary: Path, plan: Plan, tree: Tree | None = None) -> Iterator[Writer]:
+def writing(suffix: str, temporary: Path, output: Path, plan: Plan, tree: Tree | None = None) -> Iterator[Writer]:
     """The writer of a suffix that `check_output` let pass; closed when all is written. `tree` for HDF5 and archives."""
+    if suffix == ".ckpt":
+        from converters.writers.checkpoint import open_checkpoint
+
+        with open_checkpoint(temporary, output, plan) as numbers:
+            yield numbers
+        return
     if suffix == ".keras" and tree is not None:
         from converters.writers.archive import ArchiveWriter
 
@@ -89,22 +117,6 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.hdf5 import open_hdf5
 
         return open_hdf5(temporary, tree)
-    if suffix == ".safetensors":
-        from converters.writers.safetensors import open_safetensors
-
-        return open_safetensors(temporary, plan)
-    if suffix == ".msgpack":
-        from converters.writers.msgpack import open_msgpack
-
-        return open_msgpack(temporary, plan)
-    if suffix == ".onnx":
-        from converters.writers.onnx import open_onnx
-
-        return open_onnx(temporary, plan)
-    if suffix == ".npz":
-        from converters.writers.npz import NpzWriter
-
-        return NpzWriter(temporary)
-    from converters.writers.pytorch import TorchWriter
-
-    return TorchWriter(temporary)
+    module, _, name = _OPENED[suffix].partition(":")
+    found: Writer = getattr(importlib.import_module(f"converters.writers.{module}"), name)(temporary, plan)
+    return found
