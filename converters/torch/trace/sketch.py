@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +21,14 @@ Made = Any
 
 class Name(str):
     """The name of a value of the graph, told apart from text."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A tensor of one number, made for the sizes of others: the node that makes it."""
+
+    number: float
+    node: fx.Node
 
 
 class Sketch:
@@ -61,10 +70,16 @@ class Sketch:
         return name
 
     def put(
-        self, node: fx.Node, operation: op.Operation, inputs: Sequence[str], outputs: Sequence[str], layer: Layer | None
+        self,
+        node: fx.Node,
+        operation: op.Operation,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        layer: Layer | None,
+        mask: str = "",
     ) -> None:
         path = layer.path if layer else str(node.target) if node.op == "call_module" else node.name
-        self.nodes.append(Node(path, self.class_of(node), operation, tuple(inputs), tuple(outputs), "", layer))
+        self.nodes.append(Node(path, self.class_of(node), operation, tuple(inputs), tuple(outputs), mask, layer))
 
     def shape(self, name: str) -> tuple[int | None, ...]:
         return self.values[name].shape or ()
@@ -82,3 +97,7 @@ class Sketch:
 
 def dtype_of(value: Any) -> str:
     return str(value.dtype).removeprefix("torch.") if isinstance(value, torch.Tensor) else "float32"
+
+
+def is_name(value: object) -> bool:
+    return isinstance(value, Name)
