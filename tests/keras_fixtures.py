@@ -13,6 +13,7 @@ from conftest import ROOT
 
 FOLDERS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras212", "tf_keras213")
 REFUSED = {
+    "keras1/pooling_same": "pooling with padding explicit has no layer in Keras 3",
     "keras1/unknown_layers": "no layout describes the class Highway",
     "keras2/lambda_layer": "Lambda holds code",
     "keras3/lambda_custom": "no layout describes the class fixtures>Stretch",

@@ -13,6 +13,10 @@ from keras_graphs import checkpoint, functional, graph_of, layer, modern, sequen
 import converters
 from converters.model import operations as op
 from converters.model.graph import Graph, Node
+from converters.readers.keras.config import read_model
+from converters.readers.keras.operations import operation
+from converters.readers.keras.orderings import with_orderings
+from converters.readers.keras.semantics import parse_version
 
 REAL = ROOT.parent / "shared" / "real"
 FILES = [
@@ -223,6 +227,25 @@ def test_masking_makes_zeros_too() -> None:
     assert mask_of(graph) == ("MaskOf", "z")
     assert one(graph, "m").operation == op.Masked()
     assert one(graph, "m").inputs == ("z", "m:mask")
+
+
+@pytest.mark.parametrize(
+    ("version", "known", "reads"),
+    [
+        ("2.2.5", True, False),
+        ("2.3.0-tf", True, False),
+        ("2.4.0", False, True),
+        ("2.5.0", False, True),
+        ("", False, True),
+    ],
+)
+def test_a_softmax_reads_masks_since_tensorflow_2_4(version: str, known: bool, reads: bool) -> None:
+    """A mask of steps fits no value of features, so a softmax that reads it is not known; 2.4.0 may be either."""
+    graph = masked(layer("Softmax", "m", inbound=[["x", 0, 0, {}]]), reader("m"), version=version)
+    (made,) = (node for node in graph.nodes if node.name == "m")
+    assert (made.operation == op.Activation("softmax")) is known
+    assert ("behind a mask" in getattr(made.operation, "why", "")) is reads
+    assert (mask_of(graph) == X) is known
 
 
 @pytest.mark.parametrize(
@@ -531,3 +554,17 @@ def test_the_table_shows_inputs_layers_in_order_and_outputs() -> None:
         ("", "output", "← end"),
     ]
     assert found.data()["graph"]["outputs"] == ["end"]
+
+
+@pytest.mark.parametrize(("said", "known"), [((), False), (("th",), True), (("tf", "th"), False)])
+def test_maps_whose_order_keras_1_left_out_follow_the_rest_of_the_model(said: tuple[str, ...], known: bool) -> None:
+    """Padding does not say whether channels come first, poolings do; where they differ, or none is, it is open."""
+    pools = [layer("MaxPooling2D", f"pool{k}", pool_size=[1, 1], dim_ordering=order) for k, order in enumerate(said)]
+    model = sequential(layer("ZeroPadding2D", "pad", padding=[1, 2]), *pools, shape=(None, 3, 5, 7))
+    container = with_orderings(read_model(model, "model"))
+    (found,) = (leaf for leaf in container.leaves() if leaf.name == "pad")
+    padded = operation("ZeroPadding2D", found.config, parse_version("1.2.2"), (None, 3, 5, 7))
+    if known:
+        assert padded == op.Pad(((1, 1), (2, 2)), channels_last=False)
+    else:
+        assert isinstance(padded, op.Unknown)

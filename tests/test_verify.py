@@ -279,6 +279,17 @@ def test_half_precision_has_its_own_unit() -> None:
     assert converters.verify(LSTM, built(LSTM).bfloat16(), by="numpy").ok
 
 
+def test_numbers_beyond_the_dtype_prove_nothing_and_are_named(tmp_path: Path) -> None:
+    """A recurrence of softplus and relu grows without end: in float32 to infinity, in float64 further."""
+    kind = {"activation": "softplus", "recurrent_activation": "relu", "batch_input_shape": [None, None, 3]}
+    path = write(tmp_path / "grows.h5", recurrent("LSTM", "grows", 3, 5, **kind), dense("dense", 5, 2))
+    found = converters.verify(path, converters.build(path), by="numpy")
+    assert found.ok and "usual numbers" in found.cases and "large numbers" not in found.cases
+    assert any("left out" in note and "large numbers" in note for note in found.notes)
+    large = np.full((1, 3, 3), 1e30, np.float32)
+    assert converters.verify(path, converters.build(path), [large], by="numpy").cases == ("given inputs",)
+
+
 def test_who_runs_the_source_may_be_named() -> None:
     assert "NumPy" in converters.verify(LSTM, built(LSTM), by="numpy").against
     with pytest.raises(converters.ConversionError, match="expected one of keras"):

@@ -64,7 +64,22 @@ class CaseResult:
     opinion: tuple[Difference, ...] = ()
     truth: Truth | None = None
 
+    @property
+    def beyond(self) -> bool:
+        """Whether its numbers outgrow the module's dtype, so that what follows from them proves nothing."""
+        return self.truth is not None and not self.ran.raised and not rounding.holds(self.truth.values, self.truth.unit)
 
+
+def within(results: Sequence[CaseResult]) -> tuple[list[CaseResult], list[str]]:
+    """The cases whose numbers the module's dtype has, and what to say of the others; all where none has."""
+    kept = [result for result in results if not result.beyond]
+    if not kept:
+        return list(results), []
+    names = "; ".join(result.case.name for result in results if result.beyond)
+    return kept, [f"left out, for numbers larger than the module's dtype holds: {names}"] if names else []
+
+
+@np.errstate(all="ignore")
 def compared(case: Case, subject: Subject, runner: Runner) -> CaseResult:
     """Both sides run on the inputs of one case."""
     expected = runner.run(case.inputs)
@@ -83,9 +98,8 @@ def compared(case: Case, subject: Subject, runner: Runner) -> CaseResult:
 def _truth(case: Case, subject: Subject) -> Truth:
     graph = subject.checkpoint.graph
     assert graph is not None
-    with np.errstate(all="ignore"):
-        values = evaluate(graph, case.inputs)
-        return Truth(graph, values, rounding.tolerances(graph, values, subject.unit), subject.unit)
+    values = evaluate(graph, case.inputs)
+    return Truth(graph, values, rounding.tolerances(graph, values, subject.unit), subject.unit)
 
 
 def _limits(

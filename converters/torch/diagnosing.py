@@ -47,7 +47,7 @@ def diagnose(
         results.append(compared(case, subject, runner))
         if progress:
             progress(1, len(tried))
-    found = verification(subject, runner, tried, results)
+    found = verification(subject, runner, results)
     explanations, count = _explained(found.first, results)
     first = explanations[0] if explanations else None
     return Diagnosis(found, first, tuple(explanations[1:4]), count, tuple(_of_training(subject)))

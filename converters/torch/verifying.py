@@ -10,7 +10,7 @@ from torch import nn
 
 from converters.model.checkpoint import Checkpoint
 from converters.readers import read
-from converters.torch.comparing import CaseResult, Subject, compared
+from converters.torch.comparing import CaseResult, Subject, compared, within
 from converters.verification import cases as making
 from converters.verification import sources
 from converters.verification.cases import Case
@@ -60,7 +60,7 @@ def verify(
         results.append(compared(case, subject, runner))
         if progress:
             progress(1, len(tried))
-    return verification(subject, runner, tried, results)
+    return verification(subject, runner, results)
 
 
 def inputs_for(checkpoint: Checkpoint, inputs: Sequence[Any] | None) -> list[Case]:
@@ -75,19 +75,18 @@ def inputs_for(checkpoint: Checkpoint, inputs: Sequence[Any] | None) -> list[Cas
     return making.make_cases(checkpoint.graph)
 
 
-def verification(
-    subject: Subject, runner: Runner, tried: Sequence[Case], results: Sequence[CaseResult]
-) -> Verification:
-    """What all cases together found."""
+def verification(subject: Subject, runner: Runner, results: Sequence[CaseResult]) -> Verification:
+    """What all cases together found. One that outgrows the module's dtype proves nothing, and is named."""
+    results, notes = within(results)
     return Verification(
         subject.checkpoint.path,
         runner.name,
-        tuple(case.name for case in tried),
+        tuple(result.case.name for result in results),
         tuple(_output_results(subject, results)),
         tuple(_layer_results(subject, results)),
         first_divergence(results),
         _opinion(results),
-        subject.notes,
+        (*subject.notes, *notes),
     )
 
 

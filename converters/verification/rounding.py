@@ -31,6 +31,9 @@ from converters.verification.evaluate import Values, run
 Array = np.ndarray[Any, Any]
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Unit roundoff by dtype."""
+_LARGEST = {UNITS["float64"]: 1.7976931348623157e308, UNITS["float16"]: 65504.0}
+_LARGEST_USUAL = 3.3895e38
+"""The largest numbers of the dtypes, by unit roundoff; of bfloat16 and float32 that of the former."""
 _LIKELY = 4.0
 _DRAWS = 2
 _LEAST = 1e-30
@@ -81,6 +84,12 @@ def tolerance(exact: Array, draws: Sequence[Array], unit: float) -> float:
 
 def _finite(x: Array) -> float:
     return float(np.where(np.isfinite(x), x, 0.0).max(initial=0.0))
+
+
+def holds(values: Values, unit: float) -> bool:
+    """Whether every value is a finite number of the module's dtype, so that none has to overflow in it."""
+    largest = _LARGEST.get(unit, _LARGEST_USUAL)
+    return all(bool((np.abs(x) <= largest).all()) for x in map(np.asarray, values.values()) if x.dtype.kind == "f")
 
 
 def tolerances(graph: Graph, values: Values, unit: float) -> dict[str, float]:

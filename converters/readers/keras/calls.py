@@ -114,14 +114,21 @@ def _mask_read(site: Site, flow: Flow) -> str:
 
 
 _LEAST = -1e9
+_UNMASKED, _MASKED_SINCE = (2, 4), (2, 5)
+"""The layer Softmax reads masks since TensorFlow 2.4. It and 2.3 both write 2.4.0 as the version of Keras.
+
+Source: `Softmax.call` of keras 2.2.5, tensorflow 2.3.4, 2.4.4 and 2.5.3.
+"""
 
 
 def _softmax(site: Site, found: op.Operation, behind: str) -> list[Flow]:
     """Masked places count for nothing. Only masks of the value's own axes are known here: others broadcast."""
-    flow, draft = site.flows[0], site.draft
+    flow, draft, written = site.flows[0], site.draft, site.version.number
     mask = _mask_read(site, flow)
-    if not mask:
+    if not mask or () < written < _UNMASKED:
         return [Flow(site.compute(found, [flow.value]), behind)]
+    if written < _MASKED_SINCE:
+        return site.unknown("a softmax behind a mask: whether this version of Keras reads it is not known")
     shapes = draft.shapes([mask, flow.value])
     if not all(shapes) or len(shapes[0] or ()) != len(shapes[1] or ()) or draft.values[mask].dtype != BOOLEAN:
         return site.unknown("a softmax behind a mask of other axes than its input's")

@@ -20,9 +20,10 @@ from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
+from converters.readers.keras.orderings import with_orderings
 from converters.readers.keras.semantics import KERAS1, Version, parse_version
 from converters.readers.keras.statements import Statements
-from converters.readers.keras.theano import with_padding, without_same_pooling
+from converters.readers.keras.theano import with_padding, with_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
 from converters.readers.opened import Opened, Request
 from converters.readers.source import Source, open_beside
@@ -158,10 +159,11 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     )
     if is_model(config):
         model = read_model(config, path)
+        model = with_orderings(model) if version.major == 1 else model
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
         layers = list(with_padding(layers)) if theano else layers
         found = _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
-        return without_same_pooling(found) if theano else found
+        return with_same_pooling(found) if theano else found
     statements = Statements(assume)
     grouped = list(unconfigured.from_groups(stored, version, theano, statements))
     layers = list(with_flattened(grouped, statements, version))

@@ -21,18 +21,26 @@ def with_padding(layers: Iterable[Layer]) -> Iterator[Layer]:
         yield replace(layer, parts=tuple(map(_padded, layer.parts)))
 
 
-def without_same_pooling(found: Checkpoint) -> Checkpoint:
-    """Pooling with padding 'same' as not known: Theano's windows lie otherwise than TensorFlow's."""
+def with_same_pooling(found: Checkpoint) -> Checkpoint:
+    """The graph with the windows of pooling where Theano lays them; the numbers of padding count for nothing."""
     if found.graph is None:
         return found
-    unknown = op.Unknown("pooling with padding 'same' on Theano is not known here")
     nodes = (
-        replace(node, operation=unknown)
-        if isinstance(node.operation, op.Pool) and node.operation.padding == "same"
-        else node
+        replace(node, operation=_windows(node.operation)) if isinstance(node.operation, op.Pool) else node
         for node in found.graph.nodes
     )
     return replace(found, graph=replace(found.graph, nodes=tuple(nodes)))
+
+
+def _windows(pool: op.Pool) -> op.Operation:
+    """Windows of 'same' begin size - 1 before the map, of odd sizes above 1 size - 2; ⌈n / stride⌉ are kept."""
+    if pool.padding != "same":
+        return pool
+    if len(pool.size) == 3 and 1 in pool.size:
+        return op.Unknown("pooling with padding 'same' over one element of an axis of three, which Theano refuses")
+    begins = tuple(size - 2 if size > 2 and size % 2 else size - 1 for size in pool.size)
+    ends = tuple(size - 1 - begin for size, begin in zip(pool.size, begins, strict=True))
+    return replace(pool, padding="explicit", pads=(*begins, *ends))
 
 
 def _padded(part: Part) -> Part:

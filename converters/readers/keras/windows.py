@@ -7,6 +7,7 @@ from typing import Any
 
 from converters.model import operations as op
 from converters.model.graph import Shape
+from converters.readers.keras import orderings
 from converters.readers.keras.config import Config
 from converters.readers.keras.semantics import Version
 from layouts.errors import printable
@@ -69,8 +70,13 @@ def _pairs(value: Any, count: int) -> tuple[tuple[int, int], ...]:
     return pairs
 
 
+_ORDER = op.Unknown("channels first or last? Keras 1 did not write it for this class, and no layer beside it tells")
+
+
 def _pad(kind: Callable[..., op.Operation], count: int) -> Row:
     def row(config: Config, version: Version, shape: Shape | None) -> op.Operation:
+        if config.get(orderings.KEY) == orderings.NOT_TOLD:
+            return _ORDER
         value = _first(config, "padding", "cropping")
         return kind(_pairs(1 if value is None else value, count), channels_last=_last(config))
 
@@ -79,6 +85,8 @@ def _pad(kind: Callable[..., op.Operation], count: int) -> Row:
 
 def _up_sample(count: int) -> Row:
     def row(config: Config, version: Version, shape: Shape | None) -> op.Operation:
+        if config.get(orderings.KEY) == orderings.NOT_TOLD:
+            return _ORDER
         how = str(config.get("interpolation") or "nearest")
         if how not in ("nearest", "bilinear"):
             return op.Unknown(f"upsampling by {printable(how)} is not known here")

@@ -85,7 +85,8 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
     if not cell.recurrent:
         return {label: one.call(subject) for label, one in _OTHER[cell.name].items()}
     if exact:
-        return {"": (_CELLS if layer.call.cell else _RECURRENT)[cell.name].call(subject)}
+        found = (_CELLS if layer.call.cell else _RECURRENT).get(cell.name)
+        return {"": found.call(subject) if found else ""}
     return {"": _DROP_INS[cell.name].call(subject, DROP_INS) if drop_in(layer, parts) else ""}
 
 
