@@ -188,7 +188,7 @@ def convert_file(
 
     target = Path(output)
     framework_of = of_file(target.name, to)
-    suffix = check_output(target, framework_of)
+    suffix = check_output(target, framework_of, stated=to is not None)
     if verify:
         _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
@@ -196,10 +196,12 @@ def convert_file(
     choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
     tree: Tree | None
     if like is not None:
-        if layer or stack or framework_of is not KERAS:
+        if framework_of is not KERAS:
             raise ConversionError(
-                "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
+                f"like= is a model of Keras: its weights are a .weights.h5 or .h5 file, not {printable(target.name)}"
             )
+        if layer or stack:
+            raise ConversionError("like= takes the whole source: layer= and stack= do not go with it")
         found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
     else:
         name = framework_of.name
@@ -261,7 +263,7 @@ def _carry_out(found: Plan, sink: Sink, progress: Progress | None) -> tuple[str,
     except ConversionError as error:
         error.path = error.path or found.checkpoint.path
         raise
-    return tuple(warnings)
+    return tuple(dict.fromkeys(warnings))
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype[Any] | None:

@@ -30,7 +30,9 @@ _FLAGS = (
     (re.compile(r"\bdtype="), lambda _: "--dtype"),
     (re.compile(r"\bverify=True"), lambda _: "--verify"),
     (re.compile(r"\bframework="), lambda _: "--framework"),
-    (re.compile(r"\b(to|like)="), lambda m: f"--{m[1]}"),
+    (re.compile(r"\bconstants=\{'(\w+)': ([\d.]+)\}"), lambda m: f"--constant {m[1]}={m[2]}"),
+    (re.compile(r"\b(to|like)=|\b(layer|stack)=(?![\w{'])"), lambda m: f"--{m[1] or m[2]}"),
+    (re.compile(r"\btrace\(module, inputs\) tells"), lambda _: "`gateport convert FILE.py:CLASS --input SHAPE` traces"),
     (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
     (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
 )
@@ -244,19 +246,44 @@ def _in_flags(table: text.Table) -> text.Table:
 @_CONSTANT
 @_choices
 @click.option("--verify", is_flag=True, help="Prove the file before it appears: build the model and compare it.")
+@click.option("--weights", metavar="FILE", help="Weights for a SOURCE of FILE.py:CLASS. Default: those beside it.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="SHAPE",
+    help="What a SOURCE of FILE.py:CLASS is traced on: 2,7,3 or 2,7:int64 or x.npy, one for each tensor. Repeatable.",
+)
 @_FRAMEWORK
 @_ASSUME
 @_JSON
-def convert(source: str, output: str, as_json: bool, **values: Any) -> None:
-    """Convert a model file into OUTPUT, told by its name: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`)."""
+def convert(source: str, output: str, as_json: bool, weights: str | None, inputs: tuple[str, ...], **v: Any) -> None:
+    """Convert a model file into OUTPUT, told by its name: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`).
+
+    SOURCE may be FILE.py:CLASS, a module of your own, which is RUN; into a whole model it goes by --input.
+    """
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
-        report = api.convert_file(source, output, progress=bar.advance, **_options(values))
+        found = _own(source, output, weights, inputs, v["like"])
+        report = api.convert_file(found, output, progress=bar.advance, **_options(v))
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
         if as_json:
             return _print(report.data())
         click.echo(in_flags(str(report)))
+
+
+def _own(source: str, output: str, weights: str | None, inputs: tuple[str, ...], like: str | None) -> Any:
+    """The module that a source names, traced where inputs are told; any other source as it is."""
+    if not re.search(r"\.py(:\w+)?$", source):
+        if weights or inputs:
+            raise click.UsageError("--weights and --input go with a SOURCE of FILE.py:CLASS")
+        return source
+    if not inputs and not like and output.lower().endswith((".keras", ".onnx", ".h5")):
+        raise ConversionError(f"{source}: a whole model is traced on inputs: --input 2,7,3 for each that forward takes")
+    from converters.torch.own_source import source_from
+
+    return source_from(source, weights, inputs)
 
 
 @main.command()

@@ -169,9 +169,21 @@ def _module(
     if target.channels_last:
         parts = tuple(replace(part, flattened=()) for part in parts)
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
+    _check_asked(first, layout, choices)
     tensors = tuple(_tensors(name, layout, parts, target, choices))
     why = why if drop_in else ()
     return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)
+
+
+def _check_asked(layer: Layer, layout: Layout, choices: Choices) -> None:
+    """Raise `NotRepresentable` for a number that the target adds when it runs, where nobody says which."""
+    for option in layout.asked:
+        if option not in choices.constants:
+            raise NotRepresentable(
+                f"{printable(layer.path)}: {layout.name} adds {option} when it runs, and no array tells it: state what "
+                f"yours adds, constants={{'{option}': 1.0}}",
+                layer=layer.path,
+            )
 
 
 def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, Any]:

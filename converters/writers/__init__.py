@@ -60,21 +60,22 @@ _OPENED = {
 """What opens a file of plain arrays, `(path, Plan) -> Writer` of this room."""
 
 
-def check_output(output: Path, target: Target) -> str:
-    """The suffix by which a file is written.
+def check_output(output: Path, target: Target, *, stated: bool) -> str:
+    """The suffix by which a file is written; `stated` where the name does not have to tell the target.
 
     Raises `ConversionError` for one that the target does not have, or a folder that does not exist.
     """
     suffix = target.ending(output.name)
-    check_name(output, target.suffixes)
+    check_name(output, target.suffixes if stated else tuple(WRITTEN), target.title if stated else "")
     return suffix
 
 
-def check_name(output: Path, suffixes: Sequence[str]) -> None:
+def check_name(output: Path, suffixes: Sequence[str], whose: str = "") -> None:
     """Raise `ConversionError` for a name with none of these suffixes, or a folder that does not exist."""
     if not output.name.lower().endswith(tuple(suffixes)):
         raise ConversionError(
-            f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
+            f"{printable(output.name)}: the output{f' for {whose}' if whose else ''} is named after its format: "
+            f"{', '.join(suffixes)}",
             path=os.fspath(output),
         )
     if not output.parent.is_dir():
