@@ -13,9 +13,9 @@ from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import factors, reasons, refusal, stored_states, stretching, unstated
+from converters.plan.refusal import computes, factors, reasons, refusal, stored_states, stretching, unstated
 from converters.targets import Target
-from layouts import catalogue
+from layouts import catalogue, cells
 from layouts.cells import Piece
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.flatten import channels_first
@@ -119,11 +119,26 @@ def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout |
     """The target's layout for these cells; None where it, and its drop-ins, have none."""
     slots = {piece.slot for part in parts for piece in part.pieces()}
     try:
-        return catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
+        found = catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
     except NotRepresentable:
         if choices.class_name is not None:
             raise
         return None
+    return found if choices.class_name is not None else _computing(found, parts, slots, target)
+
+
+def _computing(layout: Layout, parts: Sequence[Part], slots: set[str], target: Target) -> Layout:
+    """The layout; where its class has other functions fixed than the cell, that of another class which has them."""
+    if all(computes(part, layout, target) for part in parts):
+        return layout
+    others = (one for one in catalogue.of(layout.framework) if one.cell is layout.cell and _is_other(one, layout))
+    fitting = (one for one in others if slots <= one.slots | {"recurrent_bias"})
+    return next((one for one in fitting if all(computes(part, one, target) for part in parts)), layout)
+
+
+def _is_other(layout: Layout, usual: Layout) -> bool:
+    """Whether a layout is of another class for whole layers, as the usual one is, and not an older name of its own."""
+    return "(" not in layout.class_name and layout.holds("layer") == usual.holds("layer")
 
 
 _WITHOUT_CONSTANT = {"projection", "peephole"}
@@ -151,7 +166,7 @@ def _module(
         slots = {piece.slot for part in parts for piece in part.pieces()}
         own = [slot for slot in parts[0].cell.slots if slot in slots & _WITHOUT_CONSTANT]
         what = " with ".join([parts[0].cell.name.replace("_", " "), *own])
-        reason = NotRepresentable(f"{target.library} has no module for {what}")
+        reason = NotRepresentable(f"{target.library} has no module for {what}{_twin(parts[0], target)}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, target, choices)
     layout = _of_cell(layout, target) if first.call.cell else layout
@@ -173,6 +188,14 @@ def _module(
     tensors = tuple(_tensors(name, layout, parts, target, choices))
     why = why if drop_in else ()
     return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)
+
+
+def _twin(part: Part, target: Target) -> str:
+    """Of the two cells that are called GRU the one that the target has."""
+    twins = {cells.GRU: (cells.GRU_RESET_BEFORE, "before"), cells.GRU_RESET_BEFORE: (cells.GRU, "after")}
+    other, how = twins.get(part.cell, (None, ""))
+    has = any(one.cell is other for framework in target.frameworks for one in catalogue.of(framework))
+    return f": its GRU resets the state {how} the matrix product, which is another equation" if has else ""
 
 
 def _check_asked(layer: Layer, layout: Layout, choices: Choices) -> None:
