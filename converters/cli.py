@@ -34,6 +34,7 @@ _FLAGS = (
     (re.compile(r"\b(to|like)=|\b(layer|stack)=(?![\w{'])"), lambda m: f"--{m[1] or m[2]}"),
     (re.compile(r"\btrace\(module, inputs\) tells"), lambda _: "`gateport convert FILE.py:CLASS --input SHAPE` traces"),
     (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
+    (re.compile(r"\bweights=\{([^}]*)\}"), lambda m: " ".join(f"--source-weights {n}=FILE" for n in _names_of(m[1]))),
     (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
 )
 """What the library says in Python, and the flag of the command that does it."""
@@ -45,6 +46,10 @@ def _listed(items: str) -> str:
 
 def _pairs_of(items: str) -> list[str]:
     return [f"{key}={value}" for key, value in re.findall(r"'([^']*)': '?([^',}]*)'?", items)]
+
+
+def _names_of(items: str) -> list[str]:
+    return re.findall(r"'([^']*)': ?…", items)
 
 
 def in_flags(text: str) -> str:
@@ -122,6 +127,12 @@ _ASSUME = click.option(
 _FRAMEWORK = click.option(
     "--framework", metavar="NAME", help="Whose layout the arrays of an .npz file have: keras, tensorflow, flax, …"
 )
+_GIVEN = click.option(
+    "--source-weights",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="Weights that an ONNX graph takes as inputs: FILE.npz by their names, NAME=FILE.npy, NAME=FILE.pb. Repeatable.",
+)
 _CHOICES: tuple[Callable[[Any], Any], ...] = (
     click.option("--layer", metavar="PATH", help="Convert one layer alone, its parameters without a prefix."),
     click.option(
@@ -160,7 +171,18 @@ def _choices(command: Callable[..., None]) -> Callable[..., None]:
 
 def _options(values: Mapping[str, Any]) -> dict[str, Any]:
     stack = {name: paths.split(",") for name, paths in values["stack"].items()}
-    return {**values, "stack": stack}
+    return _with_weights({**values, "stack": stack})
+
+
+def _with_weights(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with the arrays of the files of --source-weights, where there are any."""
+    stated = values["source_weights"]
+    others = {name: value for name, value in values.items() if name != "source_weights"}
+    if not stated:
+        return others
+    from converters.readers.onnx.given import given_arrays
+
+    return {**others, "weights": given_arrays(stated)}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -179,11 +201,12 @@ def _print(data: Mapping[str, Any]) -> None:
 @_SOURCE
 @_FRAMEWORK
 @_ASSUME
+@_GIVEN
 @_JSON
-def inspect(source: str, framework: str | None, assume: dict[str, str], as_json: bool) -> None:
+def inspect(source: str, as_json: bool, **values: Any) -> None:
     """Show what is in a model file: layers, shapes, settings, and what needs care."""
     with _refusing(as_json):
-        found = api.read(source, framework=framework, assume=assume)
+        found = api.read(source, **_with_weights(values))
         if as_json:
             return _print(found.data())
         text.show(found.table())
@@ -207,6 +230,7 @@ _CONSTANT = click.option(
 @_choices
 @_FRAMEWORK
 @_ASSUME
+@_GIVEN
 @_HTML
 @_JSON
 def plan(source: str, page: str | None, as_json: bool, **values: Any) -> None:
@@ -256,6 +280,7 @@ def _in_flags(table: text.Table) -> text.Table:
 )
 @_FRAMEWORK
 @_ASSUME
+@_GIVEN
 @_JSON
 def convert(source: str, output: str, as_json: bool, weights: str | None, inputs: tuple[str, ...], **v: Any) -> None:
     """Convert a model file into OUTPUT, told by its name: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`).
@@ -291,13 +316,14 @@ def _own(source: str, output: str, weights: str | None, inputs: tuple[str, ...],
 @click.argument("output", type=click.Path())
 @click.option("--verify", is_flag=True, help="Read the new file back and compare what both compute, in NumPy.")
 @_ASSUME
+@_GIVEN
 @_JSON
-def upgrade(source: str, output: str, verify: bool, assume: dict[str, str], as_json: bool) -> None:
+def upgrade(source: str, output: str, as_json: bool, **values: Any) -> None:
     """Write a model of any Keras, or an ONNX graph, as OUTPUT for Keras 3: .keras or .h5. No Keras is needed."""
     if not output.lower().endswith((".keras", ".h5", ".hdf5")) or output.lower().endswith(".weights.h5"):
         raise click.BadParameter(f"{output!r}: a whole model is a .keras or .h5 file", param_hint="OUTPUT")
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
-        report = api.convert_file(source, output, to="keras", verify=verify, assume=assume, progress=bar.advance)
+        report = api.convert_file(source, output, to="keras", progress=bar.advance, **_with_weights(values))
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
@@ -311,8 +337,9 @@ def upgrade(source: str, output: str, verify: bool, assume: dict[str, str], as_j
 @click.argument("folder", type=click.Path())
 @_FRAMEWORK
 @_ASSUME
+@_GIVEN
 @_JSON
-def port(source: str, folder: str, framework: str | None, assume: dict[str, str], as_json: bool) -> None:
+def port(source: str, folder: str, as_json: bool, **values: Any) -> None:
     """Write a model as PyTorch code that one owns into FOLDER: model.py, its weights, and a check."""
     import warnings
 
@@ -320,7 +347,7 @@ def port(source: str, folder: str, framework: str | None, assume: dict[str, str]
         warnings.simplefilter("always", ConversionWarning)
         from converters.torch.port import port as write
 
-        found = write(source, folder, framework=framework, assume=assume)
+        found = write(source, folder, **_with_weights(values))
         for warning in caught:
             click.echo(f"gateport: warning: {in_flags(str(warning.message))}", err=True)
         if as_json:
@@ -376,6 +403,7 @@ _RENAME = click.option(
 @_RENAME
 @_FRAMEWORK
 @_ASSUME
+@_GIVEN
 @_JSON
 def verify(source: str, own: str, weights: str | None, as_json: bool, **values: Any) -> None:
     """Run a model and its port on the same inputs, layer by layer. Exit 1 where they differ.
@@ -386,7 +414,7 @@ def verify(source: str, own: str, weights: str | None, as_json: bool, **values: 
         from converters.torch.own_file import module_from
         from converters.torch.verifying import verify as compare
 
-        found = compare(source, module_from(own, weights), progress=bar.advance, **values)
+        found = compare(source, module_from(own, weights), progress=bar.advance, **_with_weights(values))
         bar.stop()
         _print(found.data()) if as_json else text.show(found.table())
         sys.exit(0 if found.ok else 1)
@@ -399,6 +427,7 @@ def verify(source: str, own: str, weights: str | None, as_json: bool, **values: 
 @_RENAME
 @_FRAMEWORK
 @_ASSUME
+@_GIVEN
 @_JSON
 def doctor(source: str, own: str, weights: str | None, as_json: bool, **values: Any) -> None:
     """Say what is wrong with a port: the first layer that differs, and the known mistake that explains it.
@@ -409,7 +438,7 @@ def doctor(source: str, own: str, weights: str | None, as_json: bool, **values: 
         from converters.torch.diagnosing import diagnose
         from converters.torch.own_file import module_from
 
-        found = diagnose(source, module_from(own, weights), progress=bar.advance, **values)
+        found = diagnose(source, module_from(own, weights), progress=bar.advance, **_with_weights(values))
         bar.stop()
         _print(found.data()) if as_json else text.show(*found.tables())
         sys.exit(0 if found.ok else 1)

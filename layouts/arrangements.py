@@ -12,6 +12,7 @@ from layouts.errors import LayoutError
 from layouts.layout import DIRECTIONS
 
 _SEPARATOR = re.compile(r"[/.]")
+_ANY = r"\d{1,6}"
 _LABEL = re.compile(r"\{(layer|direction|number)\}")
 
 
@@ -28,7 +29,8 @@ class Arrangement:
     """A wrapper's path, in which one segment holds a label: 'multi_rnn_cell/cell_{layer}', 'bidirectional/{direction}'.
 
     Labels: `layer`, counted from 0; `direction`, spelled as `spelling` says; `number`, which counts layers, or where
-    there are two directions those of every layer in turn. What stands before the label stays the path of the stack.
+    there are two directions those of every layer in turn. What stands before the label stays the path of the stack. A #
+    is any number, which stays in the path.
     """
 
     path: str
@@ -53,7 +55,9 @@ class Arrangement:
     def _segments(self) -> list[re.Pattern[str]]:
         words = "|".join(map(re.escape, self.spelling.values())) if self.label == "direction" else r"\d{1,6}"
         texts = (_LABEL.split(segment) for segment in self.path.split("/"))
-        return [re.compile(f"({words})".join(map(re.escape, text[::2]))) for text in texts]
+        return [
+            re.compile(f"({words})".join(re.escape(each).replace(r"\#", _ANY) for each in text[::2])) for text in texts
+        ]
 
     def place(self, path: str) -> Place | None:
         """The place that a path tells, the innermost where it tells several; None where it tells none."""

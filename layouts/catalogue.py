@@ -92,6 +92,11 @@ def separators(framework: str) -> str:
     return found
 
 
+def settings(framework: str) -> Mapping[str, str]:
+    """What a framework calls a setting that may stand among arrays -> the option it is (`SETTINGS` of its module)."""
+    return getattr(_module(framework), "SETTINGS", {})
+
+
 def arrangements(framework: str) -> tuple[Arrangement, ...]:
     """How a framework's wrappers name the cells of one stack, innermost first (`ARRANGEMENTS` of its module)."""
     return getattr(_module(framework), "ARRANGEMENTS", ())

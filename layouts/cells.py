@@ -196,7 +196,7 @@ def _conv_lstm(name: str, space: str) -> Cell:
         "input_bias": _bias("gate unit"),
         "recurrent_bias": _bias("gate unit"),
     }
-    chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "channels_last")
+    chooses = (*_ACTIVATIONS, "strides", "dilation", "padding", "pads", "recurrent_padding", "channels_last")
     options = ConvolutionalRecurrence()
     return Cell(name, slots, "ifgo", {"state": "unit"}, "ifgo", spoken=_LSTM_GATES, options=options, chooses=chooses)
 

@@ -53,7 +53,8 @@ class Convolution:
 class ConvolutionalRecurrence:
     """Of a recurrent cell whose gates are convolutions: activations as in `Recurrence`, windows as in `Convolution`.
 
-    They are those of the input; the convolution of the state is padded "same", of stride 1 and not dilated.
+    They are those of the input; the convolution of the state is of stride 1 and not dilated, and is padded "same" or,
+    by `recurrent_padding`, "same_lower", which differ for even kernels.
     """
 
     activation: str = "tanh"
@@ -61,6 +62,8 @@ class ConvolutionalRecurrence:
     strides: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     padding: str = "valid"
+    pads: tuple[int, ...] = ()
+    recurrent_padding: str = "same"
     channels_last: bool = False
 
 

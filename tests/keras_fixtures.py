@@ -15,6 +15,9 @@ FOLDERS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras212", "
 REFUSED = {
     "keras1/pooling_same": "pooling with padding explicit has no layer in Keras 3",
     "keras1/unknown_layers": "no layout describes the class Highway",
+    "keras1/conv_lstm": "its recurrent_padding is same_lower",
+    "keras1/conv_lstm_tf_order": "its recurrent_padding is same_lower",
+    "keras2/theano_conv_lstm": "its recurrent_padding is same_lower",
     "keras2/lambda_layer": "Lambda holds code",
     "keras3/lambda_custom": "no layout describes the class fixtures>Stretch",
     "keras3/quantized": "the layer was quantized",

@@ -15,8 +15,7 @@ from layout_samples import normal, shapes_of
 from layouts import Layout, axes, cells, unpack
 from layouts.axes import Pattern, Size, parse
 from layouts.errors import LayoutError, ShapeError
-from layouts.frameworks import keras, pytorch
-from layouts.frameworks import keras_other as keras_surroundings
+from layouts.frameworks import keras, keras_convolutions, pytorch
 
 NAMES = ("input", "unit", "state", "height", "width", "depth", "in", "out")
 LABELS: dict[str, Sequence[Any]] = {"gate": "ifgo", "direction": ("forward", "backward"), "role": ("query", "key")}
@@ -201,7 +200,7 @@ def test_a_layout_lists_every_gate_once(gates: str) -> None:
             keras.LSTM, "kernel", (3, 21), ["axis 1 ((gate unit)) should be 4 × 5 = 20, and it is 21"], id="no-multiple"
         ),
         pytest.param(
-            keras_surroundings.CONV1D[2], "W", (7, 2, 3, 5), ["axis 1 (1) should be 1, and it is 2"], id="axis-of-one"
+            keras_convolutions.CONV1D[2], "W", (7, 2, 3, 5), ["axis 1 (1) should be 1, and it is 2"], id="axis-of-one"
         ),
         pytest.param(
             pytorch.LSTM, "weight_hh_l0", (28, 5), ["weight_hh_l0", "4 × 5 = 20, and it is 28"], id="another-unit"

@@ -317,6 +317,15 @@ def test_bidirectional(merge: str | None, sequences: bool, cell: str, masked: bo
         compare(functional(layer, LINE), tmp_path)
 
 
+@pytest.mark.parametrize("sequences", [True, False], ids=["all", "last"])
+@pytest.mark.parametrize("masked", [True, False], ids=["masked", "whole"])
+def test_bidirectional_around_a_layer_that_goes_backwards(masked: bool, sequences: bool, tmp_path: Path) -> None:
+    ahead, back = (K.LSTM(4, go_backwards=way, return_sequences=sequences) for way in (True, False))
+    layer = K.Bidirectional(ahead, backward_layer=back, merge_mode="ave")
+    model = functional(lambda x: layer(K.Masking()(x) if masked else x), LINE)
+    compare(model, tmp_path, with_gaps(model) if masked else None)
+
+
 @pytest.mark.parametrize("zeros", [True, False], ids=["zeros", "repeated"])
 def test_bidirectional_decides_what_masked_steps_give(zeros: bool, tmp_path: Path) -> None:
     """Zeros in a sequence and the last state alone, whatever the layers inside say."""

@@ -147,6 +147,61 @@ def test_torch_export_takes_any_batch_and_length(rank: int) -> None:
     torch.testing.assert_close(program.module()(other)[0], module(other)[0], rtol=0.0, atol=1e-6)
 
 
+def masks(rank: int) -> dict[str, torch.Tensor]:
+    """A mask of the steps, and one of every place of them."""
+    torch.manual_seed(3)
+    steps = torch.tensor([[False, True, True, False, True], [True, False, False, False, True]])
+    return {"steps": steps, "places": torch.rand(BATCH, TIME, *SMALL[rank]) > 0.4}
+
+
+@pytest.mark.parametrize("kind", ["steps", "places"])
+@pytest.mark.parametrize("rank", SPACES)
+def test_a_mask_keeps_the_states(rank: int, kind: str) -> None:
+    module, mask = make(rank, kernel_size=2, padding="same").requires_grad_(False), masks(rank)[kind]
+    x, states = torch.randn(BATCH, TIME, INPUT, *SMALL[rank]), None
+    y, final = module(x, None, mask)
+    held = [torch.zeros(BATCH, HIDDEN, *SMALL[rank])] * 2
+    for t in range(TIME):
+        keep = mask[:, t].view(BATCH, 1, *mask.shape[2:], *[1] * (rank + 2 - mask.dim()))
+        _, states = module(x[:, t : t + 1], tuple(held))
+        held = [torch.where(keep, new, old) for new, old in zip(states, held, strict=True)]
+        torch.testing.assert_close(y[:, t], held[0], rtol=0.0, atol=1e-6)
+    torch.testing.assert_close(final[1], held[1], rtol=0.0, atol=1e-6)
+    assert not torch.allclose(y, module(x)[0])
+
+
+@pytest.mark.parametrize("kind", sampled(["steps", "places"], 2))
+def test_a_mask_scripts_compiles_and_exports(kind: str) -> None:
+    module, mask = make(2, kernel_size=2, padding="same"), masks(2)[kind]
+    x = torch.randn(BATCH, TIME, INPUT, *SMALL[2])
+    expected = module(x, None, mask)[0]
+    torch.compiler.reset()
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    exported = torch.export.export(module, (x, None, mask)).module()
+    for other in (torch.jit.script(module), compiled, exported):
+        torch.testing.assert_close(other(x, None, mask)[0], expected, rtol=0.0, atol=1e-6)
+
+
+def test_numbers_of_padding_and_the_odd_zero_of_the_state() -> None:
+    """'same_lower' has the odd zero at the start, and numbers stand for themselves: all beginnings, then all ends."""
+    x = torch.randn(BATCH, TIME, INPUT, *SMALL[2])
+    padded = torch.nn.functional.pad(x, (1, 0, 2, 3))
+    told = make(2, kernel_size=(4, 2), padding=(2, 1, 3, 0))
+    plain = make(2, kernel_size=(4, 2))
+    assert torch.equal(told(x)[0], plain(padded)[0])
+    lower = make(2, kernel_size=(4, 2), padding="same_lower", recurrent_padding="same_lower")
+    upper = make(2, kernel_size=(4, 2), padding="same")
+    upper.load_state_dict(
+        {name: weight.flip(-1, -2) if weight.dim() == 4 else weight for name, weight in lower.state_dict().items()}
+    )
+    torch.testing.assert_close(lower(x)[0], upper(x.flip(-1, -2))[0].flip(-1, -2), rtol=0.0, atol=1e-6)
+
+
+def test_a_mask_of_another_shape_is_told() -> None:
+    with pytest.raises(ValueError, match=r"mask of shape \[2, 4\]: expected \[2, 5\], or \[2, 5, 2, 3\]"):
+        make(2, kernel_size=3)(torch.zeros(BATCH, TIME, INPUT, *SMALL[2]), None, torch.ones(BATCH, 4, dtype=torch.bool))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -154,7 +209,11 @@ def test_torch_export_takes_any_batch_and_length(rank: int) -> None:
         pytest.param(
             {"kernel_size": 3, "stride": 0}, "stride=0: expected a positive number, or 2 of them", id="stride"
         ),
-        pytest.param({"kernel_size": 3, "padding": "causal"}, "'same' or 'valid'", id="padding"),
+        pytest.param({"kernel_size": 3, "padding": "causal"}, "'same', 'same_lower', 'valid'", id="padding"),
+        pytest.param({"kernel_size": 3, "padding": (1, 1)}, "2 numbers for the beginnings and 2", id="numbers"),
+        pytest.param(
+            {"kernel_size": 3, "recurrent_padding": "valid"}, "'same' or 'same_lower'", id="recurrent-padding"
+        ),
         pytest.param({"kernel_size": 3, "recurrent_activation": "hard_sigmoid"}, "hard_sigmoid_1/6", id="activation"),
     ],
 )

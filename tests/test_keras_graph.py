@@ -36,7 +36,10 @@ def test_a_model_is_a_graph_of_all_its_layers(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = converters.read(path)
-    assert found.remarks == ()
+    maps = [layer.path for layer in found.layers if any("conv_lstm" in part.cell.name for part in layer.parts)]
+    unsaved = maps if found.version.startswith("1") and found.graph is not None else []
+    told = [remark.partition(": Keras 1 saves no strides")[0] for remark in found.remarks]
+    assert told == unsaved
     if found.graph is None:
         assert "weights" in found.container or "no configuration" in found.container
         return

@@ -251,3 +251,26 @@ def test_parametrized_and_quantised_modules_say_what_to_do() -> None:
     quantised = torch.ao.nn.quantized.dynamic.Linear(2, 3)
     with pytest.raises(converters.NotRepresentable, match="float module"):
         load_into(quantised, {"weight": np.ones((3, 2)), "bias": np.ones(3)})
+
+
+def test_a_module_says_which_of_several_layers_its_arrays_are() -> None:
+    rng = np.random.default_rng(5)
+    table, head = (rng.standard_normal(shape).astype("f4") for shape in ((7, 3), (3, 5)))
+    module = nn.ModuleDict({"table": nn.Embedding(7, 3), "head": nn.Linear(3, 5, bias=False)})
+    arrays = {"table.weight": table, "head.weight": head}
+    with pytest.raises(converters.UnknownLayer, match="fit several layers of paddle: Linear, Embedding"):
+        converters.convert(arrays, framework="paddle")
+    converters.load_into(module, arrays, framework="paddle")
+    np.testing.assert_array_equal(module["table"].weight.detach(), table)
+    np.testing.assert_array_equal(module["head"].weight.detach(), head.T)
+
+
+def test_a_cell_takes_the_layer_of_its_name_and_one_of_its_own_kind() -> None:
+    weights = lstm(np.random.default_rng(3), 3, 5)
+    cell = nn.ModuleDict({"lstm": nn.LSTMCell(3, 5)})
+    keras(cell, {"lstm": weights})
+    np.testing.assert_array_equal(cell["lstm"].weight_ih.detach(), weights["kernel"].T)
+    other = nn.LSTMCell(3, 5)
+    step = {f"step.{key}": value for key, value in cell["lstm"].state_dict().items()}
+    converters.load_into(other, step, framework="pytorch")
+    np.testing.assert_array_equal(other.weight_hh.detach(), weights["recurrent_kernel"].T)

@@ -99,6 +99,7 @@ KINDS: Mapping[str, Kind] = {
     "groups": Kind(_whole(-1), "a number, or -1 for one group a channel"),
     "padding": _one_of("valid", "same", "same_lower", "causal", "explicit"),
     "pads": _PADS,
+    "recurrent_padding": _one_of("same", "same_lower"),
     "output_padding": _PADS,
     "output_shape": _FACTOR,
     "channels_last": _TRUTH,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model import flow, rows
@@ -31,6 +31,10 @@ class Checkpoint:
     """What else a warning has to say of the source as a whole, one sentence each."""
     weightless: tuple[str, ...] = ()
     """Of a file of weights alone: the names of layers that have none, of which no more is told."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Arrays for inputs of the source that its caller gives once and for all: the network has no such inputs."""
+    stated: Mapping[str, str] = field(default_factory=dict)
+    """What its caller states of a source that leaves it open, so that its network is the one of these numbers."""
     graph: Graph | None = None
     """The whole network; None where the source tells none, as a file of weights alone."""
 

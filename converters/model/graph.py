@@ -18,11 +18,15 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Value:
-    """What flows between nodes. `shape` as the source has it, batch first, None for open sizes; None where unknown."""
+    """What flows between nodes. `shape` as the source has it, batch first, None for open sizes; None where unknown.
+
+    `axes`: of an input the names of its sizes, '' for one that has none; open sizes of one name are equal.
+    """
 
     name: str
     shape: Shape | None = None
     dtype: str = "float32"
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,9 @@ class Part:
         """The options of a convolution; the usual ones for any other cell."""
         own = self.options
         if isinstance(own, ConvolutionalRecurrence):
-            return Convolution(own.strides, own.dilation, padding=own.padding, channels_last=own.channels_last)
+            return Convolution(
+                own.strides, own.dilation, padding=own.padding, pads=own.pads, channels_last=own.channels_last
+            )
         return own if isinstance(own, Convolution) else Convolution()
 
     @property
@@ -180,6 +182,8 @@ class Layer:
     inferred: str = ""
     unknown: ConversionError | None = None
     arrays: Mapping[str, LazyArray] = field(default_factory=dict)
+    alternatives: tuple[Layer, ...] = ()
+    """The layers that the arrays may be, where they fit several and `unknown` asks which."""
 
     @property
     def recurrent(self) -> bool:

@@ -162,11 +162,16 @@ class GlobalPool:
 
 @dataclass(frozen=True)
 class Pad:
-    """Zeros, or another number, around the axes that are no channels: (before, after) for each of them."""
+    """Zeros, or another number, around the axes that are no channels: (before, after) for each of them.
+
+    `how`: "constant", or, in the place of the number, what stands there: "reflect" (mirrored, the element at the edge
+    once) or "edge" (that element again and again).
+    """
 
     amounts: tuple[tuple[int, int], ...]
     value: float = 0.0
     channels_last: bool = True
+    how: str = "constant"
 
 
 @dataclass(frozen=True)

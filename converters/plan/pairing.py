@@ -12,10 +12,20 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
+from converters.plan.choosing import check_asked, layout_for, of_cell, twin
 from converters.plan.modules import Module, Tensor
-from converters.plan.refusal import computes, factors, reasons, refusal, stored_states, stretching, unstated
+from converters.plan.refusal import (
+    factors,
+    reasons,
+    refusal,
+    stored_states,
+    stretching,
+    unstated,
+    untold_groups,
+)
+from converters.plan.undecided import agreed
 from converters.targets import Target
-from layouts import catalogue, cells
+from layouts import catalogue
 from layouts.cells import Piece
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.flatten import channels_first
@@ -44,19 +54,34 @@ class Choices:
 def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) -> list[Module]:
     """One module for a layer, or one for each cell where they differ too much for one, or the target's has but one."""
     if not layer.parts:
-        return [_passed_through(layer, layer.unknown, name, target, choices)]
+        passed = _passed_through(layer, layer.unknown, name, target, choices)
+        return [(passed.problems and _of_alternatives(layer, name, target, choices)) or passed]
     layer = _at_home(layer, target, choices)
     unlike = difference(layer.parts)
     if not unlike:
-        layout = _layout(layer.parts, target, choices)
+        layout = layout_for(layer.parts, target, choices.class_name)
         if layout is None or (_is_whole(layout, layer.parts) and not target.lists(layout)):
             return [_module(name, (layer,), layer.parts, layout, target, choices)]
     cells = [replace(part, only=place) for part in layer.parts for place in _places(part)]
     labels = target.places([part.only for part in cells if part.only])
     return [
-        _module(_joined(name, label), (layer,), (cell,), _layout([cell], target, choices), target, choices, unlike)
+        _module(
+            _joined(name, label),
+            (layer,),
+            (cell,),
+            layout_for([cell], target, choices.class_name),
+            target,
+            choices,
+            unlike,
+        )
         for label, cell in zip(labels, cells, strict=True)
     ]
+
+
+def _of_alternatives(layer: Layer, name: str, target: Target, choices: Choices) -> Module | None:
+    """The module of a layer that may be one of several, where all of them write the same."""
+    found = [pair(alternative, name, target, choices) for alternative in layer.alternatives]
+    return agreed(layer, [modules[0] for modules in found]) if found and all(len(m) == 1 for m in found) else None
 
 
 def _at_home(layer: Layer, target: Target, choices: Choices) -> Layer:
@@ -98,7 +123,7 @@ def _stackable(layer: Layer, layout: Layout) -> Iterator[str]:
 def stack(members: Sequence[Layer], name: str, target: Target, choices: Choices = Choices()) -> Module:
     """Several layers as one module with `num_layers`. Raises `NotRepresentable` where they are no such stack."""
     why_not, parts = unstackable(members), tuple(placed(members))
-    layout = None if why_not else _layout(parts, target, choices)
+    layout = None if why_not else layout_for(parts, target, choices.class_name)
     if layout is not None and not _is_whole(layout, parts):
         why_not = f"{target.called(layout)} has one layer"
     if why_not:
@@ -115,40 +140,8 @@ def own_names(layer: Layer) -> dict[str, LazyArray]:
     return found
 
 
-def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout | None:
-    """The target's layout for these cells; None where it, and its drop-ins, have none."""
-    slots = {piece.slot for part in parts for piece in part.pieces()}
-    try:
-        found = catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
-    except NotRepresentable:
-        if choices.class_name is not None:
-            raise
-        return None
-    return found if choices.class_name is not None else _computing(found, parts, slots, target)
-
-
-def _computing(layout: Layout, parts: Sequence[Part], slots: set[str], target: Target) -> Layout:
-    """The layout; where its class has other functions fixed than the cell, that of another class which has them."""
-    if all(computes(part, layout, target) for part in parts):
-        return layout
-    others = (one for one in catalogue.of(layout.framework) if one.cell is layout.cell and _is_other(one, layout))
-    fitting = (one for one in others if slots <= one.slots | {"recurrent_bias"})
-    return next((one for one in fitting if all(computes(part, one, target) for part in parts)), layout)
-
-
-def _is_other(layout: Layout, usual: Layout) -> bool:
-    """Whether a layout is of another class for whole layers, as the usual one is, and not an older name of its own."""
-    return "(" not in layout.class_name and layout.holds("layer") == usual.holds("layer")
-
-
 _WITHOUT_CONSTANT = {"projection", "peephole"}
 """Slots that a framework either has a place for or not: no number stands for a missing one."""
-
-
-def _of_cell(layout: Layout, target: Target) -> Layout:
-    """The layout of the class that computes one step, where the framework has one."""
-    own = catalogue.layers(layout.framework).get(f"{layout.class_name}Cell", ())
-    return next((one for one in own if one.cell is layout.cell), layout) if layout.framework == target.name else layout
 
 
 def _module(
@@ -166,17 +159,17 @@ def _module(
         slots = {piece.slot for part in parts for piece in part.pieces()}
         own = [slot for slot in parts[0].cell.slots if slot in slots & _WITHOUT_CONSTANT]
         what = " with ".join([parts[0].cell.name.replace("_", " "), *own])
-        reason = NotRepresentable(f"{target.library} has no module for {what}{_twin(parts[0], target)}")
+        reason = NotRepresentable(f"{target.library} has no module for {what}{twin(parts[0], target)}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, target, choices)
-    layout = _of_cell(layout, target) if first.call.cell else layout
+    layout = of_cell(layout, target) if first.call.cell else layout
     why = tuple(reasons(first, parts, layout, target))
     drop_in = bool(why) and target.drop_in(first, parts)
     constructor = target.constructor(first, parts, not why)
     refused = why and not (drop_in and choices.dropins)
-    problems = [refusal(first, why, layout, constructor, drop_in)] if refused else []
+    problems: list[ConversionError] = [refusal(first, why, layout, constructor, drop_in)] if refused else []
     problems += () if choices.calls else stored_states(layers, target)
-    problems += unstated(layers)
+    problems += (*unstated(layers), *(untold_groups(layers) if constructor else ()))
     notes = [f"one module for each cell: {apart}"] if apart else [*_stackable(first, layout)] * (len(layers) == 1)
     notes += dict.fromkeys(note for layer in layers for note in target.notes(layer, apart))
     notes += stretching(parts[0], layout, target)
@@ -184,29 +177,10 @@ def _module(
     if target.channels_last:
         parts = tuple(replace(part, flattened=()) for part in parts)
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
-    _check_asked(first, layout, choices)
+    check_asked(first, layout, choices.constants)
     tensors = tuple(_tensors(name, layout, parts, target, choices))
     why = why if drop_in else ()
     return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)
-
-
-def _twin(part: Part, target: Target) -> str:
-    """Of the two cells that are called GRU the one that the target has."""
-    twins = {cells.GRU: (cells.GRU_RESET_BEFORE, "before"), cells.GRU_RESET_BEFORE: (cells.GRU, "after")}
-    other, how = twins.get(part.cell, (None, ""))
-    has = any(one.cell is other for framework in target.frameworks for one in catalogue.of(framework))
-    return f": its GRU resets the state {how} the matrix product, which is another equation" if has else ""
-
-
-def _check_asked(layer: Layer, layout: Layout, choices: Choices) -> None:
-    """Raise `NotRepresentable` for a number that the target adds when it runs, where nobody says which."""
-    for option in layout.asked:
-        if option not in choices.constants:
-            raise NotRepresentable(
-                f"{printable(layer.path)}: {layout.name} adds {option} when it runs, and no array tells it: state what "
-                f"yours adds, constants={{'{option}': 1.0}}",
-                layer=layer.path,
-            )
 
 
 def _dummies(parts: Sequence[Part], dtype: np.dtype[Any] | None) -> dict[Piece, Any]:

@@ -11,7 +11,8 @@ from converters.model.names import module_name
 from converters.model.stacking import bidirectional
 from converters.plan.modules import Reason
 from converters.targets import Target
-from layouts.errors import NotRepresentable, printable
+from layouts import cells
+from layouts.errors import NotRepresentable, UnknownLayer, printable
 from layouts.layout import Layout
 from layouts.options import STRETCHED
 
@@ -54,7 +55,7 @@ def reasons(layer: Layer, parts: Sequence[Part], layout: Layout, target: Target)
         yield Reason(brief, sentence.format(variant=_variant(first)))
     slots = {piece.slot for piece in first.pieces()}
     yield from (Reason(*target.lacks[slot]) for slot in slots if slot in target.lacks)
-    if layout.holds("direction") and starts_backwards(layer):
+    if layout.holds("direction") and not target.turns and starts_backwards(layer):
         yield Reason(
             "forward layer backwards", "its forward layer goes backwards, so both directions come out in another order"
         )
@@ -154,7 +155,7 @@ def _short(value: Any) -> str:
 
 
 def starts_backwards(layer: Layer) -> bool:
-    """Whether the forward layer of a bidirectional one goes backwards, which no module says."""
+    """Whether the forward layer of a bidirectional one goes backwards."""
     return layer.call.direction == "backward" and bidirectional(layer.parts)
 
 
@@ -188,6 +189,18 @@ def unstated(layers: Sequence[Layer]) -> Iterator[NotRepresentable]:
             yield NotRepresentable(
                 f"{printable(layer.path) or 'the layer'}: {layer.class_name} adds {name} to gate {gate} when it runs, "
                 f"and nothing in the source tells its value: state it, such as assume={{'{printable(key)}': '1.0'}}",
+                layer=layer.path,
+            )
+
+
+def untold_groups(layers: Sequence[Layer]) -> Iterator[UnknownLayer]:
+    """Group norms of which nothing tells the number of groups: with another one they give other numbers."""
+    for layer in layers:
+        if any(part.cell is cells.GROUP_NORM and not part.normalization.groups for part in layer.parts):
+            key = f"{module_name(layer.path)}.groups" if layer.path else "groups"
+            yield UnknownLayer(
+                f"{printable(layer.path) or 'the layer'}: nothing in the source tells how many groups this "
+                f"{layer.class_name} has: state it, such as assume={{'{printable(key)}': '4'}}",
                 layer=layer.path,
             )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from converters.model.checkpoint import Checkpoint
+from converters.readers.arrays import nested
 from converters.readers.containers import ANY, FILES, PLACES, Container, Place
 from converters.readers.opened import Opened, Request
 from converters.readers.source import open_source
@@ -27,6 +28,10 @@ def read(
         return source
     if isinstance(source, str | os.PathLike):
         return open_checkpoint(source, Request(framework, assume or {}, weights or {}))
+    if isinstance(source, list | tuple):
+        source = {f"arr_{number}": array for number, array in enumerate(source)}
+    if framework is not None and nested.is_record(source):
+        source = nested.fields(source)
     if isinstance(source, Mapping):
         return _mapping(source, framework, assume or {})
     found = _model(source, assume or {}, weights or {})
@@ -51,7 +56,7 @@ def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -
     if type(source).__name__ == "ModelProto":
         from converters.readers import onnx
 
-        return onnx.read_model(source, weights)
+        return onnx.read_model(source, weights, assume)
     from converters.readers.pytorch import memory
 
     if memory.is_module(source):

@@ -31,7 +31,14 @@ def is_leaves(opened: Opened) -> bool:
 
 def is_part_of_orbax(opened: Opened) -> bool:
     """Whether this is the list of a tree's names, or a block of a database: never the whole of a checkpoint."""
+    if _in_orbax(opened.head):
+        return True
     return opened.head[:2] == b"\x0c\xdb" or (isinstance(opened.json, dict) and "tree_metadata" in opened.json)
+
+
+def _in_orbax(head: bytes) -> bool:
+    """Whether a file begins as a map of names whose arrays stand beside it, as Orbax wrote it in 2023."""
+    return head[:1] >= b"\x81" and b"PLACEHOLDER://" in head
 
 
 def is_flax(opened: Opened) -> bool:

@@ -71,6 +71,8 @@ class Target:
     """What the code around the module has to do, a sentence each; given why a layer is several modules, or ''."""
     line: Callable[[Node], str] = operation_line
     """The code that does what a layer without weights does; the operation in neutral words where none is written."""
+    turns: bool = False
+    """Whether sequences are turned round by the code around its modules, for one direction or for both."""
     keeps_own: bool = False
     """Whether what comes from this framework goes back to it under its own names, recognised or not."""
     suffixes: tuple[str, ...] = (".npz",)

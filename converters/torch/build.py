@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from types import ModuleType
@@ -18,11 +18,13 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph, Node
 from converters.model.names import module_name
 from converters.plan.execution import execute
+from converters.plan.modules import Module
 from converters.plan.pairing import Choices
 from converters.plan.plan import Plan, make_plan
 from converters.plan.report import announce
 from converters.readers import read
 from converters.targets import PYTORCH
+from converters.targets.pytorch.constructors import constructor
 from converters.targets.pytorch.source import BESIDE, Source, write
 from converters.writers.pytorch import StateDict
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
@@ -50,6 +52,7 @@ def build(
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
     weights: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    any_length: bool = False,
 ) -> nn.Module:
     """A running module with the outputs of the source, in eval mode, its weights loaded.
 
@@ -60,14 +63,17 @@ def build(
     module: ``{"Rotate": Rotate}``. It is called with the layer's inputs; stored weights go to its parameters of the
     same name and shape.
     framework, assume, weights: see `read`.
+    any_length: True makes every recurrent layer one of `converters.nn`, which compilers read as a loop: torch.export
+        with a time axis of any length, and torch.compile of the whole graph. Those of torch.nn have neither; they are
+        as fast as these without a compiler.
 
     Raises `NotRepresentable` with the names of all layers that cannot be built.
     """
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
-    return realize(draft(checkpoint, custom_layers or {}))
+    return realize(draft(checkpoint, custom_layers or {}, any_length))
 
 
-def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory]) -> Draft:
+def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: bool = False) -> Draft:
     """The text of a source, with drop-ins where torch.nn is not exact; refused with all that cannot be built."""
     graph = checkpoint.graph
     if graph is None:
@@ -81,9 +87,18 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory]) -> Draft:
     plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True, calls=True))
     modules = tuple(module for module in plan.modules if not {layer.path for layer in module.layers} & open_layers)
     plan = replace(plan, modules=modules)
-    source = write(graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories))
+    source = write(
+        graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories), any_length=any_length
+    )
     found = {name: factories.get(node.name) or factories[node.class_name] for name, node in source.custom.items()}
-    return Draft(plan, graph, source, found)
+    return Draft(replace(plan, modules=tuple(_as_written(modules, source))), graph, source, found)
+
+
+def _as_written(modules: Iterable[Module], source: Source) -> Iterator[Module]:
+    """The modules of a plan with the constructor calls that the text has: a layer under a mask may be a drop-in."""
+    for module in modules:
+        call = constructor(module.layers[0], module.parts, exact=False) if module.name in source.replaced else ""
+        yield replace(module, constructor=call or module.constructor)
 
 
 def _check_known(graph: Graph, factories: Mapping[str, Factory]) -> None:

@@ -129,8 +129,7 @@ def _given(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     return Given(tuple(numbers(x) for x in tensors))
 
 
-def _recurrent(module: nn.RNNBase, input: Any, hx: Any = None, **_: Any) -> Given:
-    lengths = None
+def _recurrent(module: nn.RNNBase, input: Any, hx: Any = None, lengths: Any = None, **_: Any) -> Given:
     if isinstance(input, PackedSequence):
         input, lengths = pad_packed_sequence(input, batch_first=True)
         x = numbers(input)
@@ -146,8 +145,9 @@ def _over_maps(module: nn.Module) -> bool:
     return type(module).__name__.startswith("ConvLSTM")
 
 
-def _maps(input: Any, hx: Any = None) -> Given:
-    return Given((numbers(input),), tuple(numbers(state) for state in flat(hx)))
+def _maps(input: Any, hx: Any = None, mask: Any = None) -> Given:
+    seen = None if mask is None else numbers(mask)
+    return Given((numbers(input),), tuple(numbers(state) for state in flat(hx)), mask=seen)
 
 
 def _step(input: Any, hx: Any = None) -> Given:

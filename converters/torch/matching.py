@@ -8,7 +8,7 @@ would settle it. Nothing is copied here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -61,14 +61,24 @@ def match(module: nn.Module, checkpoint: Checkpoint, rename: Mapping[str, str] |
     """
     renames = Rename(rename or {}, [layer.path for layer in checkpoint.layers], {})
     places = list(find_places(module))
-    layers = [layer for layer in checkpoint.layers if layer.unknown is None]
+    every = [_decided(layer, renames.apply(layer.path), places) for layer in checkpoint.layers]
+    layers = [layer for layer in every if layer.unknown is None]
     found: list[Match] = []
     for place in places:
         named = [layer for layer in layers if renames.apply(layer.path) == place.name]
         if named and _depth(place) == 1:
             found.append(_by_name(named[0], place))
     found += _by_structure(places, layers, found)
-    return found, list(_unmatched(checkpoint.layers, places, found))
+    return found, list(_unmatched(every, places, found))
+
+
+def _decided(layer: Layer, name: str, places: Sequence[Place]) -> Layer:
+    """The layer; where its arrays may be several, and the module of its name is one of these, that one."""
+    place = next((place for place in places if place.name == name), None)
+    if place is None or not layer.alternatives:
+        return layer
+    fitting = [one for one in layer.alternatives if all(_fits(planned, place) for planned in _planned(one))]
+    return fitting[0] if len(fitting) == 1 else layer
 
 
 def find_places(module: nn.Module) -> Iterator[Place]:
@@ -119,7 +129,7 @@ def _same_type(source: Module, place: Place) -> bool:
     cell, layout = source.parts[0].cell, place.layout
     if layout is None:
         return cell.name.startswith("separable")
-    stacks = layout.holds("layer") == cell.recurrent
+    stacks = layout.holds("layer") == (cell.recurrent and not source.layers[0].call.cell)
     gru = isinstance(place.module, drop_in.GRU) and cell in (cells.GRU, cells.GRU_RESET_BEFORE)
     return stacks and (cell is layout.cell or gru)
 
@@ -136,8 +146,21 @@ def _planned(layer: Layer) -> list[Module]:
     return pairing.pair(layer, layer.path, PYTORCH)
 
 
+def _stepped(layer: Layer, place: Place) -> Layer:
+    """The layer; for a place that computes one step at a time, as nn.LSTMCell, as such a cell."""
+    cell = place.layout is not None and place.layout.cell.recurrent and not place.layout.holds("layer")
+    return replace(layer, call=replace(layer.call, cell=True)) if cell and layer.recurrent else layer
+
+
+def _is_step(layer: Layer) -> bool:
+    """Whether a layer is a cell of PyTorch's own."""
+    return layer.recurrent and all(
+        part.layout.framework == PYTORCH.name and not part.layout.holds("layer") for part in layer.parts
+    )
+
+
 def _by_name(layer: Layer, place: Place) -> Match:
-    planned = _planned(layer)
+    planned = _planned(_stepped(layer, place))
     why_not = _misfit(planned[0], place) if len(planned) == 1 else "it needs one module for each of its cells"
     if why_not:
         raise ShapeError(
@@ -148,13 +171,13 @@ def _by_name(layer: Layer, place: Place) -> Match:
 
 def _by_structure(places: Sequence[Place], layers: Sequence[Layer], named: Sequence[Match]) -> Iterator[Match]:
     """Pair what is left: stacks first, for they take several layers, then one to one."""
-    taken = {id(layer) for found in named for layer in found.source.layers}
+    taken = {layer.path for found in named for layer in found.source.layers}
     filled = {id(found.place) for found in named}
     for place in sorted((t for t in places if id(t) not in filled), key=_depth, reverse=True):
         if id(place) in filled:
             continue
-        free = [layer for layer in layers if id(layer) not in taken]
-        sources = [source for source in _runs(free, _depth(place)) if _fits(source, place)]
+        free = [layer for layer in layers if layer.path not in taken]
+        sources = [source for source in _runs(free, place) if _fits(source, place)]
         rivals = [t for t in places if id(t) not in filled and any(_fits(source, t) for source in sources)]
         if not sources:
             continue
@@ -166,14 +189,15 @@ def _by_structure(places: Sequence[Place], layers: Sequence[Layer], named: Seque
                 raise _ambiguous(rivals, sources)
             yield Match(source, rival, how, _zeros(source, rival))
             filled.add(id(rival))
-            taken |= {id(layer) for layer in source.layers}
+            taken |= {layer.path for layer in source.layers}
 
 
-def _runs(layers: Sequence[Layer], depth: int) -> Iterator[Module]:
-    """Every planned module of this depth: a layer by itself, or layers that follow one another."""
+def _runs(layers: Sequence[Layer], place: Place) -> Iterator[Module]:
+    """Every planned module of a place's depth: a layer by itself, or layers that follow one another."""
+    depth = _depth(place)
     for start, layer in enumerate(layers):
         if depth == 1 or not layer.recurrent:
-            planned = _planned(layer)
+            planned = _planned(_stepped(layer, place) if _is_step(layer) else layer)
             if len(planned) == 1 and planned[0].layout is not None:
                 yield planned[0]
             continue
@@ -197,11 +221,11 @@ def _ambiguous(places: Sequence[Place], sources: Sequence[Module]) -> CoverageEr
 
 def _unmatched(layers: Sequence[Layer], places: Sequence[Place], found: Sequence[Match]) -> Iterator[str]:
     """A sentence for every layer that goes nowhere and every module that nothing fills."""
-    taken = {id(layer) for each in found for layer in each.source.layers}
+    taken = {layer.path for each in found for layer in each.source.layers}
     filled = {id(each.place) for each in found}
     left = [place for place in places if id(place) not in filled]
     for layer in layers:
-        if id(layer) not in taken:
+        if layer.path not in taken:
             yield f"{printable(layer.path)} ({printable(layer.class_name)}) goes into no module{_nearest(layer, left)}"
     for place in left:
         yield f"nothing fills {place.said} {_listed(place.shapes)}"

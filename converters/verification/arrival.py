@@ -12,7 +12,7 @@ from converters.model.layers import Part
 from converters.verification import windows
 from converters.verification.arrangement import PLAIN, REVERSED, Arrangement, arrangements, both_ways
 from converters.verification.comparison import Difference, compare
-from converters.verification.maps import over_maps
+from converters.verification.maps import over_maps, over_steps
 from converters.verification.modules import Given
 
 Array = np.ndarray[Any, Any]
@@ -32,11 +32,13 @@ def arrived(
     """The best of the arrangements that suit the part; where none has the shape, the usual one."""
     found = given.inputs[0]
     if given.lengths is not None:
-        return _packed(part, given, expected, mask, reversed_, tolerance)
+        return _in_front(part, given, expected, mask, reversed_, tolerance)
     ways = [*arrangements(part, expected.shape, reversed_), *_more(part, found, expected)]
     fitting = [
         Arrival(compare(found, way.there(expected), tolerance), way) for way in ways if _fits(way, expected, found)
     ]
+    if mask is not None and over_steps(part.cell) and _fits(ways[0], expected, found):
+        fitting.append(_in_front(part, given, expected, mask, reversed_, tolerance))
     if fitting:
         return min(fitting, key=lambda each: each.difference.largest)
     return Arrival(compare(found, _usual(ways, expected), tolerance), _by_rank(part, found))
@@ -100,18 +102,20 @@ def _padded(part: Part, sizes: Sequence[int]) -> Arrangement:
     )
 
 
-def _packed(
+def _in_front(
     part: Part, given: Given, expected: Array, mask: Array | None, reversed_: bool, tolerance: float
 ) -> Arrival:
-    """A packed sequence has the steps of the mask, closed up; of a row without any, whatever there is."""
-    assert given.lengths is not None
+    """Sequences with the steps of the mask in front, packed or told their lengths, or whole.
+
+    Of a row without any step, and behind those that count, there may be whatever there is.
+    """
     way = arrangements(part, expected.shape)[0]
     x = way.there(expected)
     valid = np.ones(x.shape[:2], bool) if mask is None else mask
     x, valid = (REVERSED.there(x), REVERSED.there(valid)) if reversed_ else (x, valid)
     wanted, found = np.zeros_like(x), given.inputs[0]
     lengths = np.maximum(valid.sum(axis=1), 1)
-    if not np.array_equal(lengths, given.lengths):
+    if given.lengths is not None and not np.array_equal(lengths, given.lengths):
         return Arrival(compare(np.asarray(given.lengths), lengths, 0.0, sequences=False), way)
     got = np.zeros_like(x)
     for row, keep in enumerate(valid):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,22 @@ class Entry:
 
     indices: how many there are, of an input that goes into an embedding; 0 of any other. masks: the number that all
     features of a masked step have; None where nothing of this input masks. lengths: it holds the lengths of sequences.
+    batches: names of sizes that are the batch, on whatever axis they stand.
     """
 
     value: Value
     indices: int = 0
     masks: float | None = None
     lengths: bool = False
+    batches: frozenset[str] = frozenset()
+
+    def sizes(self, batch: int, steps: int) -> tuple[int, ...]:
+        """Open sizes filled: the batch, and the steps. A batch that the source fixes stays."""
+        names = self.value.axes or ("",) * len(self.shape)
+        return tuple(
+            size if size is not None else batch if number == 0 or name in self.batches else steps
+            for number, (size, name) in enumerate(zip(self.shape, names, strict=True))
+        )
 
     @property
     def shape(self) -> Shape:
@@ -56,7 +66,8 @@ _CARRY = (op.Identity, op.Reshape, op.AddAxis, op.DropAxis, op.Permute, op.Take,
 
 def entries(graph: Graph) -> list[Entry]:
     """The inputs of a graph, with what is known of their numbers."""
-    return [_entry(graph, value) for value in graph.inputs]
+    batches = frozenset(name for value in graph.inputs for name in value.axes[:1] if name)
+    return [replace(_entry(graph, value), batches=batches) for value in graph.inputs]
 
 
 def _entry(graph: Graph, value: Value) -> Entry:
@@ -131,14 +142,8 @@ def _least(graph: Graph, found: Sequence[Entry]) -> int:
     raise ConversionError("no size of its inputs was found that the source takes: state the inputs yourself")
 
 
-def _sizes(shape: Shape, batch: int, steps: int) -> tuple[int, ...]:
-    """Open sizes filled: the batch, and the steps. A batch that the source fixes stays."""
-    first, *others = shape or (None,)
-    return (first or batch, *(steps if size is None else size for size in others))
-
-
 def _drawn(entry: Entry, generator: np.random.Generator, batch: int, steps: int) -> Array:
-    sizes = _sizes(entry.shape, batch, steps)
+    sizes = entry.sizes(batch, steps)
     if entry.lengths:
         return generator.integers(1, steps + 1, sizes).astype(np.int32)
     if entry.indices:

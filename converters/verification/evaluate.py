@@ -108,6 +108,8 @@ def _global_pool(settings: Any, inputs: Sequence[Array], mask: Array | None) -> 
 
 def _pad(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
     pairs = [(0, 0), (0, 0), *settings.amounts]
+    if settings.how != "constant":
+        return _channels(settings, inputs[0], lambda x: np.pad(x, pairs, mode=settings.how))
     return _channels(settings, inputs[0], lambda x: np.pad(x, pairs, constant_values=settings.value))
 
 

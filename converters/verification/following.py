@@ -98,7 +98,7 @@ def turned(place: Place) -> bool:
     layer, part = place.layers[0], place.parts[0]
     ways = {way for each in place.parts for way in each.ways} if part.only is None else {part.only[0]}
     backward = layer.call.direction in ("backward", "reverse")
-    return ("backward" in ways) != backward if len(ways) == 1 else False
+    return ("backward" in ways) != backward if len(ways) == 1 else layer.call.direction == "backward"
 
 
 def _arrival(truth: Truth, place: Place, node: Node, call: Call) -> Arrival | None:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from converters.model.layers import Layer, Part
+from converters.model.settings import Call
 from converters.verification import windows
 from layouts.cells import Cell, Piece
+from layouts.errors import NotRepresentable, printable
 from layouts.options import Convolution, ConvolutionalRecurrence
 from layouts.reference import ACTIVATIONS
 
@@ -44,8 +46,8 @@ def forward(
     """
     own = {(p.slot, p.gate): np.asarray(a, np.float64) for p, a in pieces.items() if p.direction == direction}
     inner, gate = ACTIVATIONS[options.activation], ACTIVATIONS[options.recurrent_activation]
-    read = Convolution(options.strides, options.dilation, padding=options.padding)
-    held = Convolution(padding="same")
+    read = Convolution(options.strides, options.dilation, padding=options.padding, pads=options.pads)
+    held = Convolution(padding=options.recurrent_padding)
     flat = x.reshape(-1, *x.shape[2:])
     projected = {name: _apart(_projected(own, name, flat, read), x) for name in _GATES}
     zeros = np.zeros_like(projected["i"][:, 0])
@@ -57,7 +59,7 @@ def forward(
         )
         new_c = gate(f) * c + gate(i) * inner(g)
         new_h = gate(o) * inner(new_c)
-        keep = None if mask is None else mask[:, t].reshape(-1, *[1] * (h.ndim - 1))
+        keep = None if mask is None else beside(mask[:, t], 1, h.ndim)
         h, c = (new_h, new_c) if keep is None else (np.where(keep, new_h, h), np.where(keep, new_c, c))
         outputs.append(h)
     return np.stack(outputs, axis=1), (h, c)
@@ -74,20 +76,61 @@ def _apart(y: Array, x: Array) -> Array:
 
 
 def convolutional(layer: Layer, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
-    """What a layer over maps gives, as a model calls it: its outputs, and its states where it gives them."""
-    part, call = layer.parts[0], layer.call
-    there, back = _moves(part)
+    """What a layer over maps gives, as a model calls it: its outputs, and its states where it gives them.
+
+    A mask is (batch, time), or (batch, time, …) of every place of the outputs.
+    """
+    call = layer.call
+    there, back = _moves(layer.parts[0])
     x = there(np.asarray(inputs[0], np.float64), 2)
     given = [there(np.asarray(state, np.float64), 1) for state in inputs[1:]]
-    flip = call.direction in ("backward", "reverse")
-    x, seen = (x[:, ::-1], None if mask is None else mask[:, ::-1]) if flip else (x, mask)
-    y, states = forward(replace(part, flattened=()).unpack(), options_of(part), x, mask=seen, initial=given)
-    if seen is not None:
-        shown = seen if call.zeros_where_masked else np.cumsum(seen, axis=1) > 0
-        y = np.where(shown.reshape(*shown.shape, *[1] * (y.ndim - 2)), y, 0.0)
-    y = y[:, ::-1] if call.direction == "reverse" and call.sequences is not False else y
-    found = back(y[:, -1], 1) if call.sequences is False else back(y, 2)
-    return [found, *(back(state, 1) for state in states)] if call.states else [found]
+    each = len(given) // len(layer.parts)
+    outputs, finals = [], []
+    for number, part in enumerate(layer.parts):
+        flip = (number == 1) != (call.direction in ("backward", "reverse"))
+        y, states = _read(part, call, x, mask, given[number * each :][:each], flip)
+        turned = call.sequences and (number == 1 or call.direction == "reverse")
+        y = y[:, ::-1] if turned else y
+        outputs.append(back(y, 2) if call.sequences else back(y[:, -1], 1))
+        finals += [back(state, 1) for state in states]
+    return [*_merged(outputs, call.merge), *finals] if call.states else _merged(outputs, call.merge)
+
+
+def _read(
+    part: Part, call: Call, x: Array, mask: Array | None, given: Sequence[Array], flip: bool
+) -> tuple[Array, States]:
+    """One direction, in the order in which it reads: masked outputs are repeated, or zeros."""
+    x, mask = (x[:, ::-1], None if mask is None else mask[:, ::-1]) if flip else (x, mask)
+    pieces = replace(part, flattened=()).unpack()
+    y, states = forward(pieces, options_of(part), x, direction=part.direction, mask=mask, initial=given)
+    if mask is not None:
+        shown = mask if call.zeros_where_masked else np.cumsum(mask, axis=1) > 0
+        y = np.where(beside(shown, 2, y.ndim), y, 0.0)
+    return y, states
+
+
+def beside(mask: Array, axis: int, rank: int) -> Array:
+    """A mask with an axis for the channels, and for the places where it tells nothing of them."""
+    found = np.expand_dims(np.asarray(mask, bool), axis)
+    return found.reshape(*found.shape, *[1] * (rank - found.ndim))
+
+
+def _merged(outputs: list[Array], merge: str) -> list[Array]:
+    """Two directions as the source makes one of them; "concat" is along the last axis, whatever it holds."""
+    if len(outputs) == 1 or merge == "pair":
+        return outputs
+    one, other = outputs
+    if merge not in _MERGED:
+        raise NotRepresentable(f"merging directions by {printable(repr(merge))} is not evaluated here")
+    return [_MERGED[merge](one, other)]
+
+
+_MERGED: Mapping[str, Callable[[Array, Array], Array]] = {
+    "concat": lambda one, other: np.concatenate([one, other], axis=-1),
+    "sum": lambda one, other: one + other,
+    "mul": lambda one, other: one * other,
+    "ave": lambda one, other: (one + other) / 2.0,
+}
 
 
 def options_of(part: Part) -> ConvolutionalRecurrence:

@@ -29,7 +29,8 @@ Pieces = Mapping[Piece, Array]
 class Given:
     """What a module got: its inputs; of a recurrent one the initial states (layers × directions, batch, size) and the
     lengths of the sequences, where it got any. Of attention the inputs are (query, value, key), and the mask tells
-    which keys are seen: (batch, key), or with axes for the heads and the queries before the last."""
+    which keys are seen: (batch, key), or with axes for the heads and the queries before the last; of a layer over maps
+    which steps are read."""
 
     inputs: tuple[Array, ...]
     states: tuple[Array, ...] = ()
@@ -69,7 +70,8 @@ def run_own(own: Own, given: Given) -> list[Array]:
     if own.cell.recurrent:
         return _recurrent(own, given)
     if isinstance(own.options, ConvolutionalRecurrence):
-        y, states = maps.forward(own.pieces, own.options, given.inputs[0], initial=given.states)
+        x, (way,) = given.inputs[0], own.ways
+        y, states = maps.forward(own.pieces, own.options, x, direction=way, mask=given.mask, initial=given.states)
         return [y, *states]
     part = replace(own.part, options=own.options)
     return [bare(part, Weights(own.pieces), given.inputs, given.mask)]

@@ -7,7 +7,7 @@ holds code is given to a framework.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +80,8 @@ def _candidates(source: Any, checkpoint: Checkpoint) -> Iterator[tuple[str, Open
         if kind is not None:
             yield kind, lambda: _keras(kind, os.fspath(source))
     if checkpoint.framework == "onnx":
-        yield "onnxruntime", lambda: _onnxruntime(source)
-        yield "onnx", lambda: _onnx_reference(source)
+        yield "onnxruntime", lambda: _onnxruntime(source, checkpoint.given)
+        yield "onnx", lambda: _onnx_reference(source, checkpoint.given)
     graph = checkpoint.graph
     if graph is not None and not graph.unknown:
         yield NUMPY, lambda: Runner("the NumPy float64 reference", lambda x: _evaluated(checkpoint, x), exact=True)
@@ -145,6 +145,10 @@ def _numpy(value: Any) -> Array:
     return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
+Given = Mapping[str, Array]
+_NOTHING: Given = {}
+
+
 def onnx_runner(path: os.PathLike[str]) -> Runner:
     """What runs an ONNX file. Raises `MissingDependency` where nothing that does is installed, or takes the file."""
     runner = _onnxruntime(path) or _onnx_reference(path)
@@ -153,7 +157,7 @@ def onnx_runner(path: os.PathLike[str]) -> Runner:
     return runner
 
 
-def _onnxruntime(source: Any) -> Runner | None:
+def _onnxruntime(source: Any, given: Given = _NOTHING) -> Runner | None:
     try:
         import onnxruntime
 
@@ -166,7 +170,7 @@ def _onnxruntime(source: Any) -> Runner | None:
     names = {entry.name: _ONNX_TYPES.get(entry.type) for entry in session.get_inputs()}
     return Runner(
         f"onnxruntime {onnxruntime.__version__}",
-        lambda x: [np.asarray(y) for y in session.run(None, _fed(names, x))],
+        lambda x: [np.asarray(y) for y in session.run(None, _fed(names, x, given))],
     )
 
 
@@ -181,13 +185,14 @@ _ONNX_TYPES = {
 }
 
 
-def _fed(names: dict[str, str | None], inputs: Sequence[Array]) -> dict[str, Array]:
-    """Inputs by name, in the dtypes that the graph declares."""
-    pairs = zip(names.items(), inputs, strict=True)
-    return {name: np.asarray(x).astype(kind) if kind else np.asarray(x) for (name, kind), x in pairs}
+def _fed(names: dict[str, str | None], inputs: Sequence[Array], given: Given) -> dict[str, Array]:
+    """Inputs by name, in the dtypes that the graph declares; those that are given once and for all among them."""
+    open_names = [name for name in names if name not in given]
+    every = {**given, **dict(zip(open_names, inputs, strict=True))}
+    return {name: np.asarray(x).astype(names[name]) if names.get(name) else np.asarray(x) for name, x in every.items()}
 
 
-def _onnx_reference(source: Any) -> Runner | None:
+def _onnx_reference(source: Any, given: Given = _NOTHING) -> Runner | None:
     try:
         import onnx
         from onnx.reference import ReferenceEvaluator
@@ -204,5 +209,5 @@ def _onnx_reference(source: Any) -> Runner | None:
     }
     return Runner(
         f"the ONNX reference evaluator {onnx.__version__}",
-        lambda x: [np.asarray(y) for y in session.run(None, _fed(dict(kinds), x))],
+        lambda x: [np.asarray(y) for y in session.run(None, _fed(dict(kinds), x, given))],
     )

@@ -112,11 +112,26 @@ LAYERS = {
     "GroupNorm": (GROUP_NORM,),
     "RMSNorm": (RMS_NORM,),
 }
+_STATE = "its averages are in a State beside the module, not among its arrays"
 REFUSED = (
+    Refusal(
+        "BatchNorm",
+        ("ema_first_time_index/init",),
+        _STATE,
+        optional=("weight", "bias", "ema_state_index/init", "ema_state_index/init/0", "ema_state_index/init/1"),
+    ),
+    Refusal(
+        "BatchNorm",
+        ("batch_counter/init",),
+        _STATE,
+        optional=("weight", "bias", "batch_state_index/init", "batch_state_index/init/0", "batch_state_index/init/1"),
+    ),
     Refusal("PReLU", ("negative_slope",), "its one slope is an array without axes: give it to nn.PReLU(1) by hand"),
 )
 USUAL = {"transposed": False}
 """What is so unless somebody states otherwise."""
+SETTINGS = {"eps": "epsilon", "groups": "groups", "num_heads": "head", "stride": "strides", "dilation": "dilation"}
+"""Fields of modules that a tree of one may hold beside its arrays."""
 
 _PROJECTED = ("query_proj", "key_proj", "value_proj", "output_proj")
 ORDERS = {

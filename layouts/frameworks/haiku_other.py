@@ -7,7 +7,8 @@
    of its old averages has no default. Source: haiku._src.batch_norm, group_norm, layer_norm, moving_averages.
 3. A transposed convolution stores (height, width, out, in), and correlates where PyTorch convolves: its kernel is
    backwards. The arrays of a convolution look the same: `transposed` tells them apart. Source: haiku ConvNDTranspose.
-4. MultiHeadAttention keeps a Linear for query, key and value, whose outputs are heads × width.
+4. InstanceNorm is a group norm of one group a channel; how many groups a GroupNorm has, no array tells.
+5. MultiHeadAttention keeps a Linear for query, key and value, whose outputs are heads × width.
 """
 
 from layouts import cells
@@ -88,6 +89,14 @@ GROUP_NORM = Layout(
     defaults=_LAST,
     class_name="GroupNorm",
 )
+INSTANCE_NORM = Layout(
+    "haiku",
+    cells.GROUP_NORM,
+    {"scale": "channel -> weight", "offset": "channel -> bias"},
+    defaults=_LAST,
+    implies={"groups": -1},
+    class_name="InstanceNorm",
+)
 BATCH_NORM_2D = Layout(
     "haiku",
     cells.BATCH_NORM,
@@ -141,6 +150,7 @@ LAYERS_AROUND = {
     "LayerNorm": (LAYER_NORM,),
     "RMSNorm": (RMS_NORM,),
     "GroupNorm": (GROUP_NORM,),
+    "InstanceNorm": (INSTANCE_NORM,),
     "BatchNorm": (BATCH_NORM_2D, BATCH_NORM_1D, BATCH_NORM_0D),
 }
 USUAL = {"transposed": False}

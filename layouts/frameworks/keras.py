@@ -20,8 +20,9 @@
 """
 
 from layouts import cells
+from layouts.arrangements import Arrangement
 from layouts.custom import BlockBuffers
-from layouts.frameworks import keras_other as keras_surroundings
+from layouts.frameworks import keras_attention, keras_convolutions, keras_maps, keras_other
 from layouts.layout import Custom, Layout
 
 _KERNELS = {
@@ -160,6 +161,13 @@ RNN_KERAS1 = Layout(
     class_name="SimpleRNN (Keras 1)",
 )
 
+_WAYS = {"forward": "forward", "backward": "backward"}
+ARRANGEMENTS = tuple(
+    Arrangement(f"{{direction}}_{layer}{number}", _WAYS, merge="concat")
+    for layer in ("lstm", "gru", "simple_rnn")
+    for number in ("", "_#")
+)
+
 LAYERS = {
     "LSTM": (LSTM, LSTM_APART, LSTM_PACKED),
     "LSTMCell": (LSTM,),
@@ -170,5 +178,9 @@ LAYERS = {
     "CuDNNGRU": (GRU_CUDNN,),
     "SimpleRNN": (RNN, RNN_KERAS1),
     "SimpleRNNCell": (RNN,),
-} | keras_surroundings.LAYERS
-USUAL = keras_surroundings.USUAL
+    **keras_maps.MAPS,
+    **keras_convolutions.LAYERS,
+    **keras_attention.LAYERS,
+    **keras_other.LAYERS,
+}
+USUAL = keras_convolutions.USUAL

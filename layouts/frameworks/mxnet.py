@@ -16,6 +16,9 @@
 8. Norms say gamma and beta; epsilon is 1e-5, momentum 0.9. The symbolic BatchNorm calls its averages `moving_mean` and
    `moving_var`, has an epsilon of 1e-3, and `fix_gamma=True`: then it computes as if gamma were 1, whatever is stored.
    So does Gluon's with `scale=False`. Source: src/operator/nn/batch_norm-inl.h.
+9. GroupNorm of version 2 has one gamma for each channel, as PyTorch's. That of version 1 has one for each group: its
+   arrays have to be repeated for the channels of a group before. No array tells the number of either. Source:
+   gluon.nn.basic_layers.GroupNorm, `shape=(num_groups,)`.
 """
 
 from layouts import cells

@@ -201,6 +201,7 @@ ARRANGEMENTS = (
     Arrangement("MultiRNNCell/Cell{layer}"),
     Arrangement("bidirectional_rnn/{direction}", _WAYS, merge="pair"),
     Arrangement("BiRNN/{direction}", {"forward": "FW", "backward": "BW"}, merge="pair"),
+    Arrangement("stack_bidirectional_rnn/cell_#/{direction}", _WAYS, merge="pair"),
     Arrangement("stack_bidirectional_rnn/cell_{layer}"),
 )
 

@@ -8,7 +8,9 @@
    has no place in PyTorch. Without the matrices of the input gate it is 1 minus the forget gate: not described.
 4. `cell_clip` and `proj_clip` limit the cell and the projection; the fused activation is that of candidate and cell.
 5. CONV_2D is (out, height, width, in), DEPTHWISE_CONV_2D (1, height, width, out); both are channels last.
-6. Quantized matrices are (q - zero point) × scale, one scale for all or one for each row. Names here are those of the
+6. LSTM and RNN are one step of the same. With kernel_type BASIC an LSTM has one matrix, (4 × unit, input + unit), whose
+   gates are input, cell, forget and output, as those of TensorFlow 1. Source: LstmCell in reference/reference_ops.h.
+7. Quantized matrices are (q - zero point) × scale, one scale for all or one for each row. Names here are those of the
    inputs in the source above.
 """
 
@@ -33,6 +35,17 @@ LSTM = Layout(
     spelling=_GATES,
     implies={"recurrent_activation": "sigmoid"},
     class_name="UNIDIRECTIONAL_SEQUENCE_LSTM",
+)
+BASIC_LSTM = Layout(
+    "tflite",
+    cells.LSTM,
+    {
+        "weights": "(gate unit) (input + state) -> input_weight + recurrent_weight",
+        "biases": "(gate unit) -> input_bias",
+    },
+    gates="igfo",
+    implies={"recurrent_activation": "sigmoid", "activation": "tanh"},
+    class_name="BASIC_LSTM",
 )
 RNN = Layout(
     "tflite",
@@ -71,7 +84,10 @@ EMBEDDING = Layout("tflite", cells.EMBEDDING, {"value": "index feature -> weight
 LAYERS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (LSTM,),
     "BIDIRECTIONAL_SEQUENCE_LSTM": (LSTM,),
+    "LSTM": (LSTM,),
+    "BASIC_LSTM": (BASIC_LSTM,),
     "UNIDIRECTIONAL_SEQUENCE_RNN": (RNN,),
+    "RNN": (RNN,),
     "BIDIRECTIONAL_SEQUENCE_RNN": (RNN,),
     "FULLY_CONNECTED": (FULLY_CONNECTED,),
     "CONV_2D": (CONV_2D,),

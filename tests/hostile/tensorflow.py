@@ -372,6 +372,37 @@ def graph_constant_cut(folder: Path) -> Path:
     return frozen(folder, field(1, FLOAT) + field(2, shape(3, 2)) + field(4, b"\0" * 20))
 
 
+def function(name: str, *nodes: bytes) -> bytes:
+    """A function of one input and one output."""
+    signature = field(1, name) + field(2, field(1, "x")) + field(3, field(1, "y"))
+    given = field(4, field(1, "y") + field(2, "x"))
+    inner = b"".join(b"\x1a" + each[1:] for each in nodes)
+    return field(2, field(1, field(1, signature) + inner + given))
+
+
+def call(name: str, of: str) -> bytes:
+    """A call of a function, as a node."""
+    called = field(5, field(1, "f") + field(2, field(10, field(1, of))))
+    return node(name, "PartitionedCall", "x", attributes=called)
+
+
+def graph_that_calls_itself(folder: Path) -> Path:
+    """A function calls itself (rule 5: depth)."""
+    path = sound_graph(folder)
+    path.write_bytes(path.read_bytes() + call("begin", "f") + function("f", call("again", "f")))
+    return path
+
+
+def graph_of_doubling_functions(folder: Path) -> Path:
+    """Twenty functions, each of which calls the one before ten times (rule 5: counts)."""
+    path = sound_graph(folder)
+    stored = [path.read_bytes(), call("begin", "f19"), function("f0", node("n", "Identity", "x"))]
+    for level in range(1, 20):
+        stored.append(function(f"f{level}", *(call(f"c{k}", f"f{level - 1}") for k in range(10))))
+    path.write_bytes(b"".join(stored))
+    return path
+
+
 def graph_alone(folder: Path) -> Path:
     """A graph is given without its checkpoint (bad input: missing)."""
     path = folder / "model.ckpt.meta"
@@ -477,6 +508,8 @@ CASES = table(
         saved_model_without_variables: "has no variables",
         graph_constant_of_one_number: "tells 1 of them",
         graph_constant_cut: "a tensor of 24 bytes has 20",
+        graph_that_calls_itself: "call one another more than 24 deep",
+        graph_of_doubling_functions: "are called more than 20000 times",
         graph_alone: "the checkpoint with its weights is not beside it",
         one_file_without_its_part: "are not those of its header",
         one_file_part_twice: "is there twice",

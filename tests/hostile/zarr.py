@@ -58,6 +58,14 @@ def sound_orbax(folder: Path) -> Path:
     return orbax(folder)
 
 
+def orbax_name_that_climbs(folder: Path) -> Path:
+    """The file of a tree of 2023 names an array outside of its folder (rule 2)."""
+    place = orbax(folder)
+    (place / "_METADATA").unlink()
+    (place / "checkpoint").write_bytes(b"\x81\xa6kernel\xb5PLACEHOLDER://../secr")
+    return place
+
+
 def orbax_chunk_missing(folder: Path) -> Path:
     """A chunk that has to be there is not (row 5)."""
     place = orbax(folder)
@@ -246,6 +254,7 @@ def crc32c(data: bytes) -> int:
 CASES = table(
     "orbax",
     {
+        orbax_name_that_climbs: "names an array outside of its folder",
         orbax_chunk_missing: "missing",
         orbax_chunk_truncated: "a chunk of 20 bytes has 16",
         orbax_chunk_a_fifo: "regular file",

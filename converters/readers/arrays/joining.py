@@ -6,7 +6,7 @@ by `model.stacking.difference`, as everywhere: kinds, options, units, and that e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from converters.model.assumptions import Assumptions
@@ -52,29 +52,43 @@ class _Joining:
             place = self._place(layer)
             if place is not None:
                 groups.setdefault((place.stack, place.rest), []).append((place, layer))
+        groups = {key: group for key, group in groups.items() if not self._beside(key[0], group, layers)}
+        groups = dict(_as_one(groups))
         owners = {id(layer): key for key, group in groups.items() for _, layer in group}
-        wholes = {key: self._whole(self._path(key, groups), group) for key, group in groups.items()}
+        several = {key: [other for other, _ in groups].count(key[0]) > 1 for key in groups}
+        wholes = {
+            key: None if several[key] and len(group) == 1 else self._whole(_path(key, alone=not several[key]), group)
+            for key, group in groups.items()
+        }
         for layer in layers:
             whole = wholes.get(owners.get(id(layer), ("", "")))
             if whole is None or id(layer) not in owners:
-                yield layer
+                yield self._alone(layer)
             elif layer is groups[owners[id(layer)]][0][1]:
                 yield whole
+
+    def _alone(self, layer: Layer) -> Layer:
+        """A layer that stays apart; one under a wrapper of two directions may be the one that runs backwards."""
+        place = self._place(layer) if self._arrangement.merge == "pair" else None
+        backward = place is not None and place.value == DIRECTIONS[1] and layer.call.direction == DIRECTIONS[0]
+        return replace(layer, call=replace(layer.call, direction="reverse")) if backward else layer
 
     def _place(self, layer: Layer) -> Place | None:
         """Where a cell stands, if it is one of these, and nothing below it tells of another stack."""
         known = self._arrangement.classes
         if not layer.recurrent or (known and layer.class_name not in {*known, *known.values()}):
             return None
+        if self._arrangement.label != "direction" and "residual" in self._assumptions.of(layer.path):
+            return None
         place = self._arrangement.place(layer.path)
         return None if place and any(other.place(place.rest) for other in self._others) else place
 
-    @staticmethod
-    def _path(key: tuple[str, str], groups: Iterable[tuple[str, str]]) -> str:
-        """The path of a stack; with what is below it where several kinds of cells stand in one."""
-        stack, rest = key
-        alone = [other for other, _ in groups].count(stack) == 1
-        return stack if alone else f"{stack}/{rest}".strip("/")
+    def _beside(self, stack: str, group: Sequence[Member], layers: Sequence[Layer]) -> bool:
+        """Whether one cell alone stands in a row with other layers: a row of anything, and no stack of cells."""
+        if len(group) > 1 or self._arrangement.label == "direction":
+            return False
+        others = (self._arrangement.place(layer.path) for layer in layers if layer is not group[0][1])
+        return any(place and place.stack == stack for place in others)
 
     def _whole(self, path: str, group: Sequence[Member]) -> Layer | None:
         """The one layer that these cells are; None where they stay apart."""
@@ -104,6 +118,30 @@ class _Joining:
         call = first.call if first.call.merge or not both else replace(first.call, merge=self._arrangement.merge)
         assumed = {option: value for layer in layers for option, value in layer.assumed.items()}
         return replace(first, path=path, class_name=name, parts=tuple(parts), call=call, assumed=assumed)
+
+
+def _path(key: tuple[str, str], *, alone: bool) -> str:
+    """The path of a stack; with what is below it where several kinds of cells stand in one."""
+    return key[0] if alone else "/".join(filter(None, key))
+
+
+def _as_one(groups: Mapping[tuple[str, str], list[Member]]) -> Iterator[tuple[tuple[str, str], list[Member]]]:
+    """The cells of one stack as one group where every place has one alone, whatever its user calls each."""
+    stacks: dict[str, list[tuple[str, str]]] = {}
+    for key in groups:
+        stacks.setdefault(key[0], []).append(key)
+    for stack, keys in stacks.items():
+        members = [member for key in keys for member in groups[key]]
+        once = (
+            len({place.value for place, _ in members})
+            == len(members)
+            > 1
+            == len({one.class_name for _, one in members})
+        )
+        if len(keys) > 1 and once:
+            yield (stack, ""), members
+        else:
+            yield from ((key, groups[key]) for key in keys)
 
 
 def _question(path: str, found: Sequence[Layer]) -> Layer:

@@ -29,7 +29,6 @@ from layouts.errors import CheckpointError, UnknownLayer, UnreadableCheckpoint, 
 
 MAGIC = b"\x93NUMPY"
 STATEMENT = "names"
-_CLASS = "class"
 _MOST_LEAVES = 100_000
 _LONGEST_LINE = 1 << 16
 _LONGEST_HEADER = 10_064
@@ -63,10 +62,7 @@ def read_leaves(opened: Opened, request: Request) -> Checkpoint:
     assume = {key: value for key, value in request.assume.items() if key != STATEMENT}
     if STATEMENT in request.assume:
         arrays, others = _named(leaves, str(request.assume[STATEMENT]))
-    elif _CLASS in assume and ordered.STATEMENT not in assume:
-        found, _ = ordered.named(arrays, framework, {ordered.STATEMENT: assume[_CLASS]})
-        arrays = {name.removeprefix("0/"): array for name, array in found.items()}
-    elif ordered.STATEMENT not in assume:
+    elif not {ordered.STATEMENT, ordered.CLASS} & {*assume}:
         raise UnknownLayer(_question(arrays, framework), path=opened.path)
     checkpoint = checkpoint_of(opened.path, "arrays without names", arrays, framework, assume, others)
     line = str(opened.source.view[: _start(opened.source)], "utf-8", "replace").strip()
@@ -80,7 +76,7 @@ def _question(arrays: Mapping[str, LazyArray], framework: str) -> str:
     return (
         f"these {len(arrays)} arrays of the shapes {_shapes([*arrays.values()])} have no names: state the classes of "
         f"the layers in order, assume={{'{ordered.STATEMENT}': 'cell=LSTMCell head=Linear'}} of {known}; of one "
-        f"layer alone its class, assume={{'{_CLASS}': 'LSTMCell'}}; or the names, "
+        f"layer alone its class, assume={{'{ordered.CLASS}': 'LSTMCell'}}; or the names, "
         f"assume={{'{STATEMENT}': 'cell.weight_ih cell.weight_hh …'}}"
     )
 

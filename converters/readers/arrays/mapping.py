@@ -12,17 +12,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from converters.model.arrays import LazyArray, in_memory
+from converters.model.arrays import LazyArray
 from converters.model.assumptions import Assumptions
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.readers.arrays import scanned
 from converters.readers.arrays.joining import joined, stacks
+from converters.readers.arrays.nested import given
 from converters.readers.arrays.preparation import prepared
-from converters.readers.arrays.recognition import last_word, listed, plain, recognise, said
+from converters.readers.arrays.recognition import Undecided, last_word, listed, plain, recognise, said
 from converters.readers.arrays.settings import known_options, layer_of, stateable
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
@@ -36,8 +35,23 @@ Split = tuple[str, str]
 
 def read_mapping(source: Mapping[Any, Any], framework: str | None, assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a mapping; what fits none is an unknown layer. Raises `ConversionError` without a framework."""
-    whose = stated_framework(framework, "a mapping of arrays")
-    return checkpoint_of("arrays in memory", "mapping of arrays", dict(flat(source)), whose, assume)
+    whose, found = stated_framework(framework, "a mapping of arrays"), given(source)
+    told, others = _told(whose, found.settings)
+    return checkpoint_of("arrays in memory", "mapping of arrays", found.arrays, whose, assume, others, told)
+
+
+def _told(framework: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What settings among the arrays tell, keyed as a caller states it; and the names of those that tell nothing."""
+    words = catalogue.settings(framework)
+    told: dict[str, Any] = {}
+    others: list[str] = []
+    for name, value in settings.items():
+        path, _, own = name.rpartition("/" if "/" in name else ".")
+        if own in words:
+            told[f"{path}.{words[own]}".removeprefix(".")] = value
+        else:
+            others.append(name)
+    return told, others
 
 
 def checkpoint_of(
@@ -55,9 +69,17 @@ def checkpoint_of(
     """
     ready = prepared(found, framework, assume)
     known = {key: value for key, value in {**ready.told, **(told or {})}.items() if value is not None}
-    layers = layers_of(ready.arrays, framework, ready.assume, known)
-    unused, remarks = (*ready.unused, *others), (*ready.remarks, *catalogue.remarks(framework))
+    found_layers = layers_of(ready.arrays, framework, ready.assume, known)
+    layers = tuple(layer for layer in found_layers if not _counts(layer))
+    counters = (array.name for layer in found_layers if _counts(layer) for array in layer.stored())
+    unused, remarks = (*ready.unused, *counters, *others), (*ready.remarks, *catalogue.remarks(framework))
     return Checkpoint(path, framework, "", container, layers, unused=unused, remarks=remarks)
+
+
+def _counts(layer: Layer) -> bool:
+    """Whether all that is known of a layer is whole numbers without axes, as a step or an epoch is: no weights."""
+    arrays = [*layer.arrays.values()]
+    return bool(layer.unknown and arrays) and all(not a.shape and a.dtype.kind in "iub" for a in arrays)
 
 
 def stated_framework(framework: str | None, what: str) -> str:
@@ -74,29 +96,6 @@ def layers_of(
     """The layers of arrays by full name; `told` is what their source tells beside them."""
     assumptions = Assumptions(assume, partial(stacks, framework=framework), told or {})
     return _Reading(arrays, framework, assumptions).layers()
-
-
-def flat(source: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, LazyArray]]:
-    """Every array by its full name; what is nested is joined by '/'. None stands for an array that is not there."""
-    for name, value in source.items():
-        if not isinstance(name, str | int):
-            raise ConversionError(f"the keys of a mapping of arrays are names; found {printable(repr(name))}")
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}/")
-        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-            yield from flat(dict(enumerate(value)), f"{prefix}{name}/")
-        elif value is not None:
-            yield f"{prefix}{name}", _lazy(f"{prefix}{name}", value)
-
-
-def _lazy(name: str, value: Any) -> LazyArray:
-    """A value as an array; what NumPy has no numbers for, as the keys of JAX, is an array of objects."""
-    if isinstance(value, LazyArray):
-        return value
-    try:
-        return in_memory(name, np.asarray(value))
-    except TypeError:
-        return in_memory(name, np.empty((), object))
 
 
 class _Reading:
@@ -168,7 +167,11 @@ class _Reading:
             return layer_of(path, arrays, found)
         except (ShapeError, UnknownLayer, CoverageError) as error:
             error.layer = path
-            return Layer(path, "unknown", unknown=error, arrays=arrays)
+            if not isinstance(error, Undecided):
+                return Layer(path, "unknown", unknown=error, arrays=arrays)
+            several = tuple(layer_of(path, arrays, choice) for choice in error.choices)
+            question = UnknownLayer(str(error), layer=path)
+            return Layer(path, "unknown", unknown=question, arrays=arrays, alternatives=several)
 
     def _with_maps(self, layers: Sequence[Layer]) -> Iterator[Layer]:
         """A layer that may read a flattened feature map, channels last, does so as far as arrays can tell: say it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from converters.model.arrays import LazyArray
@@ -30,6 +31,7 @@ class Named(NamedTuple):
     framework: str | None
     unused: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
 def checkpoint_of(found: Named, container: str, request: Request) -> Checkpoint:
@@ -50,7 +52,7 @@ def _read(found: Named, container: str, framework: str, assume: Mapping[str, Any
         from converters.readers.pytorch.states import State
 
         return checkpoint(found.path, container, State(found.arrays, found.unused, found.remarks), assume)
-    made = mapping.checkpoint_of(found.path, container, found.arrays, framework, assume, found.unused)
+    made = mapping.checkpoint_of(found.path, container, found.arrays, framework, assume, found.unused, found.told)
     return replace(made, remarks=(*found.remarks, *made.remarks))
 
 

@@ -47,11 +47,16 @@ _FAULTS = (
 
 def read_npz(opened: Opened, request: Request) -> Checkpoint:
     """The layers of the arrays of an `.npz` file. Raises `ConversionError` where no framework is stated."""
-    archive = opened.archive
-    assert archive is not None, opened.path
     whose = stated_framework(request.framework, "an .npz file")
-    arrays = {name.removesuffix(_SUFFIX): _array(opened.source, archive, name) for name in archive.members}
-    return checkpoint_of(Named(opened.path, arrays, {}, whose), "arrays (.npz)", request)
+    return checkpoint_of(Named(opened.path, arrays_in(opened), {}, whose), "arrays (.npz)", request)
+
+
+def arrays_in(opened: Opened) -> dict[str, LazyArray]:
+    """The arrays of an `.npz` file by their names. Raises `UnreadableCheckpoint` where it is no archive."""
+    archive = opened.archive
+    if archive is None:
+        raise UnreadableCheckpoint("this is no .npz file: no zip archive", path=opened.path)
+    return {name.removesuffix(_SUFFIX): _array(opened.source, archive, name) for name in archive.members}
 
 
 def _array(source: Source, archive: Archive, member: str) -> LazyArray:

@@ -1,8 +1,9 @@
 """Arrays without names, `arr_0`, `arr_1`, …: which they are follows from the layers in order, which a caller states.
 
 `assume={"order": "EmbeddingLayer encoder=LSTMLayer DenseLayer"}`: the classes in the order of the arrays, each with the
-name it is to have, or its number. `DenseLayer-b` is one without its array `b`. Where classes may lack an array
-(a bias) and nothing is said of it, the one way in which all arrays fit counts.
+name it is to have, or its number; of one layer alone `assume={"class": "LSTMLayer"}` is enough. `DenseLayer-b` is one
+without its array `b`. Where classes may lack an array (a bias) and nothing is said of it, the one way in which all
+arrays fit counts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from converters.model.names import check_name
 from layouts import catalogue
 from layouts.errors import ConversionError, UnknownLayer, printable
 
-STATEMENT = "order"
+STATEMENT, CLASS = "order", "class"
 _NUMBERED = re.compile(r"arr_(\d{1,6})")
 _MOST_LAYERS = 10_000
 
@@ -43,11 +44,15 @@ def named(
     Raises `UnknownLayer` without an order, and where the arrays do not fit the one that is stated, or fit in two ways.
     """
     stated = assume.get(STATEMENT)
+    if stated is None and CLASS in assume:
+        found, _ = named(arrays, framework, {STATEMENT: assume[CLASS]})
+        return {name.removeprefix("0/"): array for name, array in found.items()}, assume
     if stated is None:
         known = ", ".join(catalogue.orders(framework))
         raise UnknownLayer(
             f"these {len(arrays)} arrays have no names: state the classes of the layers in order, "
-            f"assume={{'{STATEMENT}': 'LSTMLayer head=DenseLayer'}} with such as have weights: {known}"
+            f"assume={{'{STATEMENT}': 'LSTMLayer head=DenseLayer'}} with such as have weights, or of one layer alone "
+            f"its class, assume={{'{CLASS}': 'LSTMLayer'}}: {known}"
         )
     layers = list(_layers(str(stated), framework))
     ordered = sorted(arrays, key=lambda name: int(name[4:]))

@@ -23,6 +23,12 @@ Group = list[Fit]
 """Fits that read the arrays in the same way."""
 
 
+class Undecided(UnknownLayer):
+    """Arrays that fit several layers; `choices` are all of them, or none where the shapes of one leave more open."""
+
+    choices: tuple[Recognised, ...] = ()
+
+
 def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumptions) -> Recognised:
     """What layer these arrays are. Raises `ShapeError` or `UnknownLayer` where they are none, or may be several."""
     stated = assumptions.of(path)
@@ -42,7 +48,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
             assumptions.use(statement)
     groups = _groups(_preferred(framework, found), shapes)
     if len(groups) > 1:
-        raise UnknownLayer(_question(path, shapes, framework, groups))
+        raise _undecided(_question(path, shapes, framework, groups), path, groups, stated, sizes)
     fit = next((fit for fit in groups[0] if fit.layout.asked), groups[0][0])
     if fit.untold:
         example = said(path, fit.untold[0], "…")
@@ -177,6 +183,25 @@ def _assumed(
         if name not in stated and any(fit.layout.implies.get(name, value) != value for fit in group):
             found[name] = value
     return found
+
+
+def _undecided(
+    question: str, path: str, groups: Sequence[Group], stated: Mapping[str, Statement], sizes: Mapping[str, int]
+) -> Undecided:
+    """The question, with the layers that the arrays may be; nothing of the choice is assumed."""
+    error = Undecided(question)
+    if not any(group[0].untold for group in groups):
+        error.choices = tuple(
+            Recognised(
+                group[0],
+                group[0].layout.class_name,
+                {option: s for option, s in stated.items() if settings.takes(path, group[0].layout, s)},
+                sizes,
+                {},
+            )
+            for group in groups
+        )
+    return error
 
 
 def _question(path: str, shapes: Shapes, framework: str, groups: Sequence[Group]) -> str:

@@ -14,7 +14,7 @@ from converters.model.arrays import LazyArray
 from converters.model.assumptions import FUSED, KINDS, NUMBER, Kind, Statement, as_text, kind_of
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call, Wiring
-from layouts import catalogue
+from layouts import catalogue, cells
 from layouts.cells import Cell
 from layouts.errors import ConversionError, printable
 from layouts.fitting import Fit
@@ -124,7 +124,8 @@ def layer_of(path: str, arrays: Mapping[str, LazyArray], found: Recognised) -> L
         flattened=flattened,
     )
     _check_axes(part, stated)
-    call = Call(activation=values.get("activation", "linear") if "activation" in layout.beside else "linear")
+    usual = layout.beside.get("activation")
+    call = Call(activation=values.get("activation", usual) if usual is not None else "linear")
     wiring = Wiring(rank=values.get("rank"), flattened=flattened)
     defaults = {name: value for name, value in _untold(layout) if name not in values}
     return Layer(path, found.class_name, (part,), call, wiring, {**found.assumed, **defaults})
@@ -134,17 +135,17 @@ def _untold(layout: Layout) -> Iterator[tuple[str, Any]]:
     """What has to be assumed of a layer where nothing is stated, in a person's terms."""
     for name in open_options(layout):
         value = getattr(layout.options, name)
+        if layout.cell is cells.GROUP_NORM and name == "groups" and not value:
+            continue
         if name in layout.defaults or (name not in _SELDOM and value is not None):
-            yield name, _shown(layout.cell, name, value)
+            yield name, _shown(name, value)
     yield from layout.beside.items()
     if layout.cell.name == "batch_norm":
         yield "rank", 2
 
 
-def _shown(cell: Cell, name: str, value: Any) -> Any:
-    """A default as it is stated: 1 for strides of which none is told, 32 groups as PyTorch's constructor has them."""
-    if name == "groups" and cell.name == "group_norm":
-        return value or 32
+def _shown(name: str, value: Any) -> Any:
+    """A default as it is stated: 1 for strides of which none is told."""
     return as_text(value) if value and isinstance(value, tuple) else _ONE.get(name, value) if value == () else value
 
 

@@ -73,7 +73,9 @@ class Value:
 def after(leaf: Leaf, value: Value, inputs: Sequence[Value]) -> Value:
     """What a layer makes of its (first) input."""
     kind, config, shape = leaf.class_name, leaf.config, value.shape
-    if config.get("data_format") == "channels_first" or config.get("dim_ordering") == "th":
+    if leaf.cells[0].class_name in _MAP_SEQUENCES:
+        return _after_maps(leaf, shape)
+    if _is_first(config):
         keeps = kind in _SAME_SHAPE | _CONVOLUTIONS | _DEPTHWISE | _POOLING | _TRANSPOSED
         return Value((None,) * len(shape) if shape and keeps else None)
     if kind == "Flatten":
@@ -93,6 +95,27 @@ def after(leaf: Leaf, value: Value, inputs: Sequence[Value]) -> Value:
         return value
     lost = (value.spatial or value.flattened is not None or value.lost) and kind in _REORDERS
     return Value(_features(leaf, shape), lost=lost)
+
+
+def _is_first(config: Config) -> bool:
+    return config.get("data_format") == "channels_first" or config.get("dim_ordering") == "th"
+
+
+_MAP_SEQUENCES = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+
+
+def _after_maps(leaf: Leaf, shape: Shape | None) -> Value:
+    """The last map of a sequence of maps; a whole sequence has an axis more, and no flattened form in PyTorch."""
+    cell = leaf.cells[0]
+    if _is_first(cell.config):
+        return Value()
+    if returns_sequences(leaf) or "TimeDistributed" in leaf.wrappers:
+        return Value(lost=True)
+    found = _window(cell.class_name, cell.config, (shape[0], *shape[2:]) if shape else None)
+    beside = leaf.class_name == "Bidirectional" and leaf.config.get("merge_mode", "concat") == "concat"
+    if found and beside:
+        found = (*found[:-1], found[-1] and 2 * found[-1])
+    return Value(found, spatial=True)
 
 
 def _features(leaf: Leaf, shape: Shape | None) -> Shape | None:

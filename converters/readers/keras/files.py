@@ -21,7 +21,7 @@ from converters.readers.keras.config import Container, check_object, is_model, r
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
 from converters.readers.keras.orderings import with_orderings
-from converters.readers.keras.semantics import KERAS1, Version, parse_version
+from converters.readers.keras.semantics import KERAS1, Version, not_saved, parse_version
 from converters.readers.keras.statements import Statements
 from converters.readers.keras.theano import with_padding, with_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
@@ -167,6 +167,7 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
     statements = Statements(assume)
     grouped = list(unconfigured.from_groups(stored, version, theano, statements))
     layers = list(with_flattened(grouped, statements, version))
+    layers = list(with_padding(layers)) if theano else layers
     left = strangers(root)
     return _checkpoint(path, "weights only (HDF5)", version, layers, None, statements, left, without_weights(stored))
 
@@ -188,9 +189,13 @@ def from_groups(
     version: Version,
     assume: Assume,
     unused: tuple[str, ...] = (),
+    told: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Checkpoint:
-    """Arrays by layer, under the names that layers give them, of a container that tells no configuration."""
-    statements = Statements(assume)
+    """Arrays by layer, under the names that layers give them, of a container that tells no configuration.
+
+    `told` is what the container tells of each layer beside its arrays.
+    """
+    statements = Statements(assume, told)
     grouped = list(unconfigured.from_groups(stored, version, False, statements))
     layers = list(with_flattened(grouped, statements, version))
     container = f"{container}, no configuration of its layers"
@@ -233,9 +238,10 @@ def _checkpoint(
     statements.check(layers)
     known = tuple(_in_graph(layer, facts.get(layer.path)) for layer in layers)
     graph, remarks = graph_of(model, known, version)
+    remarks = (*remarks, *not_saved(known if model else (), version))
     known, graph = as_called(known, graph)
     custom = code(model, known, graph)
-    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph)
+    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph=graph)
 
 
 def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:

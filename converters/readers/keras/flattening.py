@@ -70,4 +70,4 @@ def _channels(layer: Layer) -> Iterator[int]:
         if "depthwise" in part.cell.name:
             yield sizes["in"] * sizes["multiplier"]
         elif "conv" in part.cell.name:
-            yield sizes["out"]
+            yield sizes["unit" if "lstm" in part.cell.name else "out"]

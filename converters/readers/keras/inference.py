@@ -87,11 +87,24 @@ def _implied(class_name: str, arrays: Arrays, version: Version) -> dict[str, Any
     if "W" in arrays and "b" in arrays and len(arrays["W"].shape) > 2:
         first, last, out = arrays["W"].shape[0], arrays["W"].shape[-1], arrays["b"].shape[0]
         return {"dim_ordering": "th"} if first == out != last else {}
+    if "U_i" in arrays and len(arrays["U_i"].shape) == 4:
+        return _order_of_maps(arrays)
     if class_name not in ("GRU", "GRUCell"):
         return {}
     bias = arrays.get("bias")
     default = version.tensorflow or version.major >= 3 or version.number >= (2, 4) or not version.number
     return {"reset_after": len(bias.shape) == 2 if bias is not None else default}
+
+
+def _order_of_maps(arrays: Arrays) -> dict[str, Any]:
+    """Which axes of a ConvLSTM2D of Keras 1 hold its units: the first two of U_i with "th", the last two with "tf"."""
+    state = arrays["U_i"].shape
+    units = arrays["b_i"].shape[0] if "b_i" in arrays and arrays["b_i"].shape else None
+    first, last = state[:2] == (units, units), state[2:] == (units, units)
+    read = arrays["W_i"].shape if "W_i" in arrays else ()
+    if first and last:
+        last = read[1:2] == (units,)
+    return {"dim_ordering": "th"} if first and not last else {}
 
 
 def _class_of(arrays: Arrays, name: str) -> tuple[str, bool]:

@@ -109,18 +109,16 @@ def _shapes(layer: Layer, shape: Shape | None, site: Site) -> tuple[list[Shape |
 
 def _maps(layer: Layer, shape: Shape | None) -> tuple[list[Shape | None], list[Shape | None]]:
     """The same of a layer over maps, (batch, time, …): every place of a map has its state."""
-    part, call = layer.parts[0], layer.call
+    call = layer.call
     inner = after_layer(replace(layer, parts=layer.parts[:1]), (shape[0], *shape[2:])) if shape else None
-    many, width = 2 if call.merge == "concat" else 1, part.solved()["unit"]
-    wide = _with_channels(inner, many * width, part.convolution.channels_last)
+    wide = _side_by_side(inner) if call.merge == "concat" else inner
     whole = (*wide[:1], *shape[1:2], *wide[1:]) if wide and shape and call.sequences else wide
     return [whole] * (2 if call.merge == "pair" else 1), [inner for one in layer.parts for _ in _states(one)]
 
 
-def _with_channels(shape: Shape | None, count: int, channels_last: bool) -> Shape | None:
-    if shape is None:
-        return None
-    return (*shape[:-1], count) if channels_last else (shape[0], count, *shape[2:])
+def _side_by_side(shape: Shape | None) -> Shape | None:
+    """Two maps on the last axis, which holds the channels, or, where these come first, the places of a row."""
+    return (*shape[:-1], shape[-1] and 2 * shape[-1]) if shape else None
 
 
 def _last(layer: Layer) -> Iterator[Part]:

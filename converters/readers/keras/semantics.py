@@ -8,9 +8,11 @@ version, outputs compared in the tests.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from converters.model.layers import Layer
 from converters.model.settings import Call
 from converters.readers.keras.config import Config, Leaf
 from layouts.errors import NotRepresentable, printable
@@ -191,6 +193,7 @@ def call(leaf: Leaf, version: Version) -> Call:
         told |= {key: cell.config[key] for key in _CALLED if key in cell.config}
     told |= {key: leaf.config[key] for key in ("merge_mode", "zero_output_for_mask") if key in leaf.config}
     recurrent = leaf.cells[0].class_name in RECURRENT | CONV_LSTMS
+    repeats = leaf.cells[0].class_name in CONV_LSTMS and version.major < 3  # its `call` passes no zero_output_for_mask
     sequences = bool(told.get("return_sequences")) if "return_sequences" in told else None
     both = leaf.class_name == "Bidirectional"
     forced = both and version.zeroes_masked and sequences is not None  # Bidirectional sets it in both of its layers
@@ -200,13 +203,23 @@ def call(leaf: Leaf, version: Version) -> Call:
         direction="backward" if told.get("go_backwards") else "forward",
         merge=str(told.get("merge_mode", "concat") or "pair") if both else "",
         time_axis=0 if told.get("time_major") else 1,
-        zeros_where_masked=bool(sequences if forced else told.get("zero_output_for_mask")),
+        zeros_where_masked=not repeats and bool(sequences if forced else told.get("zero_output_for_mask")),
         stateful=bool(told.get("stateful")),
         recurrent_dropout=_rate(told.get("recurrent_dropout")),
         each_step="TimeDistributed" in leaf.wrappers,
         padding_index=told.get("mask_zero") is True,
         activation="linear" if recurrent else activation(told.get("activation", "linear"), version),
     )
+
+
+def not_saved(layers: Iterable[Layer], version: Version) -> Iterator[str]:
+    """What a version never writes of its layers: Keras 1 saves no `subsample` of a ConvLSTM2D, and loads it as 1."""
+    for layer in layers:
+        if version.major == 1 and any(part.cell.name.startswith("conv_lstm") for part in layer.parts):
+            yield (
+                f"{printable(layer.path)}: Keras 1 saves no strides of a ConvLSTM2D; they are 1, as Keras 1 loads the "
+                "file: a model that was trained with others does not compute what its file tells"
+            )
 
 
 def _rate(value: Any) -> float:

@@ -27,10 +27,14 @@ CLASS = "class"
 
 
 class Statements:
-    """The statements of the user by layer and option, and what was open to be stated."""
+    """The statements of the user by layer and option, and what was open to be stated.
 
-    def __init__(self, assume: Mapping[str, Any]) -> None:
+    `told` is what the source tells beside its arrays, by layer and option: nobody may state another thing.
+    """
+
+    def __init__(self, assume: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._texts = {key: _text(value) for key, value in assume.items()}
+        self._told = {path: {name: _text(value) for name, value in own.items()} for path, own in (told or {}).items()}
         self._open: dict[str, list[str]] = {}
 
     def class_of(self, path: str) -> str:
@@ -47,7 +51,17 @@ class Statements:
         """
         self._open.setdefault(path, []).extend(options)
         stated = self._for_all(recurrent=recurrent) | self._own(path)
-        read = {option: self._read(path, option, stated[option], version) for option in options if option in stated}
+        told = self._told.get(path, {})
+        read = {option: self._read(path, option, told[option], version) for option in options if option in told}
+        for option in options:
+            if option in stated:
+                value = self._read(path, option, stated[option], version)
+                if read.setdefault(option, value) != value:
+                    raise ConversionError(
+                        f"assume {printable(path)}.{option}={printable(stated[option])}: the source tells "
+                        f"{printable(told[option])}",
+                        layer=path,
+                    )
         assumed = {option: value for option, value in options.items() if value is not None and option not in read}
         return assumed | read, assumed
 

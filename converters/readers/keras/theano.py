@@ -12,7 +12,7 @@ from dataclasses import replace
 from converters.model import operations as op
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
-from layouts.options import Convolution
+from layouts.options import Convolution, ConvolutionalRecurrence
 
 
 def with_padding(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -45,6 +45,8 @@ def _windows(pool: op.Pool) -> op.Operation:
 
 def _padded(part: Part) -> Part:
     options = part.options
+    if isinstance(options, ConvolutionalRecurrence):
+        return _padded_maps(part, options)
     if not isinstance(options, Convolution) or options.padding != "same":
         return part
     sizes = part.solved()
@@ -58,6 +60,20 @@ def _padded(part: Part) -> Part:
     longer = tuple(max(-end, 0) for end in ends)
     found = _explicit(options, begins, [max(end, 0) for end in ends])
     return replace(part, options=replace(found, output_padding=longer if any(longer) else ()))
+
+
+def _padded_maps(part: Part, options: ConvolutionalRecurrence) -> Part:
+    """The convolution of the state is always 'same', of stride 1: the odd zero of an even kernel is at the start."""
+    sizes = part.solved()
+    kernel = [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+    if any(size % 2 == 0 for size in kernel):
+        options = replace(options, recurrent_padding="same_lower")
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, _each(options.dilation, len(kernel)), strict=True)]
+    centred = all(size % 2 for size in reach) and set(options.strides) <= {1}
+    if options.padding == "same" and not centred:
+        pads = (*(size // 2 for size in reach), *((size - 1) // 2 for size in reach))
+        options = replace(options, padding="explicit", pads=pads)
+    return replace(part, options=options)
 
 
 def _explicit(options: Convolution, begins: tuple[int, ...], ends: Iterable[int]) -> Convolution:

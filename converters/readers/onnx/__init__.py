@@ -18,10 +18,12 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph as Network
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
+from converters.readers.onnx.graph.branches import settled
 from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
 from converters.readers.onnx.network.whole import network
+from converters.readers.onnx.stated import as_stated
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
@@ -38,12 +40,12 @@ _FIRST = 10_000
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a model file; external data may stand beside it. The request's weights are for its inputs."""
-    return _checkpoint(open_model(opened.source), request.weights, opened.path)
+    return _checkpoint(open_model(opened.source), request.weights, request.assume, opened.path)
 
 
-def read_model(model: Any, weights: Mapping[str, Any]) -> Checkpoint:
+def read_model(model: Any, weights: Mapping[str, Any], assume: Mapping[str, Any]) -> Checkpoint:
     """The layers of a ModelProto in memory."""
-    return _checkpoint(from_memory(model), weights, IN_MEMORY)
+    return _checkpoint(from_memory(model), weights, assume, IN_MEMORY)
 
 
 def is_model(view: memoryview) -> bool:
@@ -55,15 +57,16 @@ def is_model(view: memoryview) -> bool:
         return False
 
 
-def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoint:
-    model = replace(model, proto=without_functions(model.proto))
+def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, Any], path: str) -> Checkpoint:
+    model, numbers = as_stated(replace(model, proto=without_functions(model.proto)), assume)
+    given = {**{name: np.asarray(array) for name, array in weights.items()}, **numbers}
+    model = settled(model, given)
     root = Scope(model.proto.graph, model)
-
     unknown = [name for name in weights if name not in root.inputs]
     if unknown:
         listed = ", ".join(map(printable, root.inputs)) or "none"
         raise ConversionError(f"weights: the graph has no input {printable(unknown[0])!r}; its inputs: {listed}")
-    root.link({name: in_memory(name, np.asarray(array)) for name, array in weights.items()})
+    root.link({name: in_memory(name, array) for name, array in given.items()})
     graph = read_graph(root)
     if not graph.layers:
         raise UnreadableCheckpoint("the graph has no layer with weights")
@@ -79,6 +82,8 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], path: str) -> Checkpoi
         unused=graph.unused,
         remarks=(*graph.remarks, *problems),
         graph=whole,
+        given={name: given[name] for name in root.inputs if name in given},
+        stated={key: str(value) for key, value in assume.items()},
     )
 
 

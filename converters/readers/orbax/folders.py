@@ -19,7 +19,7 @@ from converters.model.checkpoint import Checkpoint
 from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.json_data import parse_json
 from converters.readers.opened import Opened, Request
-from converters.readers.orbax import ocdbt, zarr
+from converters.readers.orbax import aggregated, ocdbt, zarr
 from converters.readers.source import open_beside, open_source
 from layouts.errors import CoverageError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
@@ -62,8 +62,13 @@ def read_folder(path: Path, request: Request) -> Checkpoint:
 def refuse_part(opened: Opened, request: Request) -> Checkpoint:
     """Raise for one file of a checkpoint, and say which folder to give."""
     inner = Path(opened.path).resolve().parent
-    place = next((one for one in (inner, *inner.parents[:3]) if (one / _NAMES).is_file() or _items(one)), inner)
+    place = next(filter(_is_whole, (inner, *inner.parents[:3])), inner)
     raise UnreadableCheckpoint(f"this is one file of an Orbax checkpoint: give its folder, {printable(place)}")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a folder is what somebody means who gives a file in it: not the database of one process."""
+    return (path / _NAMES).is_file() or aggregated.is_aggregated(path) or bool(_items(path))
 
 
 class _Found(NamedTuple):
@@ -75,11 +80,15 @@ class _Found(NamedTuple):
 
 
 def _is_tree(path: Path) -> bool:
-    return (path / _NAMES).is_file() or (path / ocdbt.MANIFEST).is_file()
+    return (path / _NAMES).is_file() or (path / ocdbt.MANIFEST).is_file() or aggregated.is_aggregated(path)
 
 
 def _items(path: Path) -> list[Path]:
-    return [inner for inner in _folders(path) if _is_tree(inner)] if (path / _STEP).is_file() else []
+    """The trees of one step: all folders where the step says that it is one, and those of 2023 that are no steps."""
+    trees = [inner for inner in _folders(path) if _is_tree(inner)]
+    if (path / _STEP).is_file():
+        return trees
+    return [one for one in trees if aggregated.is_aggregated(one) and not _NUMBERED.fullmatch(one.name)]
 
 
 def _steps(path: Path) -> list[Path]:
@@ -107,6 +116,8 @@ def _add(found: _Found, path: Path, before: str) -> None:
     get, stored = _store(path)
     told = _told(path)
     names, others = _listed(told) if told else ([Named(name, name) for name in stored()], [])
+    if not told and aggregated.is_aggregated(path):
+        names, others = _aggregated(found, path, before)
     complete = bool(told) and told.get("store_array_data_equal_to_fill_value") is True
     for name in names:
         array, whole = zarr.array(before + name.path, name.prefix, get, complete=complete)
@@ -114,10 +125,17 @@ def _add(found: _Found, path: Path, before: str) -> None:
             raise CoverageError(f"two arrays are called {printable(name.path)}", array=name.path)
         if not whole:
             found.remarks.append(f"{printable(array.name)} is not stored where it is 0: such parts of it are read as 0")
-    extra = {*stored()} - {name.prefix for name in names} if told else ()
+    extra = {*stored()} - {name.prefix for name in names} if told or aggregated.is_aggregated(path) else ()
     if extra:
         raise CoverageError(f"{printable(min(extra))} is stored, and the checkpoint does not list it", array=min(extra))
     found.others.extend(before + other for other in others)
+
+
+def _aggregated(found: _Found, path: Path, before: str) -> tuple[list[Named], list[str]]:
+    """What a tree of 2023 lists, its own arrays put among those that were found."""
+    listed = aggregated.leaves(path)
+    found.arrays.update((before + name, replace(array, name=before + name)) for name, array in listed.arrays.items())
+    return [Named(name, prefix) for name, prefix in listed.beside.items()], list(listed.others)
 
 
 def _store(path: Path) -> tuple[zarr.Get, Callable[[], list[str]]]:

@@ -22,6 +22,7 @@ from converters.readers.opened import Opened, Request
 from converters.readers.pickled import machine
 from converters.readers.pickled.known import ARRAYS
 from converters.readers.pickled.numpy_arrays import NumpyArray
+from converters.readers.pickled.paddle import classes
 from converters.readers.source import Source
 from layouts.errors import CheckpointError, ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
@@ -46,13 +47,14 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     if is_paddle and request.framework not in (None, _PADDLE):
         raise ConversionError(f"this file tells itself whose arrays it holds: {_PADDLE}")
     slices = value.pop(_SLICES, {})
-    value.pop(_PARAMETERS, None)
+    parameters = value.pop(_PARAMETERS, {})
     flat = _Flat(opened.source)
     flat.add(value)
     arrays = _whole(flat.arrays, slices) if slices else flat.arrays
     _bound(arrays, len(opened.source))
     whose = _PADDLE if is_paddle else stated_framework(request.framework, "a pickled dictionary of arrays")
-    found = Named(opened.path, arrays, {}, whose, tuple(flat.others))
+    told = classes({**flat.parameters, **parameters}) if isinstance(parameters, dict) else {}
+    found = Named(opened.path, arrays, {}, whose, tuple(flat.others), told=told)
     return checkpoint_of(found, "pickled arrays", Request(whose, request.assume))
 
 
@@ -70,11 +72,12 @@ def _named_array(item: Any) -> NumpyArray | None:
 
 
 class _Flat:
-    """The entries of nested dictionaries by full name: arrays, and the names of what is none."""
+    """The entries of nested dictionaries by full name: arrays, their own names, and the names of what is no array."""
 
     def __init__(self, source: Source) -> None:
         self.arrays: dict[str, LazyArray] = {}
         self.others: list[str] = []
+        self.parameters: dict[str, str] = {}
         self._source, self._count = source, 0
 
     def add(self, value: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> None:
@@ -83,7 +86,9 @@ class _Flat:
         if depth > _DEEPEST or self._count > _MOST_ARRAYS:
             raise UnsafeCheckpoint("the dictionaries of the pickle are nested too deeply, or hold too many arrays")
         for key, item in value.items():
-            self._one(f"{prefix}{key}", _named_array(item) or item, depth)
+            array = _named_array(item)
+            self.parameters |= {f"{prefix}{key}": item[0]} if array is not None else {}
+            self._one(f"{prefix}{key}", array or item, depth)
 
     def _one(self, name: str, item: Any, depth: int) -> None:
         if isinstance(item, dict):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.readers.arrays.mapping import layers_of
@@ -21,6 +22,7 @@ _WRAPPERS = {
     "_orig_mod.": "torch.compile",
     "_fsdp_wrapped_module.": "FullyShardedDataParallel",
 }
+_AVERAGED = "n_averaged"
 _MOST_TIMES = 16
 
 
@@ -39,7 +41,8 @@ def checkpoint(
     `stored` bytes may not become many times as many: arrays that share them are few. Raises `UnsafeCheckpoint`.
     """
     _bound(state, stored, path)
-    arrays, wrappers = _unwrapped(state.arrays)
+    arrays, averaged = _averaged(state.arrays)
+    arrays, wrappers = _unwrapped(arrays)
     made = compute(arrays)
     others = {key: value for key, value in assume.items() if key != OPTION}
     known = _known(modules or {}, made.arrays)
@@ -54,13 +57,24 @@ def checkpoint(
     if not found:
         raise CheckpointError("the file holds no weights", path=path)
     remarks = (*state.remarks, *wrappers, *made.remarks)
-    return Checkpoint(path, FRAMEWORK, version, container, found, unused=state.unused, remarks=remarks)
+    return Checkpoint(path, FRAMEWORK, version, container, found, unused=(*state.unused, *averaged), remarks=remarks)
 
 
 def _bound(state: State, stored: int, path: str) -> None:
     wanted = sum(array.size * array.dtype.itemsize for array in state.arrays.values())
     if stored and wanted > _MOST_TIMES * stored + (1 << 20):
         raise UnsafeCheckpoint(f"{stored} stored bytes are described as {wanted}: too many views of them", path=path)
+
+
+def _averaged(arrays: Mapping[str, LazyArray]) -> tuple[dict[str, LazyArray], tuple[str, ...]]:
+    """The arrays without the counter of torch.optim.swa_utils.AveragedModel, which stands beside its module."""
+    found = dict(arrays)
+    counter = found.get(_AVERAGED)
+    others = [name for name in found if name != _AVERAGED]
+    if counter is None or counter.shape or not others or not all(name.startswith("module.") for name in others):
+        return found, ()
+    del found[_AVERAGED]
+    return found, (_AVERAGED,)
 
 
 def _unwrapped(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

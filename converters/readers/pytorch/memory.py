@@ -5,40 +5,34 @@ Whoever gives a tensor has imported torch; what is asked of tensors and modules 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from converters.model.arrays import Array, LazyArray
+from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
-from converters.readers.arrays.mapping import flat
-from converters.readers.dtypes import DTYPES
+from converters.readers.arrays.nested import given
 from converters.readers.pytorch.drop_ins import HOME, drop_in
+from converters.readers.pytorch.held import as_array, is_tensor
 from converters.readers.pytorch.layers import FRAMEWORK, checkpoint
 from converters.readers.pytorch.settings import Module
-from converters.readers.pytorch.states import State
+from converters.readers.pytorch.states import Held, State, choose
+from converters.readers.source import Source
 from layouts import catalogue
 from layouts.errors import NotRepresentable, UnknownLayer, printable
 
 __all__ = ["FRAMEWORK", "holds_tensors", "is_module", "read_mapping", "read_module"]
 
+PLACE = "arrays in memory"
+_NAMED = {"state_dict", "model_state_dict"}
 _HOME = "torch.nn.modules."
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.sparse")
-_PLAIN = "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"
 
 
 def is_module(source: Any) -> bool:
     """Whether this is a module of PyTorch; a model of Keras on PyTorch is one too, and has its own reader."""
     return all(hasattr(source, name) for name in ("named_modules", "state_dict")) and not hasattr(source, "to_json")
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether this is a tensor of PyTorch."""
-    return all(hasattr(value, name) for name in ("detach", "cpu", "is_quantized"))
 
 
 def holds_tensors(source: Mapping[str, Any]) -> bool:
@@ -47,18 +41,37 @@ def holds_tensors(source: Mapping[str, Any]) -> bool:
 
 
 def read_mapping(source: Mapping[str, Any], assume: Mapping[str, Any]) -> Checkpoint:
-    """The layers of a state_dict in memory, of tensors or of NumPy arrays. Raises `ConversionError` and its kinds."""
-    arrays = {name.replace("/", "."): array for name, array in flat(dict(_arrays(source)))}
-    return checkpoint("arrays in memory", "mapping of arrays", State(arrays), assume)
+    """The layers of a state_dict in memory, of tensors or of NumPy arrays, or of the one in a checkpoint.
+
+    Raises `ConversionError` and its kinds.
+    """
+    if _is_checkpoint(source):
+        state = choose(_held(source), Source(PLACE, memoryview(b"")), assume)
+    else:
+        found = given(source)
+        arrays = {name.replace("/", "."): array for name, array in found.arrays.items()}
+        state = State(arrays, tuple(found.settings))
+    return checkpoint(PLACE, "mapping of arrays", state, assume)
 
 
-def _arrays(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The same with arrays for tensors; what nothing is made of stays as it is."""
+def _is_checkpoint(source: Mapping[str, Any]) -> bool:
+    """Whether a mapping is what people save beside a state_dict, and it: no array, and more than modules by name."""
+    mappings = {name: value for name, value in source.items() if isinstance(value, Mapping)}
+    if any(getattr(value, "shape", ()) for value in source.values()):
+        return False
+    optimized = any("param_groups" in value for value in mappings.values())
+    return bool(mappings) and (optimized or len(mappings) < len(source) or bool(_NAMED & {*mappings}))
+
+
+def _held(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with arrays as files have them; what is neither array nor mapping stays as it is."""
+    found: dict[str, Any] = {}
     for name, value in source.items():
         if isinstance(value, Mapping):
-            yield name, dict(_arrays(value))
+            found[name] = _held(value)
         else:
-            yield name, _array(str(name), value) if is_tensor(value) else value
+            found[name] = Held(given({name: value}).arrays[name]) if hasattr(value, "shape") else value
+    return found
 
 
 def read_module(module: Any, assume: Mapping[str, Any]) -> Checkpoint:
@@ -68,7 +81,7 @@ def read_module(module: Any, assume: Mapping[str, Any]) -> Checkpoint:
     """
     name = f"{type(module).__name__} in memory"
     modules = dict(_modules(module))
-    arrays = {key: _array(key, tensor) for key, tensor in module.state_dict().items() if is_tensor(tensor)}
+    arrays = {key: as_array(key, tensor) for key, tensor in module.state_dict().items() if is_tensor(tensor)}
     others = tuple(key for key in module.state_dict() if key not in arrays)
     owned = {path: _below(path, arrays) for path, each in module.named_modules() if _is_drop_in(each)}
     layers = {path: drop_in(path, module.get_submodule(path), own) for path, own in owned.items()}
@@ -122,31 +135,3 @@ def _modules(root: Any) -> Iterator[tuple[str, Module]]:
             if kind.__module__.startswith(_HOME):
                 yield path, Module(kind.__name__, vars(module))
                 break
-
-
-def _array(name: str, tensor: Any) -> LazyArray:
-    """A tensor as an array: its own memory where it is on the CPU."""
-    what = f"{type(tensor).__module__}.{type(tensor).__name__}"
-    if what not in _PLAIN or tensor.is_quantized or tensor.layout is not sys.modules["torch"].strided:
-        raise NotRepresentable(f"{printable(name)} is a {what}, which is no plain memory", array=name)
-    if tensor.is_meta:
-        raise NotRepresentable(f"{printable(name)} is on the device 'meta' and has no numbers", array=name)
-    kind = str(tensor.dtype).removeprefix("torch.")
-    if kind not in DTYPES:
-        raise NotRepresentable(f"{printable(name)} is of dtype {printable(kind)}, which is not read", array=name)
-    dtype = DTYPES[kind]()
-    return LazyArray(name, tuple(tensor.shape), dtype, lambda: _numpy(tensor, dtype))
-
-
-_WORDS = {1: "uint8", 2: "int16"}
-
-
-def _numpy(tensor: Any, dtype: np.dtype[Any]) -> Array:
-    """The numbers of a tensor; those that NumPy has no type for cross as words."""
-    plain = tensor.detach().cpu()
-    if dtype.kind != "V" and dtype.isbuiltin == 1:
-        found: Array = plain.numpy()
-        return found
-    words = getattr(sys.modules["torch"], _WORDS[dtype.itemsize])
-    crossed: Array = plain.contiguous().view(words).numpy().view(dtype)
-    return crossed

@@ -8,7 +8,10 @@ a question for the caller: `state_dict` of `assume`, with the path of one, or "a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.readers.pickled.records import Record
@@ -23,6 +26,25 @@ _MOST_ARRAYS = 100_000
 _LISTED = 20
 _LOOKED_AT = 16
 """How many entries of a list are looked at to tell whether it holds tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """An array in memory, as a `Record`."""
+
+    array: LazyArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def lazy(self, name: str, _: Source) -> LazyArray:
+        """The array under this name."""
+        return replace(self.array, name=name)
 
 
 class State(NamedTuple):

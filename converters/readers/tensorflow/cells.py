@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from converters.readers.tensorflow.activations import FUNCTIONS, IsPlain, applied
 from converters.readers.tensorflow.found import Evidence
-from converters.readers.tensorflow.graph import Node
+from converters.readers.tensorflow.gate_order import is_lstm
+from converters.readers.tensorflow.graph import Edge, Node, Use
+from converters.readers.tensorflow.names import is_cell
 from converters.readers.tensorflow.tracing import PRODUCTS, SUMS, Trace
-from layouts.reference import ACTIVATIONS
 
-FUNCTIONS = {
-    "Tanh": "tanh", "Relu": "relu", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu", "Softplus": "softplus",
-    "Softsign": "softsign", "Relu6": "relu6", "Softmax": "softmax", "LeakyRelu": "leaky_relu", "Exp": "exponential",
-}  # fmt: skip
-"""Operations that are activations, as the cells here call them."""
+_KEPT = {"NextIteration", "TensorArrayWriteV3", "Select", "SelectV2", "ConcatV2", "Concat", "Pack"}
+"""Who reads the state of a cell without another function: the next step, and what gathers the outputs."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +21,25 @@ class Cells:
 
     trace: Trace
     found: Evidence
+    _reads: dict[str, set[Edge]] = field(default_factory=dict)
+    """The path of a cell -> what it is given."""
 
-    def cell(self, name: str, path: str, cuts: list[Node]) -> None:
-        """An LSTM, cut into i, g, f, o; or a GRU's gates, cut into two."""
+    def cell(self, name: str, path: str, products: list[Node], cuts: list[Node]) -> bool:
+        """An LSTM, cut into i, g, f, o, or a GRU's gates, cut into two; or nothing of that kind."""
         if any(cut.attribute("num_split").integer(3) != 4 for cut in cuts):
-            return
+            self._note(path, products)
+            return is_cell(path) or any(self.trace.joins(product) for product in products)
+        if not all(is_lstm(self.trace.graph, cut) for cut in cuts):
+            if is_cell(path):
+                self.found.refused[name] = "its gates are not those of TensorFlow's cells: i, j, f and o"
+            return is_cell(path)
+        self._note(path, products)
         self.found.name_class(path, "LSTMCell")
         offsets = {offset for cut in cuts if (offset := self._offset(cut)) is not None}
         self.found.state(path, "forget_bias", offsets)
-        self.function(name, path, {use.node.op for cut in cuts for use in self.trace.graph.uses(cut, 1)})
+        self.function(name, path, [Edge(cut.name, 1) for cut in cuts], self._is_gated)
         self._limits(name, path, {cut.scope for cut in cuts})
+        return True
 
     def _limits(self, name: str, path: str, scopes: set[str]) -> None:
         """What clips the cell, and what clips the projection: the one that a product made."""
@@ -65,26 +73,91 @@ class Cells:
         limits = {node.attribute("cell_clip").real(4) for node in blocks}
         self.found.state(path, "cell_clip", {limit for limit in limits if limit > 0})
 
-    def runs(self, products: list[Node], sums: list[Node]) -> bool:
-        """Whether the function of each sum is what a loop gives back to its product as its state."""
-        return all(self._runs(*pair) for pair in zip(products, sums, strict=True))
+    def candidate(self, name: str, path: str, sums: list[Node]) -> None:
+        """The candidate of a GRU."""
+        self.function(name, path, [Edge(node.name, 0) for node in sums], self._is_gated)
 
-    def _runs(self, product: Node, added: Node) -> bool:
-        graph, joined = self.trace.graph, self.trace.joins(product)
-        state = graph.origin(joined.inputs[1]) if joined is not None and len(joined.inputs) > 1 else None
-        if state is None or state.op != "Merge" or len(state.inputs) < 2:
+    def joined(self, name: str, path: str, products: list[Node], sums: list[Node]) -> bool:
+        """A product with a joined [x; h] that nothing cuts: a plain cell where it is given its own output."""
+        runs = self._runs(products, sums)
+        if not runs and not is_cell(path):
+            self.found.name_class(path, None)
+            return all(self._may_run(product) for product in products)
+        self._note(path, products)
+        self.found.name_class(path, "BasicRNNCell")
+        self.function(name, path, [Edge(node.name, 0) for node in sums], _is_kept)
+        return True
+
+    def _runs(self, products: list[Node], sums: list[Node]) -> bool:
+        """Whether a loop, or the next of several steps, gives each product its own output as its state."""
+        made = {self.trace.graph.source(Edge(node.name, 0)) for node in self._outputs(sums)}
+        fed = [self._state(product) for product in products]
+        loops = [self._is_fed_back(state, made) for state in fed]
+        steps = [state in made for state in fed]
+        return all(loops) or (
+            len(products) > 1 and all(one or two for one, two in zip(loops[1:], steps[1:], strict=True))
+        )
+
+    def _outputs(self, sums: list[Node]) -> list[Node]:
+        """The sums, and what their functions make of them."""
+        uses = [use for node in sums for use in self.trace.graph.uses(node)]
+        return [*sums, *(use.node for use in uses if use.node.op in FUNCTIONS)]
+
+    def _state(self, product: Node) -> Edge | None:
+        """What is joined behind the input of a product."""
+        joined = self.trace.joins(product)
+        return self.trace.graph.source(joined.inputs[1]) if joined is not None and len(joined.inputs) > 1 else None
+
+    def _is_fed_back(self, state: Edge | None, made: set[Edge]) -> bool:
+        """Whether a loop gives any of these values back as a state, maybe where a sequence has not ended."""
+        graph = self.trace.graph
+        merge = graph.nodes.get(state.node) if state is not None else None
+        if merge is None or merge.op != "Merge" or len(merge.inputs) < 2:
             return False
-        again = graph.nodes.get(state.inputs[1].node)
-        given = graph.origin(again.inputs[0]) if again is not None and again.op == "NextIteration" else None
-        return given is not None and any(use.node is given for use in graph.uses(added))
+        again = graph.nodes.get(merge.inputs[1].node)
+        given = graph.source(again.inputs[0]) if again is not None and again.op == "NextIteration" else None
+        chosen = graph.nodes.get(given.node) if given is not None else None
+        ways = chosen.inputs if chosen is not None and chosen.op in ("Select", "SelectV2") else ()
+        return given in made or any(graph.source(way) in made for way in ways)
 
-    def function(self, name: str, path: str, operations: set[str]) -> None:
-        """The activation of a cell, among what reads its candidate; one that no cell here has is refused."""
-        found = operations & {*FUNCTIONS}
-        strange = sorted(op for op in found if FUNCTIONS[op] not in ACTIVATIONS)
-        if strange:
-            self.found.refused[name] = f"its activation is {strange[0]}, which no module computes"
-        self.found.state(path, "activation", {FUNCTIONS[op] for op in found - {*strange}})
+    def _may_run(self, product: Node) -> bool:
+        """Whether nothing tells where the state of a product comes from: it may be called step by step."""
+        state = self._state(product)
+        node = self.trace.graph.nodes.get(state.node) if state is not None else None
+        return node is None or not node.inputs or node.op in ("Merge", "Fill", "Select", "SelectV2")
+
+    def _note(self, path: str, products: list[Node]) -> None:
+        joined = filter(None, (self.trace.joins(product) for product in products))
+        self._reads.setdefault(path, set()).update(self.trace.graph.source(node.inputs[0]) for node in joined)
+
+    def residuals(self) -> None:
+        """The cells whose output is added to what they read before another cell reads it: they are no stack."""
+        graph = self.trace.graph
+        for read in self._reads.values():
+            for edge in read:
+                node = graph.nodes.get(edge.node)
+                added = {graph.source(each) for each in node.inputs} if node is not None and node.op in SUMS else set()
+                for path in (path for path, own in self._reads.items() if own is not read and own & added):
+                    self.found.state(path, "residual", {True})
+
+    def function(self, name: str, path: str, values: list[Edge], plain: IsPlain) -> None:
+        """The activation of a cell, by what reads its candidate; one that no cell here has is refused."""
+        found, problem = applied(self.trace.graph, values, plain)
+        if problem:
+            self.found.refused[name] = problem
+        else:
+            self.found.state(path, "activation", found)
+
+    def _is_gated(self, use: Use) -> bool:
+        """Whether a gate, or what it leaves, is all that a candidate is multiplied with."""
+        if use.node.op != "Mul" or len(use.node.inputs) != 2:
+            return False
+        other = self.trace.graph.origin(use.node.inputs[1 - use.position])
+        return other is not None and other.op in ("Sigmoid", "Sub", "Split", "SplitV")
+
+
+def _is_kept(use: Use) -> bool:
+    return use.node.op in _KEPT
 
 
 def _is_limit(node: Node, scopes: set[str]) -> bool:

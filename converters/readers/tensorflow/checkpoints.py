@@ -10,7 +10,8 @@ from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.keras import files as keras
 from converters.readers.keras.semantics import Version, parse_version
 from converters.readers.opened import Request
-from converters.readers.tensorflow import objects
+from converters.readers.tensorflow import keras_evidence, objects
+from converters.readers.tensorflow.concrete import Seen
 from converters.readers.tensorflow.gates import asked
 from converters.readers.tensorflow.objects import Object, Variable
 from converters.readers.tensorflow.stored import Stored
@@ -22,7 +23,9 @@ _KERAS = {"kernel", "embeddings", "gamma", "depthwise_kernel"}
 _SONNET = {"w", "w_i", "w_h", "_w_i", "_w_h"}
 
 
-def read_objects(stored: Stored, known: Sequence[Object], request: Request, version: str = "") -> Checkpoint:
+def read_objects(
+    stored: Stored, known: Sequence[Object], request: Request, version: str = "", seen: Seen | None = None
+) -> Checkpoint:
     """The layers of a checkpoint of objects, by the names that its variables were given.
 
     Before TensorFlow 2.2 a layer's variables had no cell in their names; then the gates' function is a question.
@@ -32,7 +35,7 @@ def read_objects(stored: Stored, known: Sequence[Object], request: Request, vers
         raise UnreadableCheckpoint("this checkpoint holds no variables of a model", path=stored.path)
     whose = request.framework or _whose(found)
     if whose == "keras":
-        whole = of_keras(stored.path, "checkpoint of objects", found, unused, request, parse_version(version))
+        whole = of_keras(stored.path, "checkpoint of objects", found, unused, request, parse_version(version), seen)
         early = not version and not any("_cell" in variable.name for variable in found)
         return replace(whole, layers=tuple(map(asked, whole.layers))) if early else whole
     arrays = {variable.place: variable.array for variable in found}
@@ -41,11 +44,18 @@ def read_objects(stored: Stored, known: Sequence[Object], request: Request, vers
 
 
 def of_keras(
-    path: str, container: str, found: Sequence[Variable], unused: Sequence[str], request: Request, version: Version
+    path: str,
+    container: str,
+    found: Sequence[Variable],
+    unused: Sequence[str],
+    request: Request,
+    version: Version,
+    seen: Seen | None = None,
 ) -> Checkpoint:
-    """The layers of Keras that variables make up, without a configuration."""
+    """The layers of Keras that variables make up, without a configuration, but with what a graph tells of them."""
     groups = objects.by_layer(found)
-    return keras.from_groups(path, container, list(groups.items()), version, request.assume, tuple(unused))
+    told = keras_evidence.told(seen.graph, groups, seen.nodes) if seen is not None else {}
+    return keras.from_groups(path, container, list(groups.items()), version, request.assume, tuple(unused), told)
 
 
 def _whose(found: Sequence[Variable]) -> str:

@@ -8,8 +8,9 @@ convert_to_constants.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.checkpoint import Checkpoint
@@ -18,30 +19,16 @@ from converters.readers.keras.semantics import parse_version
 from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
-from converters.readers.tensorflow import checkpoints, variables
+from converters.readers.tensorflow import checkpoints, frozen_names, functions, partitions, variables
+from converters.readers.tensorflow.concrete import Seen
 from converters.readers.tensorflow.evidence import evidence
-from converters.readers.tensorflow.graph import Graph
-from converters.readers.tensorflow.objects import Variable
+from converters.readers.tensorflow.graph import Edge, Graph
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnknownLayer, UnreadableCheckpoint
 
 _CONTAINER = "frozen graph"
 _OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_]{1,60}")
-_READERS = r"Read|MatMul|BiasAdd|Tensordot|ReadVariableOp|Conv\dD|split|embedding_lookup"
-_RESOURCE = re.compile(rf"(.*?)/?((?:{_READERS})(?:_\d)?)(?:/ReadVariableOp(?:_\d)?)?/(?:resource|\d+)")
-_ROLES: Mapping[str, Mapping[int, str]] = {
-    "Read": {2: "kernel"},
-    "Read_1": {2: "recurrent_kernel"},
-    "Read_2": {1: "bias", 2: "bias"},
-    "MatMul": {2: "kernel"},
-    "MatMul_1": {2: "recurrent_kernel"},
-    "BiasAdd": {1: "bias"},
-    "Tensordot": {2: "kernel"},
-    "Conv1D": {3: "kernel"},
-    "Conv2D": {4: "kernel"},
-    "embedding_lookup": {2: "embeddings"},
-}
-"""The operation of a layer that reads a variable, and what a variable of so many axes is to it."""
+_READ = re.compile(r"(^|/)ReadVariableOp(_\d{1,4})?$")
 
 
 def is_graph(view: memoryview) -> bool:
@@ -83,34 +70,43 @@ def refuse_meta(opened: Opened, _: Request) -> Checkpoint:
 
 def read_frozen(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a frozen graph."""
-    graph = Graph(Message(opened.source.view).messages(1))
+    graph = functions.whole(Message(opened.source.view))
     constants = {array.name: array for array in graph.constants() if array.is_floating}
-    named = {name: array for name, array in constants.items() if f"{name}/read" in graph.nodes}
+    read = _read(graph)
+    named = {n: a for n, a in constants.items() if f"{n}/read" in graph.nodes or n in read}
     if named:
-        told = evidence(graph, named, graph.nodes)
+        nodes = {name: graph.nodes[name] for name in named}
+        named = partitions.put_together(graph, named)
+        told = evidence(graph, named, nodes)
         return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
-    found = list(_resources(constants))
+    found = list(frozen_names.resources(graph, constants))
     if not found:
         raise UnreadableCheckpoint(
             "this graph of TensorFlow holds no constants that were variables: give its checkpoint or SavedModel"
         )
     known = {variable.key for variable in found}
-    others = [array for array in constants.values() if array.size > 1 and array.name not in known]
-    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, (), request, parse_version("2.4-tf"))
+    left = [array for array in constants.values() if array.size > 1 and array.name not in known]
+    starts = tuple(array.name for array in left if _is_start(graph, array))
+    others = [array for array in left if array.name not in starts]
+    seen = Seen(graph, graph.nodes)
+    whole = checkpoints.of_keras(opened.path, _CONTAINER, found, starts, request, parse_version("2.4-tf"), seen)
     return replace(whole, layers=(*whole.layers, *map(_unknown, others)))
+
+
+def _read(graph: Graph) -> set[str]:
+    """The constants that were variables of a layer of Keras in a graph of TensorFlow 1, and kept their names."""
+    readers = (node for node in graph.nodes.values() if node.op == "Identity" and _READ.search(node.name))
+    read = {graph.source(node.inputs[0]).node for node in readers if node.inputs}
+    return {name for name in read if not frozen_names.is_resource(name)}
+
+
+def _is_start(graph: Graph, array: LazyArray) -> bool:
+    """Whether a constant is the state of zeros from which loops start."""
+    uses = graph.uses_of(Edge(array.name, 0))
+    begins = bool(uses) and all(use.node.op == "Merge" and use.position == 0 for use in uses)
+    return begins and not np.any(array.read())
 
 
 def _unknown(array: LazyArray) -> Layer:
     error = UnknownLayer("no operation that is known reads this constant", layer=array.name, array=array.name)
     return Layer(array.name, "constant", unknown=error, arrays={array.name: array})
-
-
-def _resources(constants: Mapping[str, LazyArray]) -> Iterator[Variable]:
-    """The constants that the operations of Keras's layers read, named as its variables."""
-    for name, array in constants.items():
-        match = _RESOURCE.fullmatch(name)
-        role = _ROLES.get(match[2], {}).get(len(array.shape)) if match else None
-        if match and role is None and match[2] == "ReadVariableOp":
-            role = {1: "bias", 2: "bias" if array.shape[0] == 2 else "recurrent_kernel"}.get(len(array.shape))
-        if match:
-            yield Variable(f"{match[1]}/{role or match[2]}", name, array)

@@ -56,6 +56,12 @@ class Node:
         """An attribute, an empty message where it is not there."""
         return self.attributes.get(name, Message(memoryview(b"")))
 
+    @staticmethod
+    def of(message: Message) -> Node:
+        """A NodeDef."""
+        edges = (_edge(text(each)) for each in message.each(3))
+        return Node(message.text(1), message.text(2), tuple(edge for edge in edges if edge is not None), message)
+
     @property
     def scope(self) -> str:
         """The name without its last word."""
@@ -65,12 +71,11 @@ class Node:
 class Graph:
     """The nodes of one graph by name, and for every value who reads it."""
 
-    def __init__(self, nodes: Iterable[Message]) -> None:
+    def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes: dict[str, Node] = {}
         self._uses: dict[Edge, list[Use]] = {}
         edges = 0
-        for message in nodes:
-            node = _node(message)
+        for node in nodes:
             edges += len(node.inputs)
             if len(self.nodes) >= _MOST_NODES or edges > _MOST_INPUTS:
                 raise UnsafeCheckpoint(f"the graph has more than {_MOST_NODES} nodes")
@@ -79,30 +84,56 @@ class Graph:
                 self._uses.setdefault(edge, []).append(Use(node, position))
 
     def uses(self, node: Node, port: int = 0) -> list[Use]:
+        """Who reads a value of a node, past nodes that pass it on."""
+        return self.uses_of(Edge(node.name, port))
+
+    def uses_of(self, value: Edge) -> list[Use]:
         """Who reads a value, past nodes that pass it on."""
         found: list[Use] = []
         seen: set[Edge] = set()
-        waiting = [Edge(node.name, port)]
+        waiting = [value]
         while waiting:
             edge = waiting.pop()
             if edge in seen:
                 continue
             seen.add(edge)
             for use in self._uses.get(edge, ()):
-                if use.node.op in _SAME and use.position == 0:
+                if self._passes(use.node) and use.position == 0:
                     waiting += [Edge(use.node.name, k) for k in range(2 if "Switch" in use.node.op else 1)]
                 else:
                     found.append(use)
         return found
 
+    def source(self, edge: Edge) -> Edge:
+        """The value that a value is, past nodes that pass it on."""
+        for _ in range(_DEEP):
+            node = self.nodes.get(edge.node)
+            if node is None or not node.inputs or not self._passes(node):
+                return edge
+            edge = node.inputs[0]
+        return edge
+
+    def _passes(self, node: Node) -> bool:
+        """Whether a node passes on its first input as it is."""
+        return node.op in _SAME or node.name in self._unchanged
+
+    @cached_property
+    def _unchanged(self) -> frozenset[str]:
+        """The values that a loop gives back to itself as they came: a weight, what all steps read."""
+        merges = (node for node in self.nodes.values() if node.op == "Merge" and len(node.inputs) == 2)
+        return frozenset(node.name for node in merges if self._is_unchanged(node))
+
+    def _is_unchanged(self, merge: Node) -> bool:
+        node = self.nodes.get(merge.inputs[1].node)
+        for _ in range(_DEEP):
+            if node is None or not node.inputs or (node.op != "NextIteration" and node.op not in _SAME):
+                return node is merge
+            node = self.nodes.get(node.inputs[0].node)
+        return False
+
     def origin(self, edge: Edge) -> Node | None:
         """The node that makes a value, past those that pass it on."""
-        node = self.nodes.get(edge.node)
-        for _ in range(_DEEP):
-            if node is None or node.op not in _SAME or not node.inputs:
-                return node
-            node = self.nodes.get(node.inputs[0].node)
-        return node
+        return self.nodes.get(self.source(edge).node)
 
     def variables(self) -> dict[str, Node]:
         """The variables by name."""
@@ -135,16 +166,6 @@ def constant(node: Node) -> LazyArray | None:
 def numbers(array: LazyArray | None) -> Array | None:
     """The numbers of a constant."""
     return None if array is None else array.read()
-
-
-def graph_of(view: Message) -> Graph:
-    """The graph of a GraphDef."""
-    return Graph(view.messages(1))
-
-
-def _node(message: Message) -> Node:
-    edges = (_edge(text(each)) for each in message.each(3))
-    return Node(message.text(1), message.text(2), tuple(edge for edge in edges if edge is not None), message)
 
 
 def _edge(written: str) -> Edge | None:

@@ -22,9 +22,14 @@ _TAIL = "/.ATTRIBUTES/"
 _MOST_OBJECTS = 1_000_000
 _TRAINING = re.compile(r"(^|/)(_?optimizer|keras_api|save_counter|train_function|loss_tracker|_metrics)(/|$)")
 """Objects of training, in the keys of variables."""
+_TRAINED = "/_trainable_variables/"
+"""Where Keras 3's optimizers hold the model's own variables, which may be stored under it."""
 _COPIES = "_all_variables/"
+_FIRST = {"kernel", "embeddings", "gamma", "depthwise_kernel"}
+"""The arrays with which a layer of Keras begins."""
 _SEEDS = re.compile(r"(^|/)(seed_generator_state|StateVar)$")
-_CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lst_m\dd|stacked_rnn)_?cells?(_\d+)?")
+_CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lst_m\dd|conv_lstm|stacked_rnn)_?cells?(_\d+)?")
+_NUMBERED = re.compile(r"(variables|optimizer/_trainable_variables)/\d{1,6}")
 _ROLES = {"query", "key", "value", "attention_output"}
 
 
@@ -92,15 +97,18 @@ def weights(stored: Stored, known: Sequence[Object]) -> tuple[list[Variable], li
 
 
 def _is_training(key: str, name: str, array: LazyArray) -> bool:
-    return bool(_TRAINING.search(key) or _SEEDS.search(name)) or (not array.is_floating and not array.shape)
+    training = _TRAINING.search(key) and _TRAINED not in key
+    return bool(training or _SEEDS.search(name)) or (not array.is_floating and not array.shape)
 
 
 def _without_copies(found: Sequence[Variable], unused: list[str]) -> list[Variable]:
     """Without what Keras 3 writes twice: once in order, and once more among all variables of its archive."""
     once = Counter((v.name, v.array.shape) for v in found if not v.key.startswith(_COPIES))
+    again = Counter((v.name, v.array.shape) for v in found if v.key.startswith(_COPIES))
     kept = []
     for variable in found:
-        if variable.key.startswith(_COPIES) and once[variable.name, variable.array.shape] == 1:
+        what = variable.name, variable.array.shape
+        if variable.key.startswith(_COPIES) and once[what] and once[what] >= again[what]:
             unused.append(variable.key)
         else:
             kept.append(variable)
@@ -136,6 +144,8 @@ def by_layer(found: Sequence[Variable]) -> dict[str, list[tuple[str, LazyArray]]
     """Variables by the layer that their names tell, without the model around all of them; else by their keys."""
     named = [variable.name.removesuffix(":0") for variable in found]
     unclear = Counter(named).most_common(1)[0][1] > 1 if named else False
+    if unclear and all(_NUMBERED.fullmatch(variable.place) for variable in found):
+        return dict(_in_order(found))
     names = [v.place for v in found] if unclear or not all("/" in name for name in named) else named
     layers = [_layer(name) for name in names]
     around = _common(layers)
@@ -143,6 +153,22 @@ def by_layer(found: Sequence[Variable]) -> dict[str, list[tuple[str, LazyArray]]
     for layer, name, variable in zip(layers, names, found, strict=True):
         groups.setdefault(layer[len(around) :], []).append((name[len(around) :], variable.array))
     return groups
+
+
+def _in_order(found: Sequence[Variable]) -> Iterator[tuple[str, list[tuple[str, LazyArray]]]]:
+    """Variables of a list in the model's order, whose names tell no layer: each layer begins with a kernel."""
+    path, held = "", set[str]()
+    members: list[tuple[str, LazyArray]] = []
+    for variable in found:
+        own = variable.name.removesuffix(":0").rpartition("/")[2]
+        if (own in _FIRST or own in held) and members:
+            yield path, members
+            members, held = [], set()
+        path = path if members else variable.place
+        members.append((f"{path}/{own}", variable.array))
+        held.add(own)
+    if members:
+        yield path, members
 
 
 def _layer(name: str) -> str:

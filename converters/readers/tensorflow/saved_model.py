@@ -22,7 +22,7 @@ from converters.readers.keras.semantics import Version, parse_version
 from converters.readers.message import Message, text
 from converters.readers.opened import Request
 from converters.readers.source import open_beside
-from converters.readers.tensorflow import bundle, checkpoints, objects, variables
+from converters.readers.tensorflow import bundle, checkpoints, concrete, objects, variables
 from converters.readers.tensorflow.objects import Object, Variable
 from converters.readers.tensorflow.places import SAVED_MODEL
 from layouts.errors import ConversionError, UnreadableCheckpoint
@@ -74,7 +74,7 @@ def read_saved_model(folder: Path, request: Request) -> Checkpoint:
     if request.framework in (None, "keras") and entries:
         return _with_configuration(str(folder), found, unused, known, entries, request, _version(entries, written))
     version = "3" if any(child.name == "_misc_assets" for child in known[0].children) else ""
-    return checkpoints.read_objects(stored, known, request, version)
+    return checkpoints.read_objects(stored, known, request, version, concrete.seen(graphs[0], known, stored.arrays))
 
 
 def _version(entries: Sequence[Entry], written: str) -> Version:

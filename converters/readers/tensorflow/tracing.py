@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from converters.model.arrays import LazyArray
 from converters.readers.tensorflow.graph import Graph, Node, Use
@@ -21,6 +22,11 @@ class Trace:
     graph: Graph
     nodes: Mapping[str, Node]
     arrays: Mapping[str, LazyArray]
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The names of arrays by those of their nodes."""
+        return {node.name: name for name, node in self.nodes.items() if name in self.arrays}
 
     def products(self, uses: list[Use]) -> Iterator[Node]:
         """The products in which a matrix is on the right, as it is or made flat first; not those of gradients."""
@@ -43,13 +49,15 @@ class Trace:
         """The name of the variable that a sum adds to a product."""
         for edge in sum_.inputs:
             origin = self.graph.origin(edge)
+            while origin is not None and origin.op in ("Reshape", "Squeeze") and origin is not product:
+                origin = self.graph.origin(origin.inputs[0])
             name = self._name_of(origin) if origin is not None and origin is not product else None
             if name is not None and len(self.arrays[name].shape) == 1:
                 return name
         return None
 
     def _name_of(self, node: Node) -> str | None:
-        return node.name if node.name in self.arrays and self.nodes.get(node.name) is node else None
+        return self._names.get(node.name)
 
     def consumers(self, node: Node, operations: set[str]) -> list[Node]:
         """Who reads a value, of these operations."""

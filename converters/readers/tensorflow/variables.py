@@ -11,10 +11,10 @@ from converters.model.layers import Layer
 from converters.readers.arrays.mapping import checkpoint_of
 from converters.readers.message import Message
 from converters.readers.opened import Request
+from converters.readers.tensorflow import functions
 from converters.readers.tensorflow.evidence import evidence
 from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.gates import asked
-from converters.readers.tensorflow.graph import Graph
 from converters.readers.tensorflow.names import left_out
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import NotRepresentable
@@ -67,21 +67,11 @@ def _refused(layer: Layer, refused: Mapping[str, str]) -> Layer:
 
 def of_meta(message: Message, arrays: Mapping[str, LazyArray]) -> Evidence:
     """What the graph of a MetaGraphDef tells of variables, and which scalars are not trained."""
-    graph = Graph(message.message(_GRAPH).messages(1))
+    graph = functions.whole(message.message(_GRAPH))
     found = evidence(graph, arrays, graph.variables())
-    for path in {name.rpartition("/")[0] for name in arrays if name.endswith("/recurrent_kernel")}:
-        found.state(path, "recurrent_activation", _gates(graph, path))
     trained = _trained(message)
     found.untrained |= {n for n, array in arrays.items() if trained and not array.shape and n not in trained}
     return found
-
-
-def _gates(graph: Graph, path: str) -> set[str]:
-    """The function of a Keras layer's gates, by the operations below its scope: σ, or a line that is clipped."""
-    own = [node for node in graph.nodes.values() if node.name.startswith(f"{path}/")]
-    smooth = any(node.op == "Sigmoid" for node in own)
-    clipped = any(node.op == "Minimum" and "/clip_by_value" in node.name for node in own)
-    return ({"sigmoid"} if smooth else set()) | ({"hard_sigmoid_0.2"} if clipped else set())
 
 
 def _trained(meta: Message) -> set[str]:

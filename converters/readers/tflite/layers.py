@@ -15,7 +15,7 @@ import numpy as np
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.readers.tflite.model import Model, Operation
-from converters.readers.tflite.options import call, options, pairs
+from converters.readers.tflite.options import STEPS, call, options, pairs
 from layouts import catalogue
 from layouts.errors import ConversionError, NotRepresentable
 from layouts.layout import DIRECTIONS
@@ -28,12 +28,18 @@ _BIASES = [f"{gate}_gate_bias" for gate in _GATES]
 _PROJECTION = ["projection_weights", "projection_bias"]
 _LSTM = [*_INPUTS, *_STATES, *_PEEPHOLES, *_BIASES, *_PROJECTION]
 _RNN = ["input_weights", "recurrent_weights", "bias"]
-_NORMS = range(20, 24)
+_SVDF = ["weights_feature", "weights_time", "bias"]
+_NORMS = {20 + number: f"{gate}_layer_norm_coefficients" for number, gate in enumerate(_GATES)}
+_BASIC = "BASIC_LSTM"
+"""LSTM with kernel_type BASIC: one matrix for input and state, in the order of TensorFlow 1."""
 _STARTS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19),
     "BIDIRECTIONAL_SEQUENCE_LSTM": (35, 36, 37, 38),
     "UNIDIRECTIONAL_SEQUENCE_RNN": (4,),
     "BIDIRECTIONAL_SEQUENCE_RNN": (4, 8),
+    "LSTM": (18, 19),
+    "RNN": (4,),
+    _BASIC: (1, 4),
 }
 """Where the states stand from which an operation starts."""
 _AUXILIARY = {"BIDIRECTIONAL_SEQUENCE_LSTM": range(39, 48), "BIDIRECTIONAL_SEQUENCE_RNN": range(9, 12)}
@@ -42,6 +48,10 @@ _PLACES: Mapping[str, tuple[tuple[int, list[str]], ...]] = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": ((1, _LSTM), (18, _LSTM)),
     "UNIDIRECTIONAL_SEQUENCE_RNN": ((1, _RNN),),
     "BIDIRECTIONAL_SEQUENCE_RNN": ((1, _RNN), (5, _RNN)),
+    "LSTM": ((1, _LSTM),),
+    "RNN": ((1, _RNN),),
+    _BASIC: ((2, ["weights", "biases"]),),
+    "SVDF": ((1, _SVDF),),
     "FULLY_CONNECTED": ((1, ["weights", "bias"]),),
     "CONV_2D": ((1, ["filter", "bias"]),),
     "DEPTHWISE_CONV_2D": ((1, ["filter", "bias"]),),
@@ -53,6 +63,7 @@ _NAMES = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm", "BIDIRECTIONAL_SEQUENCE_LSTM": "lstm", "FULLY_CONNECTED": "dense",
     "UNIDIRECTIONAL_SEQUENCE_RNN": "rnn", "BIDIRECTIONAL_SEQUENCE_RNN": "rnn", "CONV_2D": "conv2d",
     "DEPTHWISE_CONV_2D": "depthwise_conv2d", "EMBEDDING_LOOKUP": "embedding", "GATHER": "embedding",
+    "LSTM": "lstm", _BASIC: "lstm", "RNN": "rnn", "SVDF": "svdf",
 }  # fmt: skip
 
 
@@ -73,6 +84,8 @@ class Reading:
             if operation.kind not in _PLACES or id(operation) in seconds or not self._weights(operation):
                 continue
             if operation.graph or self._weights(operation)[0] in often:
+                continue
+            if operation.kind in STEPS and self.taken >= {*self._weights(operation)}:
                 continue
             yield self._layer(operation, paired.get(id(operation)))
         yield from self._loops(often)
@@ -108,9 +121,18 @@ class Reading:
                 self._pass_states(one)
             parts = tuple(self._part(operation, member, way) for way, member in zip(DIRECTIONS, arrays, strict=False))
         except ConversionError as error:
+            everything |= self._norms(operation)
             return Layer(path, operation.kind, unknown=error, arrays=everything)
         called = call(self.model, operation, both=len(parts) > 1)
         return Layer(path, operation.kind, parts, called)
+
+    def _norms(self, operation: Operation) -> dict[str, LazyArray]:
+        """The coefficients of an LSTM that normalises its gates."""
+        places = _NORMS if operation.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" else {}
+        held = {n: operation.inputs[place] for place, n in places.items() if place < len(operation.inputs)}
+        found = {n: a for n, tensor in held.items() if (a := self.model.constant(operation.graph, tensor)) is not None}
+        self.taken |= {id(array) for array in found.values()}
+        return found
 
     def _pass_states(self, operation: Operation | None) -> None:
         """Take the states from which an operation starts, where they are zero. Raises `NotRepresentable` for others."""
@@ -164,12 +186,14 @@ def _arrays(model: Model, operation: Operation) -> list[tuple[int, dict[str, Laz
 
 def _check(model: Model, operation: Operation) -> None:
     """Raise `NotRepresentable` for what no module computes."""
-    if not operation.kind.endswith(("_LSTM", "_RNN")):
+    if operation.kind == "SVDF":
+        raise NotRepresentable("SVDF: it filters over features and time by itself, which no module computes")
+    if not operation.kind.endswith(("LSTM", "RNN")) or operation.kind == _BASIC:
         return
     given = {place for place, tensor in enumerate(operation.inputs) if tensor >= 0}
     if given & {*_AUXILIARY.get(operation.kind, ())}:
         raise NotRepresentable("it reads an auxiliary input, which no module has")
-    if not operation.kind.endswith("_LSTM"):
+    if not operation.kind.endswith("LSTM"):
         return
     for _, members in _arrays(model, operation):
         if _INPUTS[0] not in members:
@@ -177,5 +201,5 @@ def _check(model: Model, operation: Operation) -> None:
         bias = members.get("projection_bias")
         if bias is not None and np.any(bias.read()):
             raise NotRepresentable("its projection has a bias, which no module has")
-    if operation.kind.startswith("UNI") and given & {*_NORMS}:
+    if not operation.kind.startswith("BI") and given & {*_NORMS}:
         raise NotRepresentable("it normalises its gates, which no module computes")

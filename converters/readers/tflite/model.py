@@ -23,9 +23,9 @@ _QUANTIZED = {"uint8", "int8", "int16", "int32"}
 _MOST_AXES = 32
 OPERATIONS = {
     2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 7: "EMBEDDING_LOOKUP",
-    9: "FULLY_CONNECTED", 16: "LSTM", 22: "RESHAPE", 24: "RNN", 35: "UNIDIRECTIONAL_SEQUENCE_RNN", 36: "GATHER",
-    44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 46: "BIDIRECTIONAL_SEQUENCE_RNN", 52: "BIDIRECTIONAL_SEQUENCE_LSTM",
-    67: "TRANSPOSE_CONV", 105: "REVERSE_V2", 118: "IF", 119: "WHILE",
+    9: "FULLY_CONNECTED", 16: "LSTM", 22: "RESHAPE", 24: "RNN", 27: "SVDF", 35: "UNIDIRECTIONAL_SEQUENCE_RNN",
+    36: "GATHER", 44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 46: "BIDIRECTIONAL_SEQUENCE_RNN",
+    52: "BIDIRECTIONAL_SEQUENCE_LSTM", 67: "TRANSPOSE_CONV", 105: "REVERSE_V2", 118: "IF", 119: "WHILE",
 }  # fmt: skip
 """The operations that are looked at, by the numbers of BuiltinOperator."""
 
@@ -65,7 +65,10 @@ class Model:
                     raise UnreadableCheckpoint("damaged: an operation is of a kind that is not listed")
                 kind = OPERATIONS.get(codes[index], f"operation {codes[index]}")
                 reads, makes = (tuple(map(int, operation.numbers(k, "<i4"))) for k in (1, 2))
-                found.append(Operation(kind, reads, makes, operation.table(4), number))
+                options = operation.table(4)
+                if kind == "LSTM" and options is not None and options.number(3, "b", 0) == 1:
+                    kind = "BASIC_LSTM"
+                found.append(Operation(kind, reads, makes, options, number))
         return found
 
     @cached_property

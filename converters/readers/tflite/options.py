@@ -22,11 +22,11 @@ def options(operation: Operation, layout: Layout) -> Any:
 
 def _chosen(operation: Operation) -> dict[str, Any]:
     kind = operation.kind
-    if kind.endswith("_LSTM"):
+    if kind.endswith("LSTM"):
         limits = {"cell_clip": operation.option(1, "f"), "projection_clip": operation.option(2, "f")}
         return {"activation": _activation(operation, 0, 4)} | {n: limit for n, limit in limits.items() if limit > 0}
-    if kind.endswith("_RNN"):
-        return {"activation": _activation(operation, 1, 0)}
+    if kind.endswith("RNN"):
+        return {"activation": _activation(operation, 0 if kind == "RNN" else 1, 0)}
     if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         dilated = (5, 4) if kind == "CONV_2D" else (6, 5)
         strides = operation.option(2, "i", 1), operation.option(1, "i", 1)
@@ -52,16 +52,23 @@ _TIME = {
     "BIDIRECTIONAL_SEQUENCE_RNN": (0, 0),
 }
 """Which option says that the time comes before the batch, and its default."""
+_MERGED = {"BIDIRECTIONAL_SEQUENCE_LSTM": 3, "BIDIRECTIONAL_SEQUENCE_RNN": 2}
+"""Which option says that the outputs of both directions are joined."""
+STEPS = {"LSTM", "BASIC_LSTM", "RNN"}
+"""Operations of one step, which a model has once a step."""
 
 
 def call(model: Model, operation: Operation, *, both: bool) -> Call:
     """How a layer is called: directions, the place of the time axis, the activation behind it."""
+    if operation.kind in STEPS:
+        return Call(sequences=True, single_step=True)
     if operation.kind not in _TIME:
         number = _FUSED.get(operation.kind)
         return Call(activation=_activation(operation, number, 0) if number is not None else "linear")
     time_axis = 0 if operation.option(_TIME[operation.kind][0], "b", _TIME[operation.kind][1]) else 1
     if both:
-        return Call(sequences=True, merge="concat", time_axis=time_axis)
+        apart = operation.kind in _MERGED and not operation.option(_MERGED[operation.kind], "b")
+        return Call(sequences=True, merge="pair" if apart else "concat", time_axis=time_axis)
     reads, gives = _reversed(model, operation)
     direction = "reverse" if reads and gives else "backward" if reads else "forward"
     return Call(sequences=True, time_axis=time_axis, direction=direction)

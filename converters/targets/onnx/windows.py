@@ -139,6 +139,8 @@ def padded(e: Emission, node: Node, x: str) -> str:
     settings: Any = node.operation
     pairs = _around(e.rank(node.inputs[0]), settings.channels_last, settings.amounts)
     pads = e.ints(*(before for before, _ in pairs), *(after for _, after in pairs))
+    if settings.how != "constant":
+        return e.op("Pad", x, pads, mode=settings.how)
     return e.op("Pad", x, pads, e.number(settings.value))
 
 

@@ -38,6 +38,7 @@ TARGET = Target(
     constructor=constructor,
     drop_in=drop_in,
     notes=notes,
+    turns=True,
     keeps_own=True,
     suffixes=(".safetensors", ".pt", ".pth", ".npz"),
 )

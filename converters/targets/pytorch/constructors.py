@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
-from converters.model.stacking import bidirectional
 from converters.targets.pytorch import padding
-from layouts.options import Convolution, Normalization, Product, Recurrence
+from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Product, Recurrence
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"
@@ -91,7 +90,7 @@ def calls(layer: Layer, parts: Sequence[Part], exact: bool) -> dict[str, str]:
 
 
 def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
-    """Whether the layers of `converters.nn` compute these cells: every activation is known, and time runs one way."""
+    """Whether the layers of `converters.nn` compute these cells: every activation is known."""
     if parts[0].cell.name in _OTHER_DROP_INS:
         return True
     options = parts[0].recurrence
@@ -99,8 +98,7 @@ def drop_in(layer: Layer, parts: Sequence[Part]) -> bool:
     known = all(name in ACTIVATIONS for name in names)
     limits = (options.clip, options.cell_clip, options.projection_clip)
     clips = all(limit is None or 0.0 < limit < math.inf for limit in limits)
-    one_way = not (layer.call.direction == "backward" and bidirectional(layer.parts))
-    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips and one_way
+    return (parts[0].cell.recurrent or parts[0].cell.name in _CONV_LSTM) and known and clips
 
 
 def _size(word: str) -> Value:
@@ -242,6 +240,15 @@ def _shape(transposed: bool = False) -> dict[str, Value]:
     }
 
 
+def _padded_maps(s: Subject) -> str | tuple[int, ...]:
+    return s.convolution.pads if s.convolution.padding == "explicit" else s.convolution.padding
+
+
+def _recurrent_padding(s: Subject) -> str:
+    options = s.part.options
+    return options.recurrent_padding if isinstance(options, ConvolutionalRecurrence) else "same"
+
+
 _CONV_LSTM = {
     f"conv_lstm{n}d": Constructor(
         f"ConvLSTM{n}D",
@@ -249,11 +256,12 @@ _CONV_LSTM = {
         {
             "kernel_size": lambda s: _one_or_all(s.kernel),
             "stride": _spatial("strides", 1),
-            "padding": _other_than("valid", lambda s: s.convolution.padding),
+            "padding": _other_than("valid", _padded_maps),
             "dilation": _spatial("dilation", 1),
             "bias": _without("input_bias"),
             **_INNER,
             **_GATES,
+            "recurrent_padding": _other_than("same", _recurrent_padding),
         },
     )
     for n in (1, 2, 3)
@@ -293,8 +301,15 @@ def _affine(s: Subject) -> bool | None:
     return None if s.slots & {"weight", "bias"} else False
 
 
-def _norm_groups(s: Subject) -> int:
-    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or 32
+class _Untold:
+    """An argument that nothing tells; the plan asks for it."""
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+def _norm_groups(s: Subject) -> int | _Untold:
+    return s.sizes["channel"] if s.norm.groups == -1 else s.norm.groups or _Untold()
 
 
 def _normalized(s: Subject) -> int | tuple[int, ...]:

@@ -52,7 +52,7 @@ def _direction_notes(call: Call, both: bool, apart: bool) -> Iterator[str]:
         whole = f"x.flip({call.time_axis}), and their outputs are flipped back"
         each = "each sequence reversed within its own length, and their outputs are reversed back"
         yield f"the backward modules read {each if ragged else whole}"
-    if call.direction == "backward" and not both:
+    if call.direction == "backward":
         yield f"go_backwards: feed x.flip({call.time_axis}); the outputs stay in that reversed order"
     elif call.direction == "reverse":
         whole = f"feed x.flip({call.time_axis}) and flip the outputs back along that axis"

@@ -155,14 +155,18 @@ class LSTM(Recurrent):
         return [x, x[:, : 2 * units], *x.split(units, dim=1)], step
 
     def forward(
-        self, input: Tensor, hx: Optional[Tuple[Tensor, Tensor]] = None
+        self, input: Tensor, hx: Optional[Tuple[Tensor, Tensor]] = None, lengths: Optional[Tensor] = None
     ) -> Tuple[Tensor, Tuple[Tensor, Tensor]]:
-        """As `torch.nn.LSTM`: (outputs, (h_n, c_n)); `input` may be a PackedSequence, and then the outputs are."""
+        """As `torch.nn.LSTM`: (outputs, (h_n, c_n)); `input` may be a PackedSequence, and then the outputs are.
+
+        lengths: (batch), how many steps of each sequence count, the first ones, one at least. Outputs behind them are
+        zeros, final states those after the last of them, and what counts is read from there by the reverse direction.
+        """
         initial: List[Tensor] = []
         if hx is not None:
             initial = [hx[0], hx[1]]
         if not is_scripting() and isinstance(input, PackedSequence):
             packed, final = self._packed(input, initial)
             return packed, (final[0], final[1])
-        y, final = self._dense(input, initial)
+        y, final = self._dense(input, initial, lengths)
         return y, (final[0], final[1])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit import is_scripting
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from converters.torch.nn import loops
 from converters.torch.nn.activations import checked
@@ -150,11 +150,15 @@ class Recurrent(nn.RNNBase):
         return blocks[-1][:, : initial[0].size(-1)], final
 
     @torch.jit.unused
-    def _scanned(self, x: Tensor, initial: List[Tensor], w: List[Tensor], reverse: bool) -> Tuple[Tensor, List[Tensor]]:
+    def _scanned(
+        self, x: Tensor, initial: List[Tensor], w: List[Tensor], reverse: bool, lengths: Optional[Tensor]
+    ) -> Tuple[Tensor, List[Tensor]]:
         """One layer in one direction in a compiler's graph: x (time, batch, features), time of any length."""
-        return loops.scan(self._step, self._project(x, w), initial, self._constants(w), reverse)
+        return loops.scan(self._step, self._project(x, w), initial, self._constants(w), reverse, lengths)
 
-    def _all(self, x: Tensor, sizes: List[int], initial: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+    def _all(
+        self, x: Tensor, sizes: List[int], initial: List[Tensor], lengths: Optional[Tensor] = None
+    ) -> Tuple[Tensor, List[Tensor]]:
         """Every layer and direction; `initial` and the result hold (layers × directions, batch, …).
 
         x is (N, features), or (time, batch, features) without sizes, for a compiler.
@@ -167,7 +171,7 @@ class Recurrent(nn.RNNBase):
                 w, reverse = self._weights_of(number), number % directions == 1
                 first = [state[number] for state in initial]
                 if len(sizes) == 0:
-                    y, final = self._scanned(x, first, w, reverse)
+                    y, final = self._scanned(x, first, w, reverse, lengths)
                 else:
                     y, final = self._run(x, sizes, first, w, reverse)
                 outputs.append(y)
@@ -207,7 +211,7 @@ class Recurrent(nn.RNNBase):
                 raise ValueError(f"initial state {k} of shape {shape}: expected {[count, batch, widths[k]]}")
         return given
 
-    def _dense(self, x: Tensor, initial: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+    def _dense(self, x: Tensor, initial: List[Tensor], lengths: Optional[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Outputs and states for a tensor of (batch, time, …) or (time, batch, …), or without batch."""
         if x.dim() not in (2, 3) or x.size(-1) != self.input_size:
             raise ValueError(f"input of shape {list(x.shape)}: expected 2 or 3 axes, the last of {self.input_size}")
@@ -218,46 +222,63 @@ class Recurrent(nn.RNNBase):
             x = x.transpose(0, 1)
         if x.size(0) == 0:
             raise ValueError("input of no steps: expected one at least")
-        y, final = self._timed(x, self._initial(initial, x, x.size(1)))
+        if lengths is not None and (not batched or list(lengths.shape) != [x.size(1)]):
+            raise ValueError(f"lengths of shape {list(lengths.shape)}: expected one for each sequence of a batch")
+        y, final = self._timed(x, self._initial(initial, x, x.size(1)), lengths)
         if not batched:
             return y.squeeze(1), [state.squeeze(1) for state in final]
         return (y.transpose(0, 1) if self.batch_first else y), final
 
-    def _timed(self, x: Tensor, initial: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+    def _timed(self, x: Tensor, initial: List[Tensor], lengths: Optional[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Outputs and states for x (time, batch, …), the shortest way there is."""
-        if not is_scripting() and loops.scans():
-            return self._all(x, [], initial)
+        if not is_scripting() and (loops.scans() or (lengths is not None and loops.recorded())):
+            return self._all(x, [], initial, lengths)
+        if lengths is not None:
+            found, final = self._packed(pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False), initial)
+            return pad_packed_sequence(found, total_length=x.size(0))[0], final
         if self._plain():
-            found = self._kernel(x, None, initial, self._weights())
-            return found[0], found[1:]
+            all_found = self._kernel(x, None, initial, self._weights())
+            return all_found[0], all_found[1:]
         steps, batch = x.size(0), x.size(1)
         y, final = self._all(x.reshape(steps * batch, x.size(2)), [batch] * steps, initial)
         return y.reshape(steps, batch, y.size(1)), final
 
     def _packed(self, x: PackedSequence, initial: List[Tensor]) -> Tuple[PackedSequence, List[Tensor]]:
         order, back = x.sorted_indices, x.unsorted_indices
-        states = self._initial(initial, x.data, int(x.batch_sizes[0]))
-        if initial and order is not None:
-            states = [state.index_select(1, order) for state in states]
+        sizes: List[int] = x.batch_sizes.tolist()
+        states = self._initial(initial, x.data, sizes[0])
+        if order is not None:
+            states = _selected(states, order)
         if self._plain():
-            y, *final = self._kernel(x.data, x.batch_sizes, states, self._weights())
+            found = self._kernel(x.data, x.batch_sizes, states, self._weights())
+            y, final = found[0], found[1:]
         else:
-            y, final = self._all(x.data, x.batch_sizes.tolist(), states)
+            y, final = self._all(x.data, sizes, states)
         if back is not None:
-            final = [state.index_select(1, back) for state in final]
+            final = _selected(final, back)
         return PackedSequence(y, x.batch_sizes, order, back), final
+
+
+def _selected(states: List[Tensor], order: Tensor) -> List[Tensor]:
+    """States (layers × directions, batch, …) with the sequences of the batch in this order."""
+    return [state.index_select(1, order) for state in states]
 
 
 class OneState(Recurrent):
     """GRU and RNN: one state, h."""
 
-    def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        """As the namesake in torch.nn: (outputs, h_n); `input` may be a PackedSequence, and then the outputs are."""
+    def forward(
+        self, input: Tensor, hx: Optional[Tensor] = None, lengths: Optional[Tensor] = None
+    ) -> Tuple[Tensor, Tensor]:
+        """As the namesake in torch.nn: (outputs, h_n); `input` may be a PackedSequence, and then the outputs are.
+
+        lengths: as for `LSTM`.
+        """
         initial: List[Tensor] = []
         if hx is not None:
             initial = [hx]
         if not is_scripting() and isinstance(input, PackedSequence):
             packed, final = self._packed(input, initial)
             return packed, final[0]
-        y, final = self._dense(input, initial)
+        y, final = self._dense(input, initial, lengths)
         return y, final[0]

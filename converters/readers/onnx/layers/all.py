@@ -58,9 +58,11 @@ def read_graph(root: Scope) -> Graph:
 def _has_own_names(found: Found) -> bool:
     """Whether a layer is a person's own module, in which parameters are not called as in those of torch.nn.
 
-    They pass through as they are stored, so that the person's module can load them.
+    They pass through as they are stored, so that the person's module can load them. A kernel is one under any name:
+    nothing else than a convolution computes with it.
     """
-    own = not found.layer.recurrent and bool(found.layer.parts and found.leaves)
+    convolves = any("conv" in part.cell.name for part in found.layer.parts)
+    own = not found.layer.recurrent and not convolves and bool(found.layer.parts and found.leaves)
     return own and all(origins.is_parameter(*leaf) for leaf in found.leaves) and origins.has_other_name(found.originals)
 
 

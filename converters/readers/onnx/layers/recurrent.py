@@ -67,7 +67,10 @@ def _check_given(node: Node, weights: Mapping[str, str]) -> None:
     if given:
         listed = ", ".join(f"{printable(leaf)!r}: …" for leaf in given)
         named = " and ".join(filter(None, (", ".join([*weights][:-1]), [*weights][-1])))
-        raise CoverageError(f"{named} are not all stored, for they are inputs of the graph: pass weights={{{listed}}}")
+        are = "is not stored: it is an input" if len(weights) == 1 else "are not all stored: they are inputs"
+        raise CoverageError(
+            f"{named} {are} of the graph, as in ONNX's own tests. Give the arrays, as they were fed: weights={{{listed}}}"
+        )
 
 
 def weight(node: Node, name: str, value: str) -> LazyArray:

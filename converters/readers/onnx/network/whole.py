@@ -46,7 +46,8 @@ def _given(d: Drawing, name: str) -> neutral.Value:
     told, sizes = d.scope.type_of(name), d.declared(name)
     kind = told.elem_type if told is not None and told.elem_type else _FLOAT
     shape = None if sizes is None else tuple(one if one == other else None for one, other in sizes)
-    d.values[name] = neutral.Value(name, shape, dtype_of(kind))
+    axes = tuple(dim.dim_param for dim in told.shape.dim) if told is not None and shape is not None else ()
+    d.values[name] = neutral.Value(name, shape, dtype_of(kind), axes if any(axes) else ())
     d.note(name, kind, sizes)
     return d.values[name]
 

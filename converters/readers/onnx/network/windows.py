@@ -63,19 +63,34 @@ def _pad(d: Drawing, node: Node) -> None:
     told = d.constant(node.input(1)) if node.input(1) else node.attributes.get("pads", node.attributes.get("paddings"))
     value = d.constant(node.input(2)) if node.input(2) else node.attributes.get("value", 0.0)
     rank = d.rank(node.input(0))
-    if mode != "constant" or told is None or value is None or len(told) != 2 * rank or node.input(3):
+    if mode not in _AROUND or told is None or value is None or len(told) != 2 * rank or node.input(3):
         raise Unfit(f"padding by {mode}, or by computed amounts, is not known here")
     pairs = [(int(told[k]), int(told[rank + k])) for k in range(rank)]
     if min(min(pair) for pair in pairs) < 0:
         raise Unfit("it crops by negative amounts")
     number = float(value if isinstance(value, float) else value.reshape(-1)[0])
+    if rank == 2 and pairs[0] == (0, 0):
+        return _pad_row(d, node, op.Pad((pairs[1],), number, channels_last=False, how=mode))
     if pairs[0] == (0, 0) and pairs[1] == (0, 0):
-        operation = op.Pad(tuple(pairs[2:]), number, channels_last=False)
+        operation = op.Pad(tuple(pairs[2:]), number, channels_last=False, how=mode)
     elif pairs[0] == (0, 0) and pairs[-1] == (0, 0):
-        operation = op.Pad(tuple(pairs[1:-1]), number)
+        operation = op.Pad(tuple(pairs[1:-1]), number, how=mode)
     else:
         raise Unfit("it pads the batch, or all axes")
     d.emit(node, operation, d.own(node.input(0)))
+
+
+_AROUND = ("constant", "reflect", "edge")
+
+
+def _pad_row(d: Drawing, node: Node, operation: op.Pad) -> None:
+    """The one axis behind the batch, which gets one for channels while it is padded."""
+    sizes, after = d.sizes(node.input(0)), d.inferred(node)[node.output(0)][1]
+    names = [d.fresh(f"{node.output(0)}_{word}") for word in ("channel", "padded")]
+    shapes = [None if one is None else (one[0], (1, 1), one[1]) for one in (sizes, after)]
+    d.put(names[0], node.op, op.AddAxis(1), (d.own(node.input(0)),), {names[0]: shapes[0]})
+    d.put(names[1], node.op, operation, names[:1], {names[1]: shapes[1]})
+    d.emit(node, op.DropAxis(1), names[1])
 
 
 def _enlarge(d: Drawing, node: Node) -> None:

@@ -49,8 +49,7 @@ def described(layer: Layer, ways: Ways, many: bool) -> tuple[str, Config]:
     sides = []
     for way, cells in ways.items():
         flags = {**common, "go_backwards": backwards != (way == "backward")}
-        if "conv" not in cells[0].parts[0].cell.name:
-            flags["zero_output_for_mask"] = told.zeros_where_masked
+        flags["zero_output_for_mask"] = told.zeros_where_masked
         sides.append(_side(layer, cells, flags))
     if len(sides) == 1:
         return sides[0]

@@ -45,6 +45,8 @@ def _pairs(amounts: tuple[tuple[int, int], ...]) -> list[int] | list[list[int]]:
 
 
 def pad(w: Work, node: Node, settings: op.Pad, inputs: Inputs) -> Held:
+    if settings.how != "constant":
+        w.sketch.refuse(node, f"padding by {settings.how} has no layer in Keras 3")
     if settings.value:
         w.sketch.refuse(node, f"padding by {settings.value} has no layer in Keras 3")
     count = len(settings.amounts)

@@ -76,12 +76,14 @@ def _layer(
 def _by_itself(node: Node, layer: Layer, ways: cells.Ways) -> bool:
     """Whether Keras 3's Bidirectional gives something else, so that each direction is a layer by itself.
 
-    It zeros masked steps of its sequences, tells a wrong width of directions that differ in theirs, and has no axis
-    for directions.
+    It zeros masked steps of its sequences, tells a wrong width of directions that differ in theirs, has no axis for
+    directions, and puts maps side by side on their last axis: here the channels, which are not last in every source.
     """
     repeats = bool(node.mask) and layer.call.sequences is not False and not layer.call.zeros_where_masked
     widths = {own[-1].parts[0].solved()["unit"] for own in ways.values()}
-    return repeats or len(widths) > 1 or layer.call.merge == "stacked"
+    part = layer.parts[0]
+    rows = part.cell.name in cells.MAPS and not part.convolution.channels_last and layer.call.merge == "concat"
+    return repeats or len(widths) > 1 or layer.call.merge == "stacked" or rows
 
 
 def _one_by_one(
@@ -169,6 +171,9 @@ def _possible(w: Work, node: Node, layer: Layer, modules: Sequence[Planned]) -> 
         for function in (part.recurrence.activation, part.recurrence.recurrent_activation):
             if cells.function(function) is None:
                 w.sketch.refuse(node, f"Keras 3 has no activation {printable(function)}")
+    first = layer.parts[0].cell.name in cells.MAPS and not layer.parts[0].convolution.channels_last
+    if first and node.mask and len(w.shape(node.mask) or ()) != 2:
+        w.sketch.refuse(node, "a mask over the places of maps whose channels come first")
     if layer.call.lengths:
         w.sketch.refuse(node, "the lengths of its sequences have no form in Keras 3: a mask has")
     if len(cells.by_way(modules)) == 2 and layer.call.direction == "reverse":

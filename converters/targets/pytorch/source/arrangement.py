@@ -136,6 +136,8 @@ def _around(x: Held, amounts: tuple[tuple[int, int], ...], channels_last: bool) 
 
 
 def pad(w: Writing, node: Node, op: Pad, values: list[Held]) -> Held:
+    if op.how != "constant":
+        return _mirrored(w, node, op, values[0])
     x = _of_rank(values[0].joined(), len(op.amounts) + 2)
     pairs = _around(x, op.amounts, op.channels_last)
     while pairs and pairs[0] == (0, 0):
@@ -143,6 +145,16 @@ def pad(w: Writing, node: Node, op: Pad, values: list[Held]) -> Held:
     value = f", value={number(op.value)}" if op.value else ""
     flat = tuple(n for pair in reversed(pairs) for n in pair)
     return replace(x, text=f"functional.pad({x.text}, {flat}{value})", shape=w.shape(node.outputs[0]))
+
+
+def _mirrored(w: Writing, node: Node, op: Pad, value: Held) -> Held:
+    """Elements of the map around it: PyTorch reads it with its channels in front, and all amounts of its axes."""
+    x = value.channels_at(1) if op.channels_last else value.as_source()
+    flat = tuple(n for pair in reversed(op.amounts) for n in pair)
+    mode = {"reflect": "reflect", "edge": "replicate"}[op.how]
+    if len(op.amounts) > 3:
+        w.refuse(node, f"padding of {len(op.amounts)} axes by {op.how}")
+    return replace(x, text=f"functional.pad({x.text}, {flat}, mode={mode!r})", shape=w.shape(node.outputs[0]))
 
 
 def crop(w: Writing, node: Node, op: Crop, values: list[Held]) -> Held:

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 _TEXTS = {
-    "pack_valid": '''
-def pack_valid(x: Tensor, mask: Tensor) -> PackedSequence:
-    """The steps of x (batch, time, …) at which mask (batch, time) is true; of a row without any, its first."""
+    "valid_first": '''
+def valid_first(x: Tensor, mask: Tensor) -> Tensor:
+    """x (batch, time, …) with the steps at which mask (batch, time) is true in front of the others."""
     order = torch.argsort(~mask, dim=1, stable=True)
-    front = x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.size(2)))
-    lengths = mask.sum(1).clamp(min=1).cpu()
-    return pack_padded_sequence(front, lengths, batch_first=True, enforce_sorted=False)
+    return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.size(2)))
 ''',
-    "unpack_zeros": '''
-def unpack_zeros(steps: PackedSequence, mask: Tensor) -> Tensor:
-    """Outputs (batch, time, …) back at their steps, and zeros at those that are masked."""
-    y, _ = pad_packed_sequence(steps, batch_first=True, total_length=mask.size(1))
+    "last_valid": '''
+def last_valid(steps: Tensor, mask: Tensor) -> Tensor:
+    """The last output (batch, …) that counts, of those in front; zeros in a row without any."""
+    last = (mask.sum(1) - 1).clamp(min=0)
+    y = steps.gather(1, last.view(-1, 1, 1).expand(-1, 1, steps.size(2))).squeeze(1)
+    return y.masked_fill(~mask.any(1, keepdim=True), 0.0)
+''',
+    "spread_zeros": '''
+def spread_zeros(steps: Tensor, mask: Tensor) -> Tensor:
+    """Outputs (batch, time, …) of the steps in front back where they belong, and zeros where mask is false."""
     place = (mask.cumsum(1) - 1).clamp(min=0)
-    y = y.gather(1, place.unsqueeze(-1).expand(-1, -1, y.size(2)))
+    y = steps.gather(1, place.unsqueeze(-1).expand(-1, -1, steps.size(2)))
     return y.masked_fill(~mask.unsqueeze(-1), 0.0)
 ''',
-    "unpack_repeated": '''
-def unpack_repeated(steps: PackedSequence, mask: Tensor, backward: bool = False) -> Tensor:
-    """Outputs (batch, time, …) back at their steps; a masked one has that of the step read before it, or zeros."""
-    y, _ = pad_packed_sequence(steps, batch_first=True, total_length=mask.size(1))
+    "spread_repeated": '''
+def spread_repeated(steps: Tensor, mask: Tensor, backward: bool = False) -> Tensor:
+    """Outputs (batch, time, …) of the steps in front back where they belong; a masked step has the one read before.
+
+    Where none was read before there are zeros.
+    """
     count = mask.cumsum(1)
     place = count - mask.long() if backward else count - 1
     none = (place < 0) | (place >= count[:, -1:])
     place = place.clamp(0, mask.size(1) - 1)
-    y = y.gather(1, place.unsqueeze(-1).expand(-1, -1, y.size(2)))
+    y = steps.gather(1, place.unsqueeze(-1).expand(-1, -1, steps.size(2)))
     return y.masked_fill(none.unsqueeze(-1), 0.0)
 ''',
     "same_amounts": '''
@@ -62,11 +68,3 @@ def texts(names: Iterable[str]) -> Iterator[str]:
     """The functions of these names, and those that they call, in order."""
     wanted = {need for name in names for need in (*_NEEDS.get(name, ()), name)}
     return (text.strip("\n") for name, text in _TEXTS.items() if name in wanted)
-
-
-IMPORTS = {
-    "pack_valid": ("PackedSequence", "pack_padded_sequence"),
-    "unpack_zeros": ("PackedSequence", "pad_packed_sequence"),
-    "unpack_repeated": ("PackedSequence", "pad_packed_sequence"),
-}
-"""What a function needs of torch.nn.utils.rnn."""

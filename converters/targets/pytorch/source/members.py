@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from converters.targets.pytorch.constructors import DROP_INS, calls
@@ -18,9 +18,9 @@ class Place:
     inside: dict[str, Place] = field(default_factory=dict)
 
 
-def constructor_calls(planned: Planned) -> dict[str, str]:
+def constructor_calls(planned: Planned, replaced: Collection[str] = ()) -> dict[str, str]:
     """The full name of each module of a plan's module, and its call; drop-ins are called by the file `cells`."""
-    found = calls(planned.layers[0], planned.parts, not planned.drop_in)
+    found = calls(planned.layers[0], planned.parts, not planned.drop_in and planned.name not in replaced)
     names = {".".join(filter(None, (planned.name, label))): call for label, call in found.items()}
     return {name: _double_quoted(call.replace(f"{DROP_INS}.", "cells.", 1)) for name, call in names.items()}
 
@@ -102,6 +102,7 @@ def _assigned(reached: str, word: str, call: str) -> str:
     return f"{reached}.add_module({quoted(word)}, {call})"
 
 
-def all_calls(modules: Sequence[Planned]) -> dict[str, str]:
-    """The calls of all modules of a plan that have one."""
-    return {name: call for planned in modules if planned.parts for name, call in constructor_calls(planned).items()}
+def all_calls(modules: Sequence[Planned], replaced: Collection[str] = ()) -> dict[str, str]:
+    """The calls of all modules of a plan that have one, those that are replaced as drop-ins."""
+    found = (constructor_calls(planned, replaced) for planned in modules if planned.parts)
+    return {name: call for calls in found for name, call in calls.items()}

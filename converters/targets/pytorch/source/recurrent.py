@@ -1,6 +1,8 @@
 """Recurrent layers as calls of their modules: directions, masks, merges, and states that are handed on.
 
-Masked steps are taken out before a module runs and filled in behind it, so that any mask is exact: `helpers`.
+The steps that count are moved to the front before a module runs, and its outputs back to where they belong, so that any
+mask is exact: `helpers`. What comes behind them is read too, and does no harm to the outputs of one direction. The
+other direction begins with it, and final states come after it: for these a drop-in is told how many steps count.
 """
 
 from __future__ import annotations
@@ -13,8 +15,20 @@ from typing import NamedTuple
 from converters.model.graph import Node
 from converters.model.layers import Layer
 from converters.model.settings import Call
+from converters.targets.pytorch.source.calling import (
+    Finals,
+    Run,
+    Setting,
+    after,
+    argument,
+    called,
+    counted,
+    from_the_end,
+    initial_states,
+    run_of,
+)
 from converters.targets.pytorch.source.held import Held
-from converters.targets.pytorch.source.writing import OUTPUTS, Planned, Writing
+from converters.targets.pytorch.source.writing import Planned, Writing
 from layouts.errors import printable
 
 _MERGED = {
@@ -25,47 +39,12 @@ _MERGED = {
 }
 
 
-class Run(NamedTuple):
-    """One call of a module: how it is reached, its directions and depth, and the number of its states."""
-
-    module: str
-    ways: int
-    depth: int
-    states: int
-
-    @property
-    def places(self) -> int:
-        return self.ways * self.depth
-
-
 class Way(NamedTuple):
     """What one direction gives: its outputs and its last one, as text, and its final states layer by layer."""
 
     outputs: str
     last: str
     states: tuple[str, ...]
-
-
-class Setting(NamedTuple):
-    """What a layer's call needs to know at every turn."""
-
-    w: Writing
-    node: Node
-    call: Call
-    mask: str
-    """The mask of the steps in the order of the source; '' where there is none."""
-    last: str
-    """Which outputs are wanted: "all" or "last"."""
-
-    @property
-    def turned(self) -> bool:
-        """Whether the time is first in the source, and second where steps are masked."""
-        return bool(self.mask) and self.call.time_axis == 0
-
-    @property
-    def axis(self) -> int:
-        """The time of what the module reads."""
-        return 1 if self.mask else self.call.time_axis
 
 
 def recurrent(w: Writing, node: Node, planned: Sequence[Planned], values: list[Held]) -> list[Held]:
@@ -114,34 +93,21 @@ def _called_state(text: str) -> str:
     return "c" if re.match(r"(torch\.where\([^,]*, )?(\w*_)?c\d*\[", text) else "h"
 
 
-def _run_of(w: Writing, planned: Planned) -> Run:
-    part = planned.parts[0]
-    pieces = [piece for part in planned.parts for piece in part.pieces()]
-    ways = len({piece.direction for piece in pieces})
-    depth = 1 + max(piece.layer for piece in pieces)
-    return Run(w.attributes[planned.name], ways, depth, 2 if part.cell.name == "lstm" else 1)
-
-
 def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list[Way]:
     """A layer that is one module, of one or both directions."""
-    run = _run_of(s.w, planned)
-    turned = run.ways == 1 and s.call.direction in ("backward", "reverse")
-    mask = s.mask and (f"{s.mask}.flip(1)" if turned else s.mask)
-    x = f"{x}.flip({s.axis})" if turned else x
-    if s.mask:
-        if turned:
-            s.w.put(f"read = {mask}")
-            mask = "read"
-        x = f"{s.w.help('pack_valid')}({x}, {mask})"
-    y, finals = _called(s, run, x, _initial(s, run, planned, initial))
+    run = run_of(s, planned)
+    turned = s.call.direction == "backward" or (run.ways == 1 and s.call.direction == "reverse")
+    x, mask = from_the_end(s, x) if turned else (x, s.mask)
+    x, further = counted(s, run, x, initial_states(s, run, planned, initial), mask)
+    y, finals = called(s, run, f"{x}{further}", mask)
     _keep(s, planned, finals, mask)
-    states = _states(s, run, finals, initial, mask)
+    states = _states(run, finals, initial, mask)
     if run.ways == 1:
-        outputs = _unpacked(s, y, mask)
+        outputs = _spread(s, y, mask)
         outputs = f"{outputs}.flip({s.axis})" if s.call.direction == "reverse" else outputs
         return [Way(outputs, _last(s, finals, -1, mask, "-1:"), states[0])]
     if s.last == "all" and s.call.merge == "concat" and (not mask or s.call.zeros_where_masked):
-        return [Way(_unpacked(s, y, mask), "", states[0] + states[1])]
+        return [Way(_spread(s, y, mask), "", states[0] + states[1])]
     halves = _halves(s, y, mask) if s.last == "all" else ("", "")
     return [
         Way(halves[0], _last(s, finals, -2, mask, "-1:"), states[0]),
@@ -152,121 +118,65 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
 def _halves(s: Setting, y: str, mask: str) -> tuple[str, str]:
     """The outputs of both directions, where they are wanted one by one."""
     if mask and not s.call.zeros_where_masked:
-        repeated = s.w.help("unpack_repeated")
+        repeated = s.w.help("spread_repeated")
         ahead, back = f"{repeated}({y}, {mask})", f"{repeated}({y}, {mask}, backward=True)"
         s.w.put(f"ahead = {ahead}.chunk(2, dim=-1)[0]")
         s.w.put(f"back = {back}.chunk(2, dim=-1)[1]")
     else:
-        s.w.put(f"ahead, back = {_unpacked(s, y, mask)}.chunk(2, dim=-1)")
+        s.w.put(f"ahead, back = {_spread(s, y, mask)}.chunk(2, dim=-1)")
     return "ahead", "back"
 
 
-def _unpacked(s: Setting, y: str, mask: str) -> str:
-    if not mask:
+def _spread(s: Setting, y: str, mask: str) -> str:
+    """The outputs of the steps that count where they belong, where every output is wanted."""
+    if not mask or s.last != "all":
         return y
-    helper = s.w.help("unpack_zeros" if s.call.zeros_where_masked else "unpack_repeated")
+    helper = s.w.help("spread_zeros" if s.call.zeros_where_masked else "spread_repeated")
     return f"{helper}({y}, {mask})"
 
 
-def _last(s: Setting, finals: Sequence[str], place: int, mask: str, step: str) -> str:
+def _last(s: Setting, finals: Finals, place: int, mask: str, step: str) -> str:
     """The output of the last step that is read: the final state, zeros where no step was read, or that was masked."""
-    text = f"{finals[0]}[{place}]"
-    if not mask:
-        return text
-    empty = f"~{mask}[:, {step}]" if s.call.zeros_where_masked else f"~{mask}.any(1, keepdim=True)"
-    return f"{text}.masked_fill({empty}, 0.0)"
+    text = finals.at(0, place)
+    if mask and s.call.zeros_where_masked:
+        return f"{text}.masked_fill(~{mask}[:, {step}], 0.0)"
+    return f"{text}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)" if mask and not finals.last else text
 
 
-def _called(s: Setting, run: Run, x: str, hx: str) -> tuple[str, tuple[str, ...]]:
-    """Write the call of a module; returns what its outputs and its final states are called."""
-    call, wanted = f"{run.module}({x}{hx})", s.last == "last" or s.call.states or s.call.stateful
-    y = "steps" if s.mask else OUTPUTS
-    finals = ("h", "c")[: run.states]
-    if not wanted:
-        s.w.put(f"{y}, _ = {call}")
-        return y, finals
-    cell = "c" if s.call.states or s.call.stateful else "_"
-    held = f"(h, {cell})" if run.states == 2 else "h"
-    s.w.put(f"{y if s.last == 'all' else '_'}, {held} = {call}")
-    return y, finals
-
-
-def _initial(s: Setting, run: Run, planned: Planned, initial: Sequence[str]) -> str:
-    """The argument that tells the states to start from; '' where they are zero."""
-    if s.call.stateful:
-        return _kept(s, run, planned)
-    if not initial:
-        return ""
-    ordered = [initial[place] for place in _in_order(run)]
-    return _argument([_joined(ordered[k :: run.states]) for k in range(run.states)])
-
-
-def _in_order(run: Run) -> list[int]:
-    """The places of states given direction by direction in the order of PyTorch, layer by layer."""
-    cells = [way * run.depth + layer for layer in range(run.depth) for way in range(run.ways)]
-    return [cell * run.states + k for cell in cells for k in range(run.states)]
-
-
-def _argument(states: Sequence[str]) -> str:
-    return f", ({', '.join(states)})" if len(states) == 2 else f", {states[0]}"
-
-
-def _joined(states: Sequence[str]) -> str:
-    """States of layers and directions with an axis for these in front."""
-    return f"{states[0]}.unsqueeze(0)" if len(states) == 1 else f"torch.stack([{', '.join(states)}])"
-
-
-def _kept(s: Setting, run: Run, planned: Planned) -> str:
-    """The argument of states that are kept between calls, in buffers; the first call may have any batch."""
-    part, batch = planned.parts[0], (s.w.shape(s.node.inputs[0]) or (None,))[0]
-    sizes = part.solved()
-    widths = [sizes["state"], sizes["unit"]][: run.states]
-    found = []
-    for letter, width in zip("hc", widths, strict=False):
-        name = s.w.buffer(f"{planned.name}_{letter}", (run.places, batch or 1, width))
-        found.append(name)
-    s.w.kept[planned.name] = tuple(found)
-    given = found if batch else [f"{name}.expand(-1, {_batch(s)}, -1).contiguous()" for name in found]
-    return _argument(given)
-
-
-def _batch(s: Setting) -> str:
-    return f"{s.w.held[s.node.inputs[0]].text}.size(0)"
-
-
-def _keep(s: Setting, planned: Planned, finals: Sequence[str], mask: str) -> None:
+def _keep(s: Setting, planned: Planned, finals: Finals, mask: str) -> None:
     """Put the final states where the next call begins; a sequence without a step leaves them as they are."""
-    for name, final in zip(s.w.kept.get(planned.name, ()), finals, strict=False):
+    for k, name in enumerate(s.w.kept.get(planned.name, ())):
+        final = finals.whole(k)
         if mask:
             final = f"torch.where({mask}.any(1)[:, None], {final}, {name})"
         s.w.put(f"{name} = {final}.detach()")
 
 
-def _states(s: Setting, run: Run, finals: Sequence[str], initial: Sequence[str], mask: str) -> list[tuple[str, ...]]:
+def _states(run: Run, finals: Finals, initial: Sequence[str], mask: str) -> list[tuple[str, ...]]:
     """The final states of each direction, layer by layer; of a sequence without a step those it started from."""
     found: list[tuple[str, ...]] = []
     for way in range(run.ways):
         own = []
         for layer in range(run.depth):
-            for k, name in enumerate(finals):
-                number = layer * run.ways + way
+            for k in range(len(finals.names)):
                 given = initial[(way * run.depth + layer) * run.states + k :][:1]
-                own.append(_held(f"{name}[{number}]", mask, given))
+                own.append(_held(finals, k, layer * run.ways + way, mask, given))
         found.append(tuple(own))
     return found
 
 
-def _held(state: str, mask: str, initial: Sequence[str]) -> str:
-    if not mask:
-        return state
-    if not initial:
-        return f"{state}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)"
-    return f"torch.where({mask}.any(1, keepdim=True), {state}, {initial[0]})"
+def _held(finals: Finals, number: int, place: int, mask: str, initial: Sequence[str]) -> str:
+    state = finals.at(number, place)
+    if mask and initial:
+        return f"torch.where({mask}.any(1, keepdim=True), {state}, {initial[0]})"
+    return f"{state}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)" if mask and not finals.last else state
 
 
 def _step_by_step(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> Way:
     """A layer whose weights are those of a cell, called once for every step."""
-    run, axis = _run_of(s.w, planned), s.axis
+    if s.mask:
+        s.w.refuse(s.node, "a mask over a cell that is called step by step is not written yet")
+    run, axis = run_of(s, planned), s.axis
     names, put = ("h", "c")[: run.states], s.w.put
     x = f"{x}.flip({axis})" if s.call.direction != "forward" else x
     units = planned.parts[0].solved()["unit"]
@@ -296,35 +206,37 @@ def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Seque
     found, given = [], list(initial)
     for direction in directions:
         order = sorted((layer, k) for k, (way, layer) in enumerate(places) if way == direction)
-        runs = [(_run_of(s.w, planned[k]), planned[k]) for _, k in order]
-        count = sum(run.states for run, _ in runs)
+        runs = [run_of(s, planned[k]) for _, k in order]
+        count = sum(run.states for run in runs)
         backward = direction == "backward" or s.call.direction in ("backward", "reverse")
         found.append(_one_direction(s, runs, x, given[:count], backward, direction == "backward"))
         del given[:count]
     return found
 
 
-def _one_direction(
-    s: Setting, runs: Sequence[tuple[Run, Planned]], x: str, initial: Sequence[str], turned: bool, back: bool
-) -> Way:
+def _one_direction(s: Setting, runs: Sequence[Run], x: str, initial: Sequence[str], turned: bool, back: bool) -> Way:
     """The cells of one direction, which reads the steps from the end where it is turned."""
-    mask, flip = s.mask, f".flip({s.axis})" if turned else ""
-    y, prefix = f"{x}{flip}", "back" if back else "ahead"
-    if mask and turned:
-        s.w.put(f"read = {mask}.flip(1)")
-        mask = "read"
-    if mask:
-        y = f"{s.w.help('pack_valid')}({y}, {mask})"
+    y, mask = from_the_end(s, x) if turned else (x, s.mask)
+    prefix = "back" if back else "ahead"
     states: list[str] = []
-    for number, (run, _) in enumerate(runs):
+    y, _ = counted(s, runs[0], y, "", mask)
+    for number, run in enumerate(runs):
         own = list(initial[number * run.states :][: run.states])
-        hx = _argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
+        hx = argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]
-        wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
-        s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({y}{hx})")
+        finals = _cell_called(s, run, prefix, f"{y}{counted(s, run, y, hx, mask)[1]}", names, mask)
         y = prefix
-        states += [_held(f"{name}[0]", mask, own[k : k + 1]) for k, name in enumerate(names)]
-    last = _last(s, [names[0]], 0, mask, "-1:")
-    outputs = _unpacked(s, y, mask)
+        states += [_held(finals, k, 0, mask, own[k : k + 1]) for k in range(len(finals.names))]
+    outputs = _spread(s, y, mask)
     outputs = f"{outputs}.flip({s.axis})" if back or s.call.direction == "reverse" else outputs
-    return Way(outputs, last, tuple(states))
+    return Way(outputs, _last(s, finals, 0, mask, "-1:"), tuple(states))
+
+
+def _cell_called(s: Setting, run: Run, prefix: str, given: str, names: Sequence[str], mask: str) -> Finals:
+    """Write the call of the module of one cell, whose outputs replace those of the cell below."""
+    if mask and not run.counts:
+        s.w.put(f"{prefix}, _ = {run.module}({given})")
+        return after(s, prefix, mask, names[0] if s.call.states else "")
+    wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
+    s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({given})")
+    return Finals(tuple(names))

@@ -21,11 +21,13 @@ class Source:
     """The text of a file, and what has to stand beside it.
 
     cells: the drop-in layers that it uses. custom: the classes that somebody else has to write, and a node of each.
+    replaced: the modules of the plan that are drop-ins here, because of masks or for loops, by name.
     """
 
     text: str
     cells: frozenset[str]
     custom: Mapping[str, Node]
+    replaced: frozenset[str]
 
 
 BESIDE = """try:
@@ -41,32 +43,34 @@ def write(
     title: str,
     dtype: str = "float32",
     custom: Collection[str] = (),
+    any_length: bool = False,
 ) -> Source:
     """The text of a graph as one class.
 
     modules: the plan's, without those that the caller fills in. title: what it was made from. dtype: of the weights.
-    custom: layer paths or class names that the caller fills in. Drop-ins are imported from a file beside, `BESIDE`.
+    custom: layer paths or class names that the caller fills in. any_length: recurrent layers are drop-ins, in which
+    compilers find a loop. Drop-ins are imported from a file beside, `BESIDE`.
     Raises `NotRepresentable` with everything that cannot be built.
     """
     holes = [node for node in graph.nodes if node.name in custom or node.class_name in custom]
     classes = _classes(holes)
-    calls = members.all_calls(modules)
-    calls |= {module_name(node.name): f"{name}()" for name, node in classes.items()}
-    root = members.tree(calls)
-    attributes = dict(members.attributes(root))
+    written = {module_name(node.name): f"{name}()" for name, node in classes.items()}
+    attributes = dict(members.attributes(members.tree(members.all_calls(modules) | written)))
     open_nodes = {id(node): attributes[module_name(node.name)] for node in holes}
-    w = Writing(graph, _by_layer(modules), attributes, open_nodes)
+    w = Writing(graph, _by_layer(modules), attributes, open_nodes, any_length=any_length)
     arguments = _arguments(w, dtype)
     for node in graph.nodes:
         lower(w, node)
     w.check()
+    calls = members.all_calls(modules, w.replaced) | written
+    root = members.tree(calls)
     model = "\n".join(_class(w, root, arguments, title, dtype))
     blocks = [*helpers.texts(w.helpers), *_stubs(classes), model, check.text(len(arguments), len(graph.outputs))]
     body = "\n\n\n".join(blocks)
     used = frozenset(re.findall(r"\bcells\.(\w+)\(", "\n".join(calls.values())))
-    heads = [*_imports(w, body), *(["", BESIDE] if used else [])]
+    heads = [*_imports(body), *(["", BESIDE] if used else [])]
     text = "\n".join([f'"""{comment(title)}"""', "", *heads, "", "", body, ""])
-    return Source(text, used, classes)
+    return Source(text, used, classes, frozenset(w.replaced))
 
 
 def _classes(holes: Sequence[Node]) -> dict[str, Node]:
@@ -149,13 +153,10 @@ def _forward(w: Writing, arguments: Sequence[str]) -> Iterator[str]:
     yield from wrapped(last if len(last) + 8 <= LONGEST else f"return ({', '.join(held)})", "", 8)
 
 
-def _imports(w: Writing, body: str) -> Iterator[str]:
+def _imports(body: str) -> Iterator[str]:
     yield from ("from pathlib import Path", "", "import torch", "from torch import Tensor, nn")
     if "functional." in body:
         yield "from torch.nn import functional"
-    needed = sorted({name for helper in w.helpers for name in helpers.IMPORTS.get(helper, ())})
-    if needed:
-        yield f"from torch.nn.utils.rnn import {', '.join(needed)}"
 
 
 def _stubs(classes: Mapping[str, Node]) -> Iterator[str]:

@@ -66,6 +66,10 @@ class Writing:
     buffers: dict[str, Shape] = field(default_factory=dict)
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The buffers in which a module's states are kept, by its name."""
+    any_length: bool = False
+    """Whether compilers have to find a loop over the steps, which they do not in the recurrent layers of torch.nn."""
+    replaced: set[str] = field(default_factory=set)
+    """The recurrent modules that are drop-ins for the sake of masks and loops, by name."""
     problems: list[ConversionError] = field(default_factory=list)
     uses: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
