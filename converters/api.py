@@ -197,7 +197,9 @@ def convert_file(
     the source tells its network; `.weights.h5` is the weights of such a model of Keras. With `like=`, a model of Keras,
     its file or its configuration (`.json`), `.weights.h5` and `.h5` are weights that this model loads, layers matched
     by name, else by type, shapes and order.
-    `to` names the framework whose arrays an `.npz` holds; otherwise the name of the output tells it.
+    `.msgpack` is for Flax, `.eqx` for Equinox, `.params` for MXNet, `.pdparams` for PaddlePaddle, `.ckpt` the prefix of
+    a checkpoint of TensorFlow 1. `to` names the framework whose arrays an `.npz` or a `.safetensors` holds, if it is
+    not PyTorch; otherwise the name of the output tells it.
 
     A `.safetensors` file and those of Keras are written in place: no framework is imported, and memory stays within
     some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
@@ -210,12 +212,12 @@ def convert_file(
     """
     from pathlib import Path
 
-    from converters.writers import DISTRIBUTED, check_folder, check_output, writing
+    from converters.writers import DISTRIBUTED, check_folder, check_output, last_file, writing
     from converters.writers.atomic import making, replacing
 
     target = Path(output)
     framework_of = PYTORCH if to == DISTRIBUTED else of_file(target.name, to)
-    suffix = DISTRIBUTED if to == DISTRIBUTED else check_output(target, framework_of)
+    suffix = DISTRIBUTED if to == DISTRIBUTED else check_output(target, framework_of, stated=to is not None)
     if suffix == DISTRIBUTED:
         check_folder(target)
     _check_pieces(suffix, max_shard_size, verify)
@@ -226,10 +228,12 @@ def convert_file(
     choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
     tree: Tree | None
     if like is not None:
-        if layer or stack or framework_of is not KERAS:
+        if framework_of is not KERAS:
             raise ConversionError(
-                "like= is a model of Keras that takes the whole source: no layer=, stack= or other to="
+                f"like= is a model of Keras: its weights are a .weights.h5 or .h5 file, not {printable(target.name)}"
             )
+        if layer or stack:
+            raise ConversionError("like= takes the whole source: layer= and stack= do not go with it")
         found, tree = destination.for_model(checkpoint, like, suffix, rename or {}, choices)
     else:
         name = framework_of.name
@@ -240,9 +244,10 @@ def convert_file(
         shards = _in_shards(found, target, max_shard_size, synced, progress)
         if shards is not None:
             return shards
-    place = making(target) if suffix == DISTRIBUTED else replacing(target, found.checkpoint.path, synced=synced)
+    last = last_file(target, suffix)
+    place = making(target) if suffix == DISTRIBUTED else replacing(last, found.checkpoint.path, synced=synced)
     with place as temporary:
-        with writing(suffix, temporary, found, tree) as writer:
+        with writing(suffix, temporary, target, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
         if verify and suffix in _MODELS:
@@ -321,7 +326,7 @@ def _carry_out(found: Plan, sink: Sink, progress: Progress | None) -> tuple[str,
     except ConversionError as error:
         error.path = error.path or found.checkpoint.path
         raise
-    return tuple(warnings)
+    return tuple(dict.fromkeys(warnings))
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype[Any] | None:

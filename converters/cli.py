@@ -33,7 +33,9 @@ _FLAGS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"\bverify=True", lambda _: "--verify"),
     (r"\bmax_shard_size=", lambda _: "--max-shard-size "),
     (r"\bframework=", lambda _: "--framework"),
-    (r"\b(to|like|log|root)=", lambda m: f"--{m[1]}"),
+    (r"\bconstants=\{'(\w+)': ([\d.]+)\}", lambda m: f"--constant {m[1]}={m[2]}"),
+    (r"\b(to|like|log|root)=|\b(layer|stack)=(?![\w{'])", lambda m: f"--{m[1] or m[2]}"),
+    (r"\btrace\(module, inputs\) tells", lambda _: "`gateport convert FILE.py:CLASS --input SHAPE` traces"),
     (r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}", lambda m: f"--stack {m[1]}={_listed(m[2])}"),
     (r"\bweights=\{([^}]*)\}", lambda m: " ".join(f"--source-weights {n}=FILE" for n in _names_of(m[1]))),
     (r"\b(rename|assume)=\{([^}]*)\}", lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
@@ -307,7 +309,7 @@ _SHARDS = click.option(
     "--max-shard-size", metavar="SIZE", help="Cut larger weights into several .safetensors and an index: 2GB, 500MB."
 )
 _FLEET_NAMES = ("suffix", "root", "log", "resume", "time_limit", "jobs")
-_ONE_NAMES = ("max_shard_size", "source_weights")
+_ONE_NAMES = ("max_shard_size", "source_weights", "weights", "inputs")
 
 
 def _fleet(command: Callable[..., None]) -> Callable[..., None]:
@@ -327,6 +329,14 @@ def _fleet(command: Callable[..., None]) -> Callable[..., None]:
 @_CONSTANT
 @_choices
 @click.option("--verify", is_flag=True, help="Prove the file before it appears: build the model and compare it.")
+@click.option("--weights", metavar="FILE", help="Weights for a SOURCE of FILE.py:CLASS. Default: those beside it.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="SHAPE",
+    help="What a SOURCE of FILE.py:CLASS is traced on: 2,7,3 or 2,7:int64 or x.npy, one for each tensor. Repeatable.",
+)
 @_FRAMEWORK
 @_ASSUME
 @_GIVEN
@@ -334,7 +344,8 @@ def _fleet(command: Callable[..., None]) -> Callable[..., None]:
 def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values: Any) -> None:
     """Convert a model file into OUTPUT, or many into a folder.
 
-    OUTPUT is .safetensors, .pt, .npz, .keras, .h5 or .weights.h5 (see `formats`). With --out-dir, SOURCES are files and
+    OUTPUT is told by its name: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`). SOURCE may be FILE.py:CLASS,
+    a module of your own, which is RUN; into a whole model it goes by --input. With --out-dir, SOURCES are files and
     patterns ('models/**/*.h5'), a file that fails stops no other, and a log in the folder has a line for each.
     """
     if out_dir is not None:
@@ -343,7 +354,7 @@ def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values
     if len(paths) != 2:
         raise click.UsageError("name one SOURCE and one OUTPUT, or many sources with --out-dir DIR")
     _go_not_together(values, "one OUTPUT", _FLEET_NAMES)
-    _convert_one(*paths, as_json, values)
+    _convert_one(*paths, as_json, **values)
 
 
 def _go_not_together(values: dict[str, Any], what: str, names: Sequence[str]) -> None:
@@ -353,13 +364,19 @@ def _go_not_together(values: dict[str, Any], what: str, names: Sequence[str]) ->
         raise click.UsageError(f"--{stated[0].replace('_', '-')} does not go with {what}")
 
 
-def _convert_one(source: str, output: str, as_json: bool, values: Mapping[str, Any]) -> None:
-    if not values["verify"]:
+def _convert_one(
+    source: str, output: str, as_json: bool, weights: str | None, inputs: tuple[str, ...], **values: Any
+) -> None:
+    own = re.search(r"\.py(:\w+)?$", source) is not None
+    if not own and (weights or inputs):
+        raise click.UsageError("--weights and --input go with a SOURCE of FILE.py:CLASS")
+    if not own and not values["verify"]:
         _without_arithmetic()
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
         from converters.api import convert_file
 
-        report = convert_file(source, output, progress=bar.advance, **_options(values))
+        found = _own(source, output, weights, inputs, values["like"]) if own else source
+        report = convert_file(found, output, progress=bar.advance, **_options(values))
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
@@ -385,6 +402,17 @@ def _convert_many(paths: tuple[str, ...], out_dir: str, as_json: bool, values: M
             click.echo(f"gateport: {in_flags(line)}", err=True)
         _print(found.data()) if as_json else click.echo(str(found))
         sys.exit(0 if found.ok else 1)
+
+
+def _own(source: str, output: str, weights: str | None, inputs: tuple[str, ...], like: str | None) -> Any:
+    """The module that FILE.py:CLASS names, traced where inputs are told."""
+    if not inputs and not like and output.lower().endswith((".keras", ".onnx", ".h5")):
+        from layouts.errors import ConversionError
+
+        raise ConversionError(f"{source}: a whole model is traced on inputs: --input 2,7,3 for each that forward takes")
+    from converters.torch.own_source import source_from
+
+    return source_from(source, weights, inputs)
 
 
 @main.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -47,7 +48,7 @@ def moved(source: Checkpoint, framework: str) -> tuple[dict[str, np.ndarray], La
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConversionWarning)
         found = converters.convert(source, **options)
-    prefix = f"rnn{find(framework).separator}"
+    prefix = find(framework).key(module.name, "")
     arrays = {key.removeprefix(prefix): np.asarray(value) for key, value in found.items()}
     assert module.layout is not None
     constants = {name for name in arrays if name in module.layout.constants}
@@ -97,3 +98,64 @@ def test_what_has_no_place_is_refused_by_name() -> None:
     source = checkpoint(layout, normal(shapes_of(layout)), {})
     with pytest.raises(NotRepresentable, match=r"Keras 3 has no module for lstm with projection"):
         converters.convert(source, to="keras")
+
+
+RNN_OF_PYTORCH = catalogue.layers("pytorch")["RNN"][0]
+
+
+def with_options(layout: Layout, **options: Any) -> Checkpoint:
+    """A source of one layer whose cell has these options."""
+    arrays = normal(shapes_of(layout, without=NO_CONSTANT))
+    held = {name: in_memory(name, array) for name, array in arrays.items()}
+    part = Part(layout, held, replace(layout.options, **options), constants=OPTIONS)
+    return Checkpoint("arrays", layout.framework, "", "in memory", (Layer("rnn", layout.class_name, (part,)),))
+
+
+UNUSUAL = [
+    {"cell_clip": 0.5},
+    {"clip": 3.0},
+    {"input_forget": True},
+    {"output_activation": "relu"},
+]
+
+
+@pytest.mark.parametrize("options", UNUSUAL, ids=lambda options: next(iter(options)))
+@pytest.mark.parametrize(
+    "framework", ["chainer", "equinox", "flax", "haiku", "keras", "mlx", "mxnet", "paddle", "sonnet"]
+)
+def test_what_few_frameworks_compute_is_refused_by_the_others(framework: str, options: dict[str, Any]) -> None:
+    source = with_options(catalogue.layers("onnx")["LSTM"][0], **options)
+    with pytest.raises(NotRepresentable, match=r"rnn: its? .*(clip|input_forget|output_activation)"):
+        converters.convert(source, to=framework)
+    assert converters.convert(source, to=framework, strict=False)
+
+
+def test_onnx_and_a_source_of_its_own_keep_what_they_have() -> None:
+    plain = with_options(catalogue.layers("pytorch")["LSTM"][0], clip=3.0, input_forget=True)
+    assert converters.convert(plain, to="onnx")
+    clipped = with_options(catalogue.layers("tensorflow")["LSTMCell"][0], cell_clip=0.5)
+    (module,) = converters.plan(clipped, to="tensorflow", constants={"forget_bias": 1.0}).modules
+    assert module.layout is not None and module.layout.class_name == "LSTMCell" and not module.problems
+
+
+def test_another_class_that_computes_the_function_is_taken() -> None:
+    (module,) = converters.plan(with_options(RNN_OF_PYTORCH, activation="relu"), to="chainer").modules
+    assert module.layout is not None and module.layout.class_name == "NStepRNNReLU" and not module.problems
+    with pytest.raises(NotRepresentable, match="its activation is softsign"):
+        converters.convert(with_options(RNN_OF_PYTORCH, activation="softsign"), to="paddle")
+
+
+def test_the_other_gru_is_named() -> None:
+    source = with_options(catalogue.layers("pytorch")["GRU"][0])
+    with pytest.raises(NotRepresentable, match="its GRU resets the state before the matrix product"):
+        converters.convert(source, to="haiku")
+
+
+def test_biases_of_half_a_word_are_added_in_the_dtype_that_is_asked() -> None:
+    layout = catalogue.layers("pytorch")["LSTM"][0]
+    arrays = {name: array.astype(np.float16) for name, array in normal(shapes_of(layout, without=NO_CONSTANT)).items()}
+    found = converters.convert(
+        {f"rnn.{k}": v for k, v in arrays.items()}, framework="pytorch", to="keras", dtype="float32"
+    )
+    total = arrays["bias_ih_l0"].astype(np.float32) + arrays["bias_hh_l0"].astype(np.float32)
+    np.testing.assert_array_equal(found["rnn/bias"], total)

@@ -290,7 +290,7 @@ def test_a_forget_bias_is_taken_off_and_said() -> None:
         arrays = export_arrays(module, "tensorflow", forget_bias=1.0)
     forget = module.bias_ih_l0.detach()[5:10].numpy()
     np.testing.assert_allclose(arrays["bias"][10:15], forget - 1.0, rtol=0.0, atol=1e-7)
-    with pytest.raises(NotRepresentable, match="state its value"):
+    with pytest.raises(NotRepresentable, match="state what yours adds"):
         export_arrays(module, "tensorflow")
 
 

@@ -195,6 +195,16 @@ class Packing(nn.Module):
         return self.rnn(pack_padded_sequence(x, [7, 5], batch_first=True))[1]
 
 
+class Drawing(nn.Module):
+    def forward(self, x: torch.Tensor) -> Any:
+        return x + torch.randn(x.shape[1], 3)
+
+
+class Asking(nn.Module):
+    def forward(self, x: torch.Tensor) -> Any:
+        return x[:, : int(x.abs().max())]
+
+
 class Strange(nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         return torch.cumsum(x, 1)
@@ -208,8 +218,10 @@ class Infinite(nn.Module):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(Branching, "its forward code cannot be followed", id="branch"),
-        pytest.param(Packing, "pack_padded_sequence|followed", id="packed"),
+        pytest.param(Branching, "number out of a tensor, which decides what is done", id="branch"),
+        pytest.param(Packing, "lengths are numbers of the code", id="packed"),
+        pytest.param(Drawing, "another thing each time", id="random"),
+        pytest.param(Asking, "is a number out of a tensor, which decides", id="number"),
         pytest.param(Infinite, r"divide of a tensor and 0 is not known", id="division"),
         pytest.param(Strange, r"cumsum .*not known here", id="operation"),
         pytest.param(lambda: nn.Sequential(nn.AvgPool1d(3, padding=1)), "counts what is padded", id="pooling"),

@@ -23,6 +23,7 @@ STEPS = [
     "pathlib.Path.replace",
 ]
 """What a conversion does on its way to a finished file, in order."""
+SUFFIXES = (".safetensors", ".npz", ".pt", ".keras", ".h5", ".weights.h5", ".msgpack", ".eqx", ".params", ".pdparams")
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def others(output: Path) -> list[str]:
     return [name for name in os.listdir(output.parent) if name != output.name]
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt", ".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_may_not_grow_is_one_error(suffix: str, source: Path, output: Path, server: ForkServer) -> None:
     target = output.with_name(f"model{suffix}")
     run = server.run("command_on_a_small_disk", 500, "convert", str(source), str(target))
@@ -79,7 +80,7 @@ def test_a_file_that_may_not_grow_is_one_error(suffix: str, source: Path, output
     assert list(output.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt", ".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_conversion_leaves_the_output_alone_behind(suffix: str, source: Path, output: Path) -> None:
     target = output.with_name(f"model{suffix}")
     target.write_bytes(OLD)

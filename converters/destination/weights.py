@@ -17,6 +17,7 @@ from converters.readers.keras.config import Leaf
 from converters.readers.keras.like import Like, read_like
 from converters.targets import KERAS
 from converters.targets.keras import KERAS2, files
+from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, ShapeError, printable
 from layouts.records import dataclass
 
@@ -56,7 +57,7 @@ def _matched(checkpoint: Checkpoint, model: Like, rename: Mapping[str, str], cho
         )
     free, every = list(levels(checkpoint)), list(places(model))
     order = {id(place): number for number, place in enumerate(every)}
-    renames = Rename(rename, [layer.path for layer in checkpoint.layers], {})
+    renames = Rename(rename, dict.fromkeys([*(layer.path for layer in checkpoint.layers), *(x.name for x in free)]), {})
     named = {renames.apply(level.name): level for level in free}
     pairs = [(named[module_name(place.name)], place) for place in every if module_name(place.name) in named]
     found = [_by_name(level, place, model, choices) for level, place in pairs]
@@ -91,6 +92,11 @@ def _by_structure(free: list[Level], waiting: list[Place], model: Like, choices:
         ]
         if not sources:
             raise CoverageError(_nothing_fills(place, free, model, choices))
+        if len(sources) > len(rivals):
+            raise CoverageError(
+                f"{_named(sources)}: {len(sources)} layers of the source, and in {printable(model.name)} there "
+                f"{'are' if len(rivals) > 1 else 'is'} {', '.join(printable(other.name) for other in rivals)} alone"
+            )
         if len(sources) != len(rivals):
             raise CoverageError(
                 f"ambiguous match: {_named(sources)} into {', '.join(printable(other.name) for other in rivals)}. "
@@ -109,8 +115,14 @@ def _named(found: Sequence[Level]) -> str:
 
 
 def _nothing_fills(place: Place, free: Sequence[Level], model: Like, choices: Choices) -> str:
-    why = [f"{printable(level.name)}: {_fit(level, place, model, choices)}" for level in free[:3]]
-    return f"nothing fills the layer {printable(place.name)} of {printable(model.name)}. {'; '.join(why)}".strip()
+    """What stands in the way of the layers of the place's own kind; where there are none, what there is."""
+    wanted = place.cells[0].class_name
+    kinds = {layout.cell for layout in catalogue.layers(KERAS.name).get(wanted, ())}
+    alike = [level for level in free if level.parts[0].cell in kinds]
+    why = [f"{printable(level.name)}: {_fit(level, place, model, choices)}" for level in alike[:3]]
+    others = ", ".join(f"{printable(level.name)} ({printable(level.layer.class_name)})" for level in free[:5])
+    told = "; ".join(why) or f"It is a {wanted}, and what is left of the source is {others or 'nothing'}"
+    return f"nothing fills the layer {printable(place.name)} of {printable(model.name)}. {told}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,10 @@ from layouts.regions import Region, of_layout
 from layouts.repack import describe, unpack
 
 
+def _is_narrower(array: Array, dtype: np.dtype[Any]) -> bool:
+    return bool(array.dtype.itemsize < dtype.itemsize)
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """The arrays of one cell, at its direction and layer of a stack, and the layout that describes them.
@@ -109,13 +113,27 @@ class Part:
         """Where each piece stands in its array, placed as the pieces are."""
         return self._placed(of_layout(self.source, self.shapes, sizes=self.sizes, **self._extent))
 
-    def unpack(self) -> dict[Piece, Array]:
-        """The pieces themselves: reads the arrays, and copies nothing but what a convention computes."""
+    def unpack(self, dtype: np.dtype[Any] | None = None) -> dict[Piece, Array]:
+        """The pieces themselves: reads the arrays, and copies nothing but what a convention computes.
+
+        dtype: of what is made of them; biases, with which conventions calculate, are no narrower than it.
+        """
         self._check_zero()
         arrays = {name: array.read() for name, array in self.arrays.items() if name not in self.layout.passed_over}
+        if dtype is not None:
+            arrays |= {
+                name: arrays[name].astype(dtype)
+                for name in self._biases()
+                if name in arrays and _is_narrower(arrays[name], dtype)
+            }
         return self._placed(
             unpack(self.source, arrays, options=self.constants, sizes=self.sizes, **self._extent),
         )
+
+    def _biases(self) -> list[str]:
+        """The arrays of biases alone."""
+        entries = self.source.entries(**self._extent)
+        return [each.name for each in entries if all("_bias" in target.template for target in each.pattern.targets)]
 
     def _check_zero(self) -> None:
         """Raise `NotRepresentable` for an array that has to be zero and is not."""

@@ -107,7 +107,7 @@ class _Filling:
         pieces: Pieces = {}
         for part in self._module.parts:
             self._releases += [lazy.release for lazy in list(part.arrays.values())[:1]]
-            pieces |= part.unpack()
+            pieces |= part.unpack(self._plan.choices.dtype)
         return pieces
 
     def _allocate(self, name: str, shape: tuple[int, ...], _: np.dtype[Any]) -> Array:

@@ -11,6 +11,7 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.names import module_name
 from converters.model.stacking import difference, placed, unstackable
+from converters.planning.choosing import check_asked, layout_for, of_cell, twin
 from converters.planning.modules import Module, Tensor
 from converters.planning.refusal import factors, reasons, refusal, stored_states, stretching, unstated, untold_groups
 from converters.planning.undecided import agreed
@@ -50,13 +51,21 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
     layer = _at_home(layer, target, choices)
     unlike = difference(layer.parts)
     if not unlike:
-        layout = _layout(layer.parts, target, choices)
-        if layout is None or _is_whole(layout, layer.parts):
+        layout = layout_for(layer.parts, target, choices.class_name)
+        if layout is None or (_is_whole(layout, layer.parts) and not target.lists(layout)):
             return [_module(name, (layer,), layer.parts, layout, target, choices)]
     cells = [replace(part, only=place) for part in layer.parts for place in _places(part)]
     labels = target.places([part.only for part in cells if part.only])
     return [
-        _module(_joined(name, label), (layer,), (cell,), _layout([cell], target, choices), target, choices, unlike)
+        _module(
+            _joined(name, label),
+            (layer,),
+            (cell,),
+            layout_for([cell], target, choices.class_name),
+            target,
+            choices,
+            unlike,
+        )
         for label, cell in zip(labels, cells, strict=True)
     ]
 
@@ -106,7 +115,7 @@ def _stackable(layer: Layer, layout: Layout) -> Iterator[str]:
 def stack(members: Sequence[Layer], name: str, target: Target, choices: Choices = Choices()) -> Module:
     """Several layers as one module with `num_layers`. Raises `NotRepresentable` where they are no such stack."""
     why_not, parts = unstackable(members), tuple(placed(members))
-    layout = None if why_not else _layout(parts, target, choices)
+    layout = None if why_not else layout_for(parts, target, choices.class_name)
     if layout is not None and not _is_whole(layout, parts):
         why_not = f"{target.called(layout)} has one layer"
     if why_not:
@@ -123,25 +132,8 @@ def own_names(layer: Layer) -> dict[str, LazyArray]:
     return found
 
 
-def _layout(parts: Sequence[Part], target: Target, choices: Choices) -> Layout | None:
-    """The target's layout for these cells; None where it, and its drop-ins, have none."""
-    slots = {piece.slot for part in parts for piece in part.pieces()}
-    try:
-        return catalogue.target(target.frameworks, [parts[0].cell], slots, choices.class_name)
-    except NotRepresentable:
-        if choices.class_name is not None:
-            raise
-        return None
-
-
 _WITHOUT_CONSTANT = {"projection", "peephole"}
 """Slots that a framework either has a place for or not: no number stands for a missing one."""
-
-
-def _of_cell(layout: Layout, target: Target) -> Layout:
-    """The layout of the class that computes one step, where the framework has one."""
-    own = catalogue.layers(layout.framework).get(f"{layout.class_name}Cell", ())
-    return next((one for one in own if one.cell is layout.cell), layout) if layout.framework == target.name else layout
 
 
 def _module(
@@ -159,10 +151,10 @@ def _module(
         slots = {piece.slot for part in parts for piece in part.pieces()}
         own = [slot for slot in parts[0].cell.slots if slot in slots & _WITHOUT_CONSTANT]
         what = " with ".join([parts[0].cell.name.replace("_", " "), *own])
-        reason = NotRepresentable(f"{target.library} has no module for {what}")
+        reason = NotRepresentable(f"{target.library} has no module for {what}{twin(parts[0], target)}")
         arrays = {array: lazy for part in parts for array, lazy in part.arrays.items()}
         return _passed_through(replace(first, parts=(), arrays=arrays), reason, name, target, choices)
-    layout = _of_cell(layout, target) if first.call.cell else layout
+    layout = of_cell(layout, target) if first.call.cell else layout
     why = tuple(reasons(first, parts, layout, target))
     drop_in = bool(why) and target.drop_in(first, parts)
     constructor = target.constructor(first, parts, not why)
@@ -177,6 +169,7 @@ def _module(
     if target.channels_last:
         parts = tuple(replace(part, flattened=()) for part in parts)
     layout = channels_first(layout, len(parts[0].flattened)) if parts[0].flattened else layout
+    check_asked(first, layout, choices.constants)
     tensors = tuple(_tensors(name, layout, parts, target, choices))
     why = why if drop_in else ()
     return Module(name, layers, parts, layout, tensors, constructor, tuple(notes), why, (*problems,), times)

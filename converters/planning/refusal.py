@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from converters.model.layers import Layer, Part
@@ -25,8 +25,17 @@ _SENTENCES = {
     "cell_clip": "it clips its cell to ±{value:.7g} (cell_clip), and {module} does not",
     "projection_clip": "it clips its projection to ±{value:.7g} (proj_clip), and {module} does not",
     "input_forget": "its forget gate is 1 minus its input gate (input_forget), and {module} computes one of its own",
+    "output_activation": "its output_activation is {value}, and {module} has none apart from its activation",
     "rms_scaling": "it divides by the root mean square (rms_scaling), and {module} by the deviation",
 }
+_UNUSUAL: Mapping[str, tuple[Any, ...]] = {
+    "output_activation": (None,),
+    "clip": (None,),
+    "input_forget": (False,),
+    "cell_clip": (None,),
+    "projection_clip": (None,),
+}
+"""What a module computes of options that few frameworks have, unless its layout says more."""
 _BRIEF = {
     "activation": "{value} activation",
     "recurrent_activation": "{value} gates",
@@ -51,7 +60,7 @@ def reasons(layer: Layer, parts: Sequence[Part], layout: Layout, target: Target)
             "forward layer backwards", "its forward layer goes backwards, so both directions come out in another order"
         )
     stretched = _stretched(first, layout, target)
-    for option, values in _possible(layout, target).items():
+    for option, values in _possible(first, layout, target).items():
         value = getattr(first.options, option)
         if value not in values and option not in stretched and not _as_usual(first, option):
             assumed = option in layer.assumed
@@ -65,17 +74,32 @@ def _as_usual(part: Part, option: str) -> bool:
     return option == "output_activation" and part.recurrence.output_activation == part.recurrence.activation
 
 
-def _possible(layout: Layout, target: Target) -> dict[str, tuple[Any, ...]]:
-    """The values of every option that the target's module computes."""
-    found: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in layout.implies.items()}
+def computes(part: Part, layout: Layout, target: Target) -> bool:
+    """Whether the module of a layout computes what the options of a cell say."""
+    stretched = _stretched(part, layout, target)
+    return all(
+        getattr(part.options, option) in values or option in stretched or _as_usual(part, option)
+        for option, values in _possible(part, layout, target).items()
+    )
+
+
+def _possible(part: Part, layout: Layout, target: Target) -> dict[str, tuple[Any, ...]]:
+    """The values of every option that the target's module computes. What comes in its own layout may have any."""
+    few = {} if part.layout is layout else {name: values for name, values in _UNUSUAL.items() if _is_free(layout, name)}
+    found: dict[str, tuple[Any, ...]] = {**few, **{name: (value,) for name, value in layout.implies.items()}}
     found |= dict(layout.computes)
     return {option: tuple(target.functions.get(value, value) for value in values) for option, values in found.items()}
+
+
+def _is_free(layout: Layout, option: str) -> bool:
+    """Whether the cell has such an option, and its layout does not name it as an argument of the module."""
+    return option in layout.cell.chooses and option not in layout.defaults
 
 
 def _stretched(part: Part, layout: Layout, target: Target) -> dict[str, tuple[str, float]]:
     """The options that the target computes by another function of a stretched argument: that function, the factor."""
     found: dict[str, tuple[str, float]] = {}
-    possible = _possible(layout, target)
+    possible = _possible(part, layout, target)
     for option in layout.stretches:
         value = getattr(part.options, option)
         others = STRETCHED.get(value, {}) if value not in possible.get(option, ()) else {}

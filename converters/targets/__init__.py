@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from converters.targets import keras, onnx, pytorch
-from converters.targets.target import Target
+from converters.targets.target import Target, by_number
 from layouts import catalogue
 
 __all__ = ["KERAS", "ONNX", "PYTORCH", "Target", "find", "of_file"]
@@ -13,8 +13,19 @@ __all__ = ["KERAS", "ONNX", "PYTORCH", "Target", "find", "of_file"]
 PYTORCH = pytorch.TARGET
 KERAS = keras.TARGET
 ONNX = onnx.TARGET
-FLAX = Target("flax", "Flax", suffixes=(".msgpack", ".npz"))
-OWN = (PYTORCH, KERAS, ONNX, FLAX)
+OWN = (
+    PYTORCH,
+    KERAS,
+    ONNX,
+    Target("flax", "Flax", suffixes=(".msgpack", ".npz")),
+    Target("equinox", "Equinox", separator=".", suffixes=(".eqx", ".npz")),
+    Target("tensorflow", "TensorFlow 1", suffixes=(".ckpt", ".npz")),
+    Target("mxnet", "MXNet", separator=".", suffixes=(".params", ".npz")),
+    Target("paddle", "PaddlePaddle", separator=".", suffixes=(".pdparams", ".npz")),
+    Target("mlx", "MLX", separator=".", suffixes=(".safetensors", ".npz")),
+    Target("tinygrad", "tinygrad", separator=".", suffixes=(".safetensors", ".npz")),
+    Target("chainer", "Chainer", places=by_number, listed=("NStep",)),
+)
 """The targets that offer more than arrays."""
 
 

@@ -14,7 +14,7 @@ from converters.model.graph import Node
 from converters.model.layers import Layer, Part
 from layouts import catalogue
 from layouts.errors import ConversionError, printable
-from layouts.layout import Layout
+from layouts.layout import DIRECTIONS, Layout
 from layouts.records import dataclass, field
 
 Places = Sequence[tuple[str, int]]
@@ -25,6 +25,12 @@ def by_label(places: Places) -> list[str]:
     """'forward', 'backward'; or the number in a stack, '0', '1'; or both, 'forward.0'."""
     both, deep = (len({place[k] for place in places}) > 1 for k in (0, 1))
     return [".".join(filter(None, (way if both else "", str(layer) if deep else ""))) for way, layer in places]
+
+
+def by_number(places: Places) -> list[str]:
+    """'0', '1', …: the directions of every layer in turn."""
+    ways = len({way for way, _ in places})
+    return [str(layer * ways + (way != DIRECTIONS[0])) for way, layer in places]
 
 
 def _nothing(*_: object) -> Iterable[str]:
@@ -53,6 +59,8 @@ class Target:
     """Between a layer's name and an array's."""
     places: Callable[[Places], list[str]] = by_label
     """Names for the modules of a layer that becomes several."""
+    listed: tuple[str, ...] = ()
+    """How the names of classes begin that are a list of cells, with a place for each, even where it is but one."""
     lacks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Cell, or slot of a cell, that only a drop-in has -> what that is in two words, and the whole sentence."""
     constructor: Callable[[Layer, Sequence[Part], bool], str] = lambda *_: ""
@@ -85,6 +93,10 @@ class Target:
     def called(self, layout: Layout) -> str:
         """The target's own class of a layout, as messages say it: 'nn.LSTM'."""
         return self.package.format(layout.class_name)
+
+    def lists(self, layout: Layout) -> bool:
+        """Whether the class of a layout is a list of cells."""
+        return bool(self.listed) and (layout.class_name or "").startswith(self.listed)
 
     def ending(self, name: str) -> str:
         """The longest of its suffixes that a file name ends with; '' where none does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
@@ -30,13 +31,25 @@ def module_from(place: str, weights: str | None = None) -> nn.Module:
     """
     file, name = _file_and_name(place)
     found = _object(_run(file), name, file)
-    module = found() if callable(found) and not isinstance(found, nn.Module) else found
+    module = _made(found, place) if callable(found) and not isinstance(found, nn.Module) else found
     if not isinstance(module, nn.Module):
         raise ConversionError(f"{printable(place)}: {type(module).__name__} is no nn.Module")
     file_of_weights = Path(weights) if weights else _beside(file) if isinstance(found, type) else None
     if file_of_weights is not None:
         _load(module, file_of_weights)
     return module.eval()
+
+
+def _made(found: Any, place: str) -> Any:
+    """What a class or a function gives. Raises `ConversionError` for one that has to be told more."""
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise ConversionError(
+            f"{printable(place)} cannot be called without arguments ({error}): write a function that makes the module, "
+            "and name it in the place of the class"
+        ) from None
+    return found()
 
 
 def _load(module: nn.Module, file: Path) -> None:

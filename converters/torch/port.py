@@ -113,7 +113,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_weights(path: Path, found: Draft, source: str) -> None:
-    with replacing(path, source) as temporary, writing(path.suffix, temporary, found.plan) as writer:
+    with replacing(path, source) as temporary, writing(path.suffix, temporary, path, found.plan) as writer:
         for _ in execute(found.plan, writer):
             pass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ WRITTEN = {
     ".npz": "NumPy arrays",
     ".onnx": "whole model, of LSTM, GRU and RNN nodes",
     ".msgpack": "variables, as flax.serialization.to_bytes",
+    ".eqx": "leaves in the order of the layers, for tree_deserialise_leaves",
+    ".params": "parameters, for load_parameters and mx.nd.load",
+    ".pdparams": "state_dict, for paddle.load",
+    ".ckpt": "checkpoint by its prefix: .index and .data-00000-of-00001",
     ".keras": "whole model",
     ".weights.h5": "weights (HDF5, folders by class)",
     ".h5": "whole model, or with like= weights (HDF5, groups by layer)",
@@ -50,23 +55,37 @@ IN_PIECES = {
 """What is more than one file, in the same way."""
 DISTRIBUTED = "dcp"
 """What `to` says for a folder of `torch.distributed.checkpoint`."""
+_OPENED = {
+    ".safetensors": "safetensors:open_safetensors",
+    ".npz": "npz:NpzWriter",
+    ".onnx": "onnx:open_onnx",
+    ".msgpack": "msgpack:open_msgpack",
+    ".eqx": "equinox:open_leaves",
+    ".params": "mxnet:open_params",
+    ".pdparams": "paddle:open_pdparams",
+    ".pt": "pytorch:TorchWriter",
+    ".pth": "pytorch:TorchWriter",
+    DISTRIBUTED: "distributed:DistributedWriter",
+}
+"""What opens a file of plain arrays, `(path, Plan) -> Writer` of this room."""
 
 
-def check_output(output: Path, target: Target) -> str:
-    """The suffix by which a file is written.
+def check_output(output: Path, target: Target, *, stated: bool) -> str:
+    """The suffix by which a file is written; `stated` where the name does not have to tell the target.
 
     Raises `ConversionError` for one that the target does not have, or a folder that does not exist.
     """
     suffix = target.ending(output.name)
-    check_name(output, target.suffixes)
+    check_name(output, target.suffixes if stated else tuple(WRITTEN), target.title if stated else "")
     return suffix
 
 
-def check_name(output: Path, suffixes: Sequence[str]) -> None:
+def check_name(output: Path, suffixes: Sequence[str], whose: str = "") -> None:
     """Raise `ConversionError` for a name with none of these suffixes, or a folder that does not exist."""
     if not output.name.lower().endswith(tuple(suffixes)):
         raise ConversionError(
-            f"{printable(output.name)}: the output is named after its format: {', '.join(suffixes)}",
+            f"{printable(output.name)}: the output{f' for {whose}' if whose else ''} is named after its format: "
+            f"{', '.join(suffixes)}",
             path=os.fspath(output),
         )
     _check_parent(output)
@@ -86,9 +105,20 @@ def _check_parent(output: Path) -> None:
         )
 
 
+def last_file(output: Path, suffix: str) -> Path:
+    """The file that makes an output complete: itself, or of a checkpoint in two files the one that tells the other."""
+    return output.with_name(f"{output.name}.index") if suffix == ".ckpt" else output
+
+
 @contextmanager
-def writing(suffix: str, temporary: Path, plan: Plan, tree: Tree | None = None) -> Iterator[Writer]:
+def writing(suffix: str, temporary: Path, output: Path, plan: Plan, tree: Tree | None = None) -> Iterator[Writer]:
     """The writer of a suffix that `check_output` let pass; closed when all is written. `tree` for HDF5 and archives."""
+    if suffix == ".ckpt":
+        from converters.writers.checkpoint import open_checkpoint
+
+        with open_checkpoint(temporary, output, plan) as numbers:
+            yield numbers
+        return
     if suffix == ".keras" and tree is not None:
         from converters.writers.archive import ArchiveWriter
 
@@ -109,26 +139,6 @@ def _writer(suffix: str, temporary: Path, plan: Plan, tree: Tree | None) -> Writ
         from converters.writers.hdf5 import open_hdf5
 
         return open_hdf5(temporary, tree)
-    if suffix == DISTRIBUTED:
-        from converters.writers.distributed import DistributedWriter
-
-        return DistributedWriter(temporary, plan)
-    if suffix == ".safetensors":
-        from converters.writers.safetensors import open_safetensors
-
-        return open_safetensors(temporary, plan)
-    if suffix == ".msgpack":
-        from converters.writers.msgpack import open_msgpack
-
-        return open_msgpack(temporary, plan)
-    if suffix == ".onnx":
-        from converters.writers.onnx import open_onnx
-
-        return open_onnx(temporary, plan)
-    if suffix == ".npz":
-        from converters.writers.npz import NpzWriter
-
-        return NpzWriter(temporary)
-    from converters.writers.pytorch import TorchWriter
-
-    return TorchWriter(temporary)
+    module, _, name = _OPENED[suffix].partition(":")
+    found: Writer = getattr(importlib.import_module(f"converters.writers.{module}"), name)(temporary, plan)
+    return found

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from converters.model.arrays import Array
+from converters.planning.plan import Plan
 from converters.writers.arrays import Arrays
 from layouts.errors import ConversionError
 
@@ -15,7 +16,7 @@ from layouts.errors import ConversionError
 class NpzWriter(Arrays):
     """Keeps the tensors in memory and writes them at the end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, _: Plan) -> None:
         super().__init__()
         self._path = path
 

@@ -19,6 +19,7 @@ from converters.planning.plan import Plan
 from converters.targets.onnx.emission import Held
 from converters.targets.onnx.network import model_of
 from converters.writers.in_place import InPlace, reserve
+from converters.writers.protobuf import tag, varint
 from layouts.errors import ConversionError, NotRepresentable
 
 _MOST = (1 << 31) - 1
@@ -33,7 +34,7 @@ def open_onnx(path: Path, plan: Plan) -> InPlace:
     model.ClearField("graph")
     heads = {tensor.key: _head(tensor) for tensor in plan.tensors}
     size = len(graph) + sum(len(heads[tensor.key]) + tensor.nbytes for tensor in plan.tensors)
-    start = model.SerializeToString() + _tag(_GRAPH) + _varint(size) + graph
+    start = model.SerializeToString() + tag(_GRAPH) + varint(size) + graph
     whole = len(start) + size - len(graph)
     if whole > _MOST:
         raise ConversionError("an ONNX file holds less than 2 GiB: convert to safetensors, or with dtype='float16'")
@@ -73,18 +74,5 @@ def _head(tensor: Tensor) -> bytes:
     """All of an initializer but its bytes, which follow."""
     kind = helper.np_dtype_to_tensor_dtype(tensor.dtype)
     inner: bytes = TensorProto(dims=tensor.shape, data_type=kind, name=tensor.key).SerializeToString()
-    inner += _tag(_RAW) + _varint(math.prod(tensor.shape) * tensor.dtype.itemsize)
-    return _tag(_INITIALIZER) + _varint(len(inner) + tensor.nbytes) + inner
-
-
-def _tag(number: int) -> bytes:
-    """The tag of a field that has a length and bytes."""
-    return _varint(number << 3 | 2)
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes((*found, value))
+    inner += tag(_RAW) + varint(math.prod(tensor.shape) * tensor.dtype.itemsize)
+    return tag(_INITIALIZER) + varint(len(inner) + tensor.nbytes) + inner

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converters.model.arrays import Array
+from converters.planning.plan import Plan
 from converters.writers.arrays import Arrays
 from layouts.errors import MissingDependency
 
@@ -39,7 +40,7 @@ def tensor_of(array: Array) -> torch.Tensor:
 class TorchWriter(StateDict):
     """Writes the state_dict with `torch.save`; `torch.load(path, weights_only=True)` reads it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, _: Plan) -> None:
         super().__init__()
         self._path = path
 

@@ -32,6 +32,9 @@ _NAMES = {
     "bool": "BOOL",
 }
 
+_FORMATS = {"pytorch": "pt", "mlx": "mlx"}
+"""What the metadata call the frameworks that have a word of their own."""
+
 
 def open_safetensors(path: Path, plan: Plan, tensors: Sequence[Tensor] | None = None) -> InPlace:
     """The file laid out by the plan, or a part of it: its header written, every tensor's place reserved."""
@@ -68,4 +71,6 @@ def _metadata(plan: Plan) -> dict[str, str]:
         for module in plan.modules
     }
     source = f"{plan.checkpoint.framework} {plan.checkpoint.version}".strip()
-    return {"format": "pt", "source": source, "plan": json.dumps(modules, ensure_ascii=False)}
+    told = _FORMATS.get(plan.target.name)
+    own = {"format": told} if told else {}
+    return own | {"source": source, "plan": json.dumps(modules, ensure_ascii=False)}

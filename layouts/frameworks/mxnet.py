@@ -143,8 +143,9 @@ GRU = (
     ),
 )
 _RELU = {"activation": "relu"}
+_EITHER = {"activation": ("relu", "tanh")}
 RNN = (
-    Layout("mxnet", cells.RNN, _RNN_NUMBERED, spelling=_SHORT, defaults=_RELU, class_name="RNN"),
+    Layout("mxnet", cells.RNN, _RNN_NUMBERED, spelling=_SHORT, defaults=_RELU, computes=_EITHER, class_name="RNN"),
     Layout("mxnet", cells.RNN, _RNN_UNFUSED, defaults=_RELU, class_name="RNN (saved parameters)"),
     Layout(
         "mxnet",

@@ -103,8 +103,9 @@ GRU = (
         class_name="GRU (cells of both directions)",
     ),
 )
+_EITHER = {"activation": ("tanh", "relu")}
 RNN = (
-    Layout("paddle", cells.RNN, _RNN_STACK, spelling=_SPELL, class_name="SimpleRNN"),
+    Layout("paddle", cells.RNN, _RNN_STACK, spelling=_SPELL, computes=_EITHER, class_name="SimpleRNN"),
     Layout("paddle", cells.RNN, _RNN_CELLS, class_name="SimpleRNN (cells)"),
     Layout("paddle", cells.RNN, _RNN_BOTH, spelling=_BY_CELL, class_name="SimpleRNN (cells of both directions)"),
 )

@@ -17,7 +17,8 @@ from converters.targets.onnx.recurrent import recurrent
 from layouts.errors import NotRepresentable, printable
 
 _OPEN = {0: "batch", 1: "time"}
-"""What sizes are called that are not known before the model runs."""
+"""What sizes are called that are not known before the model runs; those behind the batch of several inputs may differ,
+and runtimes take sizes of one name for the same."""
 
 
 def model_of(graph: Graph, held: Mapping[int, Sequence[Held]], kind: np.dtype[Any]) -> ModelProto:
@@ -26,11 +27,12 @@ def model_of(graph: Graph, held: Mapping[int, Sequence[Held]], kind: np.dtype[An
     `kind` is the dtype of all weights. Raises `NotRepresentable` with every node that ONNX does not compute.
     """
     e = Emission(graph, held, kind)
-    inputs = [_input(e, value) for value in graph.inputs]
+    open_sizes = _OPEN if len(graph.inputs) == 1 else {0: "batch"}
+    inputs = [_input(e, value, open_sizes) for value in graph.inputs]
     problems = list(_written(e, graph))
     if problems:
         raise NotRepresentable("\n".join(str(problem) for problem in problems), layout="onnx")
-    outputs = [_output(e, graph.values.get(name, Value(name))) for name in graph.outputs]
+    outputs = [_output(e, graph.values.get(name, Value(name)), open_sizes) for name in graph.outputs]
     whole = helper.make_graph(e.nodes, "model", inputs, outputs, list(e.constants.values()))
     operators = [helper.make_opsetid("", OPSET)]
     return helper.make_model(whole, producer_name="gateport", opset_imports=operators, ir_version=IR)
@@ -68,29 +70,29 @@ def _outputs(e: Emission, node: Node) -> list[str]:
     return recurrent(e, node, inputs, mask) if recurs else applied(e, node, inputs, mask)
 
 
-def _input(e: Emission, value: Value) -> ValueInfoProto:
+def _input(e: Emission, value: Value, sizes: Mapping[int, str]) -> ValueInfoProto:
     """An input under the source's own name; whole numbers and truths stay what they are."""
     name = e.name(value.name)
     e.bind(value.name, name)
-    return _info(name, value, e.kind)
+    return _info(name, value, e.kind, sizes)
 
 
-def _output(e: Emission, value: Value) -> ValueInfoProto:
+def _output(e: Emission, value: Value, sizes: Mapping[int, str]) -> ValueInfoProto:
     """An output under the name that the source has for it."""
     own = e.of(value.name)
     name = e.name(value.name)
     e.nodes.append(helper.make_node("Identity", [own], [name], name=e.name("output")))
-    return _info(name, value, e.kind)
+    return _info(name, value, e.kind, sizes)
 
 
-def _info(name: str, value: Value, floating: np.dtype[Any]) -> ValueInfoProto:
+def _info(name: str, value: Value, floating: np.dtype[Any], open_sizes: Mapping[int, str]) -> ValueInfoProto:
     """A value with open sizes by name, in its own dtype where that is one of whole numbers or truths."""
     whole = value.dtype.startswith(("int", "uint", "bool"))
     kind = np.dtype(value.dtype) if whole else floating
     if value.shape is None:
         raise NotRepresentable(f"{printable(value.name)}: the source does not tell how many axes it has", layout="onnx")
     sizes = [
-        _OPEN.get(axis, f"{printable(value.name)}_{axis}") if size is None else size
+        open_sizes.get(axis, f"{printable(value.name)}_{axis}") if size is None else size
         for axis, size in enumerate(value.shape)
     ]
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), sizes)

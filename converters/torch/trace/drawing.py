@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import fx
 
 from converters.model.graph import Graph, Value
@@ -38,6 +40,6 @@ def _made(sketch: Sketch, node: fx.Node) -> Made:
 def _flat(made: Made) -> list[Name]:
     if isinstance(made, Name):
         return [made]
-    if isinstance(made, list | tuple):
-        return [name for each in made for name in _flat(each)]
+    if isinstance(made, list | tuple | Mapping):
+        return [name for each in (made.values() if isinstance(made, Mapping) else made) for name in _flat(each)]
     raise NotRepresentable("the module gives something that is no tensor")

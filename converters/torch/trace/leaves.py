@@ -10,6 +10,7 @@ from converters.model.layers import Layer
 from converters.model.settings import Call
 from converters.readers.pytorch.memory import read_module
 from converters.torch.module_layout import part_of
+from converters.torch.trace.packing import reads_packed
 
 _OWN = "converters.torch.nn"
 _CELLS = (nn.RNNCellBase,)
@@ -24,7 +25,7 @@ def layers_of(walked: fx.GraphModule) -> dict[str, Layer]:
             module = walked.get_submodule(node.target)
             layer = _drop_in(node.target, module) if _is_own(module) else known.get(node.target)
             if layer is not None:
-                found[node.target] = _called(layer, module)
+                found[node.target] = _called(layer, module, reads_packed(node))
     return found
 
 
@@ -40,12 +41,19 @@ def _drop_in(path: str, module: nn.Module) -> Layer:
     return Layer(path, type(module).__name__, (part_of(module),))
 
 
-def _called(layer: Layer, module: nn.Module) -> Layer:
+def _called(layer: Layer, module: nn.Module, packed: bool) -> Layer:
     """The layer as PyTorch calls it: all outputs and the states, the directions side by side."""
     if not layer.recurrent:
         return layer
     both = bool(getattr(module, "bidirectional", False))
     single = isinstance(module, _CELLS)
     axis = 1 if getattr(module, "batch_first", single) else 0
-    call = Call(states=True, merge="concat" if both else "", time_axis=axis, cell=single, single_step=single)
+    call = Call(
+        states=True,
+        merge="concat" if both else "",
+        time_axis=axis,
+        cell=single,
+        single_step=single,
+        zeros_where_masked=packed,
+    )
     return replace(layer, call=call)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import fx, nn
 
 from converters.model import operations as op
 from converters.model.layers import Layer
-from converters.torch.trace.sketch import Name, Sketch
+from converters.torch.trace import pooling
+from converters.torch.trace.arithmetic import clipped, gated
+from converters.torch.trace.filling import as_value
+from converters.torch.trace.packing import Packed
+from converters.torch.trace.sketch import Filled, Name, Sketch
 
 
 def drawn(d: Sketch, node: fx.Node) -> Any:
@@ -21,8 +26,13 @@ def drawn(d: Sketch, node: fx.Node) -> Any:
         raise layer.unknown
     if layer is not None and layer.recurrent:
         return _recurrent(d, node, module, layer, [*arguments, *named.values()])
+    arguments, named = as_value(d, arguments), as_value(d, named)
     if isinstance(module, nn.MultiheadAttention):
         return _attention(d, node, module, layer, arguments, named)
+    if isinstance(module, nn.Hardtanh):
+        return clipped(d, node, arguments[0], module.min_val, module.max_val)
+    if isinstance(module, nn.GLU):
+        return gated(d, node, arguments[0], module.dim)
     if named or len(arguments) != 1:
         raise d.refuse(node, "it is called with more than one tensor")
     if layer is not None:
@@ -37,9 +47,13 @@ def drawn(d: Sketch, node: fx.Node) -> Any:
 
 def _recurrent(d: Sketch, node: fx.Node, module: Any, layer: Layer, arguments: list[Any]) -> Any:
     """Outputs and states as PyTorch has them: h_n, c_n (layers × directions, batch, units)."""
-    x, given = arguments[0], _states(arguments[1:])
+    x, given = as_value(d, arguments[0]), _states(d, arguments[1:])
     if layer.call.single_step:
         return _step(d, node, module, layer, x, given)
+    packed = x if isinstance(x, Packed) else None
+    x = packed.x if packed else x
+    if packed and layer.call.time_axis != int(packed.batch_first):
+        raise d.refuse(node, "it reads a packed sequence with the other order of batch and time")
     if len(d.shape(x)) != 3:
         raise d.refuse(node, "it runs on a sequence without a batch")
     ways, depth = (2 if module.bidirectional else 1), int(module.num_layers)
@@ -48,19 +62,22 @@ def _recurrent(d: Sketch, node: fx.Node, module: Any, layer: Layer, arguments: l
     states = [_taken(d, node, given[kind], place) for place in order for kind in range(kinds)] if given else []
     batch = d.shape(x)[1 - layer.call.time_axis]
     widths = [getattr(module, "proj_size", 0) or module.hidden_size, module.hidden_size][:kinds]
-    y = d.value(node.name, d.runs.shape(node, (0,)))
+    y = d.value(node.name, (*d.shape(x)[:2], ways * widths[0]))
     made = [d.value(f"{node.name}_state", (batch, widths[kind])) for _ in order for kind in range(kinds)]
-    d.put(node, op.Apply(), (x, *states), (y, *made), layer)
+    d.put(node, op.Apply(), (x, *states), (y, *made), layer, packed.mask if packed else "")
+    given_back = replace(packed, x=y) if packed else y
     stacked = [
         _stacked(d, node, [made[order.index(k) * kinds + kind] for k in range(len(order))]) for kind in range(kinds)
     ]
-    return (y, tuple(stacked) if kinds == 2 else stacked[0])
+    return (given_back, tuple(stacked) if kinds == 2 else stacked[0])
 
 
-def _states(arguments: list[Any]) -> list[Any]:
-    """Initial states: a tensor, or a pair of them."""
+def _states(d: Sketch, arguments: list[Any]) -> list[Any]:
+    """Initial states: a tensor, or a pair of them; none where they are zeros, with which every layer begins."""
     given = arguments[0] if arguments else None
-    return [] if given is None else list(given) if isinstance(given, tuple | list) else [given]
+    found = [] if given is None else list(given) if isinstance(given, tuple | list) else [given]
+    zeros = all(isinstance(state, Filled) and state.number == 0 for state in found)
+    return [] if zeros else [as_value(d, state) for state in found]
 
 
 def _taken(d: Sketch, node: fx.Node, state: Name, place: int) -> Name:
@@ -100,34 +117,6 @@ def _attention(
     name = d.value(node.name, d.runs.shape(node, (0,)))
     d.put(node, op.Apply(), (query, value, key), (name,), layer)
     return (name, None)
-
-
-def _each(value: Any, count: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (int(value),) * count
-
-
-def _pool(how: str) -> Callable[[Sketch, fx.Node, Any], op.Operation]:
-    def found(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
-        count = len(d.runs.shape(node)) - 2
-        size, padding = _each(module.kernel_size, count), _each(module.padding, count)
-        strides = _each(module.stride or module.kernel_size, count)
-        if module.ceil_mode or any(n != 1 for n in _each(getattr(module, "dilation", 1), count)):
-            raise d.refuse(node, "pooling with ceil_mode or dilation is not known here")
-        if how == "average" and any(padding) and module.count_include_pad:
-            raise d.refuse(node, "a mean that counts what is padded is not known here")
-        told = ("explicit", (*padding, *padding)) if any(padding) else ("valid", ())
-        return op.Pool(how, size, strides, *told, channels_last=False)
-
-    return found
-
-
-def _global(how: str) -> Callable[[Sketch, fx.Node, Any], op.Operation]:
-    def found(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
-        if any(size != 1 for size in _each(module.output_size, 1)):
-            raise d.refuse(node, "adaptive pooling to more than one place is not known here")
-        return op.GlobalPool(how, keep_axes=True, channels_last=False)
-
-    return found
 
 
 def _flatten(d: Sketch, node: fx.Node, module: Any) -> op.Operation:
@@ -183,10 +172,10 @@ _MODULES: Mapping[type, Callable[[Sketch, fx.Node, Any], op.Operation]] = {
     nn.Softmax: _softmax("softmax"),
     nn.LogSoftmax: _softmax("log_softmax"),
     nn.Softmin: _softmax("softmin"),
-    nn.modules.pooling._MaxPoolNd: _pool("max"),
-    nn.modules.pooling._AvgPoolNd: _pool("average"),
-    nn.modules.pooling._AdaptiveAvgPoolNd: _global("average"),
-    nn.modules.pooling._AdaptiveMaxPoolNd: _global("max"),
+    nn.modules.pooling._MaxPoolNd: pooling.pool("max"),
+    nn.modules.pooling._AvgPoolNd: pooling.pool("average"),
+    nn.modules.pooling._AdaptiveAvgPoolNd: pooling.whole("average"),
+    nn.modules.pooling._AdaptiveMaxPoolNd: pooling.whole("max"),
 }
 _PLAIN: Mapping[Any, Callable[[Sketch, fx.Node, Any], op.Operation]] = _MODULES
 """Modules without weights, by the class from which they derive; a class before the ones that it derives from."""

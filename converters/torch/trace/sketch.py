@@ -13,6 +13,7 @@ from converters.model.graph import Node, Value
 from converters.model.layers import Layer
 from converters.torch.trace.runs import Runs
 from layouts.errors import NotRepresentable, printable
+from layouts.records import dataclass
 
 Made = Any
 """What a node of torch.fx stands for: the name of a value, a tuple of such, or a plain object of Python."""
@@ -20,6 +21,14 @@ Made = Any
 
 class Name(str):
     """The name of a value of the graph, told apart from text."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A tensor of one number, made for the sizes of others: the node that makes it."""
+
+    number: float
+    node: fx.Node
 
 
 class Sketch:
@@ -61,10 +70,16 @@ class Sketch:
         return name
 
     def put(
-        self, node: fx.Node, operation: op.Operation, inputs: Sequence[str], outputs: Sequence[str], layer: Layer | None
+        self,
+        node: fx.Node,
+        operation: op.Operation,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        layer: Layer | None,
+        mask: str = "",
     ) -> None:
         path = layer.path if layer else str(node.target) if node.op == "call_module" else node.name
-        self.nodes.append(Node(path, self.class_of(node), operation, tuple(inputs), tuple(outputs), "", layer))
+        self.nodes.append(Node(path, self.class_of(node), operation, tuple(inputs), tuple(outputs), mask, layer))
 
     def shape(self, name: str) -> tuple[int | None, ...]:
         return self.values[name].shape or ()
@@ -82,3 +97,7 @@ class Sketch:
 
 def dtype_of(value: Any) -> str:
     return str(value.dtype).removeprefix("torch.") if isinstance(value, torch.Tensor) else "float32"
+
+
+def is_name(value: object) -> bool:
+    return isinstance(value, Name)

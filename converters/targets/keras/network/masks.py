@@ -35,6 +35,8 @@ def _make(w: Work, node: Node) -> None:
         tensor = inputs[0].tensor
     elif isinstance(settings, op.MaskOf):
         tensor = _differs(w, node, inputs[0], settings)
+    elif isinstance(settings, op.MaskOfLengths):
+        tensor = _of_lengths(w, node, *inputs)
     elif isinstance(settings, op.BothMasks | op.EitherMask):
         tensor = _joined(w, node, inputs, "LogicalAnd" if isinstance(settings, op.BothMasks) else "LogicalOr")
     elif isinstance(settings, op.EveryStep):
@@ -57,6 +59,16 @@ def _differs(w: Work, node: Node, x: Held, settings: op.MaskOf) -> Tensor:
     if settings.indices:
         return tensor
     return w.sketch.function(f"{node.name}_mask", "Any", [tensor], axis=-1, keepdims=False)
+
+
+def _of_lengths(w: Work, node: Node, x: Held, lengths: Held) -> Tensor:
+    """Steps are counted from 1, and compared."""
+    key = [slice(None), slice(None), *[0] * (len(x.shape or ()) - 2)]
+    one = w.sketch.function(f"{node.name}_step", "GetItem", [x.tensor, key])
+    ones = w.sketch.function(f"{node.name}_ones", "OnesLike", [one], dtype="int32")
+    numbers = w.sketch.function(f"{node.name}_number", "Cumsum", [ones], axis=1)
+    most = w.sketch.function(f"{node.name}_lengths", "ExpandDims", [lengths.tensor], axis=1)
+    return w.sketch.function(f"{node.name}_mask", "LessEqual", [numbers, most])
 
 
 def _joined(w: Work, node: Node, inputs: list[Held], how: str) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from converters.model import operations as op
 from converters.model.graph import Node
-from converters.targets.keras.network import maps, masks
+from converters.targets.keras.network import maps, masks, sizes
 from converters.targets.keras.network.sketch import Held, Numbers, Tensor
 from converters.targets.keras.network.work import Work
 
@@ -99,30 +99,6 @@ def repeat(w: Work, node: Node, settings: op.Repeat, inputs: Inputs) -> Held:
     return w.layer(node, inputs[0], "RepeatVector", {"n": settings.count})
 
 
-def _sizes(w: Work, node: Node, sizes: tuple[int | op.Axis, ...], like: Held) -> list[int] | None:
-    """Sizes as numbers, an open batch as -1; None where more than one of them is open."""
-    found = []
-    for size in sizes:
-        told = size if isinstance(size, int) else (like.shape or (None,) * (size.number + 1))[size.number]
-        found.append(-1 if told is None else told)
-    if found.count(-1) > 1 or like.timed:
-        w.sketch.refuse(node, "several of its sizes are known only when it runs")
-        return None
-    return found
-
-
-def regroup(w: Work, node: Node, settings: op.Regroup, inputs: Inputs) -> Held:
-    sizes = _sizes(w, node, settings.sizes, inputs[0])
-    return Held(w.sketch.function(node.name, "Reshape", [inputs[0].tensor], newshape=sizes))
-
-
-def expand(w: Work, node: Node, settings: op.Expand, inputs: Inputs) -> Held:
-    sizes = _sizes(w, node, settings.sizes, inputs[-1])
-    if sizes and -1 in sizes:
-        w.sketch.refuse(node, "it is repeated to a size that is known only when it runs")
-    return Held(w.sketch.function(node.name, "BroadcastTo", [inputs[0].tensor], shape=sizes))
-
-
 def take(w: Work, node: Node, settings: op.Take, inputs: Inputs) -> Held:
     x = inputs[0]
     axis = settings.axis
@@ -207,8 +183,8 @@ LOWER: Mapping[type, Lower] = {
     op.MatrixProduct: matrix_product,
     op.Flatten: flatten,
     op.Reshape: reshape,
-    op.Regroup: regroup,
-    op.Expand: expand,
+    op.Regroup: sizes.regroup,
+    op.Expand: sizes.expand,
     op.Permute: permute,
     op.Repeat: repeat,
     op.Pool: maps.pool,

@@ -139,7 +139,7 @@ def _level_by_level(
         count = _count(layer) if last else 1
         outputs, more = found[:count], found[count:]
         finals |= {(side, level): more[side * (len(more) // 2) : (side + 1) * (len(more) // 2)] for side in (0, 1)}
-    if layer.call.merge == "stacked" or node.mask:
+    if layer.call.merge == "stacked" or (node.mask and not layer.call.zeros_where_masked):
         w.sketch.refuse(node, "a stack of both directions under a mask, or with an axis for directions")
     ordered = [held for side in (0, 1) for level in range(depth) for held in finals[side, level]]
     turned = [_turned(w, node, layer, held, True) for held in outputs]

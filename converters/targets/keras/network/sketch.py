@@ -5,6 +5,7 @@ The words are those that Keras 3 itself writes into `config.json` (`serializatio
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,10 @@ class Numbers:
     numbers: tuple[float, ...]
     shape: tuple[int, ...]
     dtype: str
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...]) -> Numbers:
+        return Numbers((0.0,) * math.prod(shape), shape, "float32")
 
     def nested(self) -> Any:
         """The numbers as lists within lists."""
