@@ -11,7 +11,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -308,8 +308,15 @@ _FLEET: tuple[Callable[[Any], Any], ...] = (
 _SHARDS = click.option(
     "--max-shard-size", metavar="SIZE", help="Cut larger weights into several .safetensors and an index: 2GB, 500MB."
 )
-_FLEET_NAMES = ("suffix", "root", "log", "resume", "time_limit", "jobs")
-_ONE_NAMES = ("max_shard_size", "source_weights", "weights", "inputs")
+_FLEET_NAMES = {
+    name: f"--{name.replace('_', '-')}" for name in ("suffix", "root", "log", "resume", "time_limit", "jobs")
+}
+_ONE_NAMES = {
+    "max_shard_size": "--max-shard-size",
+    "source_weights": "--source-weights",
+    "weights": "--weights",
+    "inputs": "--input",
+}
 
 
 def _fleet(command: Callable[..., None]) -> Callable[..., None]:
@@ -357,11 +364,11 @@ def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values
     _convert_one(*paths, as_json, **values)
 
 
-def _go_not_together(values: dict[str, Any], what: str, names: Sequence[str]) -> None:
-    """Take these options out; raise `UsageError` where one of them is stated."""
+def _go_not_together(values: dict[str, Any], what: str, names: Mapping[str, str]) -> None:
+    """Take these options out, by name -> flag; raise `UsageError` where one of them is stated."""
     stated = [name for name in names if values.pop(name)]
     if stated:
-        raise click.UsageError(f"--{stated[0].replace('_', '-')} does not go with {what}")
+        raise click.UsageError(f"{names[stated[0]]} does not go with {what}")
 
 
 def _convert_one(
