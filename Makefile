@@ -26,7 +26,7 @@ check: $(VENV)/.check
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/convert.py
 
-# Damages one place at a time and lists what no test notices: make mutate PATHS="converters/plan" COUNT=100
+# Damages one place at a time and lists what no test notices: make mutate PATHS="converters/planning" COUNT=100
 PATHS ?= layouts/frameworks
 COUNT ?= 200
 mutate: $(VENV)/.test

@@ -38,6 +38,7 @@ MODELS: dict[str, list[Layer]] = {
         Layer("LSTM", "lstm", 10, 7),
         Layer("Dense", "dense", 7, 11),
     ],
+    "xs": [Layer("LSTM", "lstm", 64, 86), Layer("Dense", "dense", 86, 10)],
     "s": [Layer("LSTM", "lstm", 64, 224), Layer("Dense", "dense", 224, 10)],
     "m": [
         Layer("Embedding", "embedding", 10_000, 256),
@@ -53,8 +54,13 @@ MODELS: dict[str, list[Layer]] = {
         Layer("LSTM", "lstm_2", 3000, 3000),
         Layer("LSTM", "lstm_3", 3000, 3000),
     ],
+    "xl": [
+        Layer("Embedding", "embedding", 8000, 256),
+        Layer("LSTM", "lstm", 256, 4096),
+        *(Layer("LSTM", f"lstm_{number}", 4096, 4096) for number in range(1, 8)),
+    ],
 }
-"""By size: s is 1 MB, m 100 MB, l 1 GB of float32."""
+"""By size: xs is 230 KB, s 1 MB, m 100 MB, l 1 GB of float32, and xl 4 GB, whose rows stand at powers of two."""
 
 
 def write(path: Path, layers: list[Layer]) -> None:
@@ -63,6 +69,8 @@ def write(path: Path, layers: list[Layer]) -> None:
         import models_onnx
 
         return models_onnx.write(path, layers)
+    if path.name.endswith(".weights.h5"):
+        return _write_weights(path, layers)
     (_write_archive if path.suffix == ".keras" else _write_hdf5)(path, layers)
 
 
@@ -82,15 +90,19 @@ def _write_hdf5(path: Path, layers: list[Layer]) -> None:
         weights.create_group("top_level_model_weights").attrs["weight_names"] = np.empty(0)
 
 
-def _write_archive(path: Path, layers: list[Layer]) -> None:
-    stored = io.BytesIO()
-    with h5py.File(stored, "w") as file:
+def _write_weights(place: Path | io.BytesIO, layers: list[Layer]) -> None:
+    with h5py.File(place, "w") as file:
         for folder, layer, arrays in zip(_folders(layers), layers, _arrays(layers), strict=True):
             counts: dict[str, int] = {}
             for name, array in arrays.items():
                 below = f"{folder}/{_FOLDERS[layer.kind, name.split('/')[0]]}vars"
                 number = counts[below] = counts.get(below, -1) + 1
                 file.create_dataset(f"{below}/{number}", data=array)
+
+
+def _write_archive(path: Path, layers: list[Layer]) -> None:
+    stored = io.BytesIO()
+    _write_weights(stored, layers)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": VERSION, "date_saved": "2026-01-01@00:00:00"}))
         archive.writestr("config.json", json.dumps(_config(layers)))

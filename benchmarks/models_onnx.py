@@ -14,7 +14,7 @@ _OPSET = 17
 
 
 def write(path: Path, layers: list[Layer]) -> None:
-    """Write a model; every array is drawn anew."""
+    """Write a model; every array is drawn anew, and stands in a file beside it where the name ends in .data.onnx."""
     generator = np.random.default_rng(7)
     nodes, stored, value = [], [], "input"
     for layer in layers:
@@ -33,7 +33,9 @@ def write(path: Path, layers: list[Layer]) -> None:
     given = helper.make_tensor_value_info("input", kind, shape)
     output = helper.make_tensor_value_info(value, TensorProto.FLOAT, [STEPS, "batch", layers[-1].outputs])
     graph = helper.make_graph(nodes, "benchmark", [given], [output], stored)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8), path)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
+    outside = path.name.endswith(".data.onnx")
+    onnx.save(model, path, save_as_external_data=outside, location=f"{path.name}.data" if outside else None)
 
 
 def _shapes(layer: Layer) -> Iterator[tuple[str, tuple[int, ...]]]:

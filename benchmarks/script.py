@@ -49,15 +49,17 @@ def from_hdf5(file, size):
         state |= lstm(*cell(name, "backward_lstm/"), name, "_reverse")
     for name in LSTM[size]:
         state |= lstm(*cell(name), name)
-    if size != "l":
+    if size not in ("l", "xl"):
         state |= dense(weights("dense")["kernel"], weights("dense")["bias"], "dense")
     return state
 
 
 def from_archive(path, size):
     with zipfile.ZipFile(path) as archive:
-        file = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+        return from_weights(h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r"), size)
 
+
+def from_weights(file, size):
     def cell(name, side=""):
         folder = file[f"layers/{name}/{side}cell/vars"]
         return folder["0"], folder["1"], folder["2"]
@@ -70,7 +72,7 @@ def from_archive(path, size):
         state |= lstm(*cell(name, "backward_layer/"), name, "_reverse")
     for name in LSTM[size]:
         state |= lstm(*cell(name), name)
-    if size != "l":
+    if size not in ("l", "xl"):
         state |= dense(file["layers/dense/vars/0"], file["layers/dense/vars/1"], "dense")
     return state
 
@@ -80,8 +82,15 @@ BIDIRECTIONAL = {
     "s": [],
     "m": ["bidirectional", "bidirectional_1", "bidirectional_2"],
     "l": [],
+    "xl": [],
 }
-LSTM = {"tiny": ["lstm"], "s": ["lstm"], "m": [], "l": ["lstm", "lstm_1", "lstm_2", "lstm_3"]}
+LSTM = {
+    "tiny": ["lstm"],
+    "s": ["lstm"],
+    "m": [],
+    "l": ["lstm", "lstm_1", "lstm_2", "lstm_3"],
+    "xl": ["lstm", *(f"lstm_{number}" for number in range(1, 8))],
+}
 
 
 def main(size, source, output, sync=""):
@@ -89,7 +98,7 @@ def main(size, source, output, sync=""):
         save_file(from_archive(source, size), output)
     else:
         with h5py.File(source, "r") as file:
-            save_file(from_hdf5(file, size), output)
+            save_file((from_weights if source.endswith(".weights.h5") else from_hdf5)(file, size), output)
     if sync:
         descriptor = os.open(output, os.O_RDWR)
         os.fsync(descriptor)

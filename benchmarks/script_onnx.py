@@ -35,7 +35,7 @@ def main(size, source, output, sync=""):
         state["embedding.weight"] = arrays["embedding.data"]
     for name in (*BIDIRECTIONAL[size], *LSTM[size]):
         state |= lstm(arrays, name)
-    if size != "l":
+    if size not in ("l", "xl"):
         state |= {
             "dense.weight": np.ascontiguousarray(arrays["dense.matrix"].T),
             "dense.bias": arrays["dense.bias_of_all"],

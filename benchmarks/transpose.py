@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from layouts.repack import assign_blocks
+from layouts.blocks import assign_blocks
 
 
 def main(rows: int = 4096, columns: int = 16384, runs: int = 5) -> dict[str, float]:

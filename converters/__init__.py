@@ -3,34 +3,26 @@
     from converters import convert
     model.load_state_dict(convert("model.h5"))
 
-Importing this loads NumPy and nothing heavier.
+Importing this loads nothing; what is used is imported then, NumPy with it, and nothing heavier for files alone.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from converters.api import convert, convert_file, plan, read
-from converters.model.checkpoint import Checkpoint
-from converters.model.layers import Layer, Part
-from converters.model.settings import Call, Wiring
-from converters.plan.modules import Module, Tensor
-from converters.plan.plan import Plan
-from converters.plan.report import ConversionWarning, Report
-from layouts.errors import (
-    CheckpointError,
-    ConversionError,
-    CoverageError,
-    LayoutError,
-    MissingDependency,
-    NotRepresentable,
-    ShapeError,
-    UnknownLayer,
-    UnreadableCheckpoint,
-    UnsafeCheckpoint,
-    VerificationFailed,
-)
+from converters.version import __version__
 
+TYPE_CHECKING = False  # that of `typing`, whose import takes as long as all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from converters import nn
+    from converters.api import convert, convert_file, plan, read
+    from converters.fleet import Fleet, convert_many
+    from converters.model.checkpoint import Checkpoint
+    from converters.model.layers import Layer, Part
+    from converters.model.settings import Call, Wiring
+    from converters.planning.modules import Module, Tensor
+    from converters.planning.plan import Plan
+    from converters.planning.report import ConversionWarning, Report
     from converters.torch.build import build
     from converters.torch.diagnosing import diagnose
     from converters.torch.export import export_arrays
@@ -42,8 +34,19 @@ if TYPE_CHECKING:
     from converters.torch.verifying import verify
     from converters.verification.diagnosis import Diagnosis
     from converters.verification.report import Verification
-
-__version__ = "0.2.0"
+    from layouts.errors import (
+        CheckpointError,
+        ConversionError,
+        CoverageError,
+        LayoutError,
+        MissingDependency,
+        NotRepresentable,
+        ShapeError,
+        UnknownLayer,
+        UnreadableCheckpoint,
+        UnsafeCheckpoint,
+        VerificationFailed,
+    )
 
 __all__ = [
     "Call",
@@ -53,6 +56,7 @@ __all__ = [
     "ConversionWarning",
     "CoverageError",
     "Diagnosis",
+    "Fleet",
     "Gates",
     "Initialized",
     "Layer",
@@ -77,6 +81,7 @@ __all__ = [
     "build",
     "convert",
     "convert_file",
+    "convert_many",
     "diagnose",
     "export_arrays",
     "gates",
@@ -90,39 +95,55 @@ __all__ = [
     "verify",
 ]
 
-_LATE = {
-    "Gates": "converters.torch.gate_views",
-    "Initialized": "converters.torch.initializers",
-    "LoadReport": "converters.torch.loading",
-    "Ported": "converters.torch.port",
-    "build": "converters.torch.build",
-    "export_arrays": "converters.torch.export",
-    "gates": "converters.torch.gate_views",
-    "initialize": "converters.torch.initializers",
-    "load_into": "converters.torch.loading",
-    "nn": "",
-    "port": "converters.torch.port",
-    "Diagnosis": "converters.torch.diagnosing",
-    "Verification": "converters.torch.verifying",
-    "diagnose": "converters.torch.diagnosing",
-    "trace": "converters.torch.trace",
-    "verify": "converters.torch.verifying",
+_WHERE = {
+    "converters.api": ("convert", "convert_file", "plan", "read"),
+    "converters.fleet": ("Fleet", "convert_many"),
+    "converters.model.checkpoint": ("Checkpoint",),
+    "converters.model.layers": ("Layer", "Part"),
+    "converters.model.settings": ("Call", "Wiring"),
+    "converters.planning.modules": ("Module", "Tensor"),
+    "converters.planning.plan": ("Plan",),
+    "converters.planning.report": ("ConversionWarning", "Report"),
+    "converters.torch.build": ("build",),
+    "converters.torch.diagnosing": ("Diagnosis", "diagnose"),
+    "converters.torch.export": ("export_arrays",),
+    "converters.torch.gate_views": ("Gates", "gates"),
+    "converters.torch.initializers": ("Initialized", "initialize"),
+    "converters.torch.loading": ("LoadReport", "load_into"),
+    "converters.torch.port": ("Ported", "port"),
+    "converters.torch.trace": ("trace",),
+    "converters.torch.verifying": ("Verification", "verify"),
+    "layouts.errors": (
+        "CheckpointError",
+        "ConversionError",
+        "CoverageError",
+        "LayoutError",
+        "MissingDependency",
+        "NotRepresentable",
+        "ShapeError",
+        "UnknownLayer",
+        "UnreadableCheckpoint",
+        "UnsafeCheckpoint",
+        "VerificationFailed",
+    ),
 }
-"""What is imported when it is used -> the module that defines it; '' for a module of this package."""
+"""The module that defines what is public -> the names, imported when they are used."""
+_LATE = {name: module for module, names in _WHERE.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name not in _LATE:
+    if name != "nn" and name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = import_module(_LATE[name] or f"{__name__}.{name}")
+        return import_module(f"{__name__}.nn") if name == "nn" else getattr(import_module(_LATE[name]), name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
+        from layouts.errors import MissingDependency
+
         raise MissingDependency(f"{name} needs PyTorch, which is not installed: pip install torch") from None
-    return getattr(module, name) if _LATE[name] else module
 
 
 def __dir__() -> list[str]:

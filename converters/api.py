@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -12,18 +13,23 @@ from converters import destination, readers
 from converters.model.arrays import bfloat16
 from converters.model.checkpoint import Checkpoint
 from converters.model.tree import Tree
-from converters.plan.execution import Sink, execute
-from converters.plan.pairing import Choices
-from converters.plan.plan import Plan, make_plan
-from converters.plan.report import Report, announce
+from converters.planning.execution import Sink, execute
+from converters.planning.pairing import Choices
+from converters.planning.plan import Plan, make_plan
+from converters.planning.report import Report, announce
 from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
 Progress = Callable[[int, int], None]
 """Called with the bytes just written and the bytes there are in all."""
+
+Writes = TypeVar("Writes", bound=Callable[..., Report])
+"""A function that writes an output, its second argument."""
 
 
 def read(
@@ -35,10 +41,11 @@ def read(
 ) -> Checkpoint:
     """What is in a source: layers, cells, shapes, settings, and what needs care; `print` it. No data is converted.
 
-    `source`: a file or folder that Keras wrote (any version) or an ONNX file, told apart by content; a Keras model or
-    an ONNX ModelProto in memory; or with `framework=` a mapping of arrays in that framework's layout. `assume` states
-    what a source does not store: ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for inputs
-    of an ONNX graph that hold weights: ``{"W": array, "R": array}``.
+    `source`: a file or folder that Keras wrote (any version) or an ONNX file, told apart by content, or its URL
+    (``s3://…``, ``https://…``: what fsspec knows); a Keras model or an ONNX ModelProto in memory; or with `framework=`
+    a mapping of arrays in that framework's layout. `assume` states what a source does not store:
+    ``{"lstm.recurrent_activation": "hard_sigmoid"}``. `weights` gives arrays for inputs of an ONNX graph that hold
+    weights: ``{"W": array, "R": array}``.
 
     Raises `CheckpointError` and its kinds.
     """
@@ -147,6 +154,22 @@ def convert(
     return tensors
 
 
+def _landing(function: Writes) -> Writes:
+    """The same for an output that is a URL: written here, and uploaded when it is complete."""
+
+    @functools.wraps(function)
+    def convert_file(source: Any, output: str | os.PathLike[str], **options: Any) -> Report:
+        if "://" not in os.fspath(output):
+            return function(source, output, **options)
+        from converters.writers.remote import landing
+
+        with landing(output, source) as land:
+            return land.named(function(source, land.path, **options))
+
+    return cast(Writes, convert_file)
+
+
+@_landing
 def convert_file(
     source: Any,
     output: str | os.PathLike[str],
@@ -161,6 +184,8 @@ def convert_file(
     dropins: bool = False,
     strict: bool = True,
     verify: bool = False,
+    synced: bool = True,
+    max_shard_size: int | str | None = None,
     constants: Mapping[str, float] | None = None,
     framework: str | None = None,
     assume: Mapping[str, str] | None = None,
@@ -180,15 +205,22 @@ def convert_file(
     some megabytes whatever the size. The output appears complete or not at all. Options are those of `convert`;
     `progress(bytes, total)` is called as modules are done. `verify` reads the file back and proves it before it
     appears; that needs torch, but for a model of Keras, which NumPy evaluates, and of ONNX, which onnxruntime runs.
+    ``to="dcp"`` makes a folder of `torch.distributed.checkpoint`. Weights of more than `max_shard_size` ("2GB") become
+    several `.safetensors` files and an index, in the layout of Hugging Face's hub.
+    A URL as output is written here and uploaded when it is complete.
+    `synced=False` does not wait for the disk, which is right for one of many files that are synced together.
     """
     from pathlib import Path
 
-    from converters.writers import check_output, last_file, writing
-    from converters.writers.atomic import replacing
+    from converters.writers import DISTRIBUTED, check_folder, check_output, last_file, writing
+    from converters.writers.atomic import making, replacing
 
     target = Path(output)
-    framework_of = of_file(target.name, to)
-    suffix = check_output(target, framework_of, stated=to is not None)
+    framework_of = PYTORCH if to == DISTRIBUTED else of_file(target.name, to)
+    suffix = DISTRIBUTED if to == DISTRIBUTED else check_output(target, framework_of, stated=to is not None)
+    if suffix == DISTRIBUTED:
+        check_folder(target)
+    _check_pieces(suffix, max_shard_size, verify)
     if verify:
         _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
@@ -208,7 +240,13 @@ def convert_file(
         found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
         found.check()
         tree = destination.laid_out(found, suffix)
-    with replacing(last_file(target, suffix), found.checkpoint.path) as temporary:
+    if max_shard_size is not None:
+        shards = _in_shards(found, target, max_shard_size, synced, progress)
+        if shards is not None:
+            return shards
+    last, own = last_file(target, suffix), found.checkpoint.path
+    place = making(target) if suffix == DISTRIBUTED else replacing(last, own, synced=synced)
+    with place as temporary:
         with writing(suffix, temporary, target, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
@@ -221,6 +259,31 @@ def convert_file(
 
             proof = _prove(source, stored(temporary, target.suffix), framework, assume, weights)
     return Report(found, os.fspath(output), warnings, proof)
+
+
+def _check_pieces(suffix: str, max_shard_size: int | str | None, verify: bool) -> None:
+    """Raise `ConversionError` for shards of another format, and for a proof of what is no single file."""
+    from converters.writers import DISTRIBUTED
+
+    if max_shard_size is not None and suffix != ".safetensors":
+        raise ConversionError("max_shard_size= cuts .safetensors files: name the output so")
+    if verify and (max_shard_size is not None or suffix == DISTRIBUTED):
+        raise ConversionError("verify=True reads one file back: prove one, and then write it in pieces")
+
+
+def _in_shards(
+    found: Plan, target: Path, max_shard_size: int | str, synced: bool, progress: Progress | None
+) -> Report | None:
+    """Write several files and their index; None where one file holds all."""
+    from converters.model.amounts import size_of
+    from converters.writers.shards import shards_of, writing_shards
+
+    shards = shards_of(found, size_of(max_shard_size, "max_shard_size"))
+    if len(shards) < 2:
+        return None
+    with writing_shards(target, found, shards, found.checkpoint.path, synced=synced) as (index, writer):
+        warnings = _carry_out(found, writer, progress)
+    return Report(found, os.fspath(index), warnings)
 
 
 _MODELS = (".keras", ".h5", ".hdf5", ".onnx")

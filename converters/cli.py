@@ -1,41 +1,44 @@
 """The command `gateport`: inspect, plan, convert, upgrade, port, verify, doctor, layouts, formats.
 
 Results go to stdout, messages to stderr. Exit 0: done. 1: refused, one line on stderr. 2: usage error.
+
+What a command needs is imported when it runs, so that help and a usage error cost no more than click does.
 """
 
 from __future__ import annotations
 
 import gc
-import json
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from converters import __version__, api
-from converters.plan.plan import Plan
-from converters.plan.report import ConversionWarning
-from converters.show import text
+from converters import __version__
 from converters.show.progress import Bar
-from converters.targets import PYTORCH
-from layouts.errors import ConversionError
+
+if TYPE_CHECKING:
+    from converters.planning.plan import Plan
+    from converters.show import text
+    from layouts.errors import ConversionError
 
 _LONGEST_LINE = 800
-_FLAGS = (
-    (re.compile(r"\bdropins=True"), lambda _: "--dropins"),
-    (re.compile(r"\bstrict=False"), lambda _: "--no-strict"),
-    (re.compile(r"\bdtype="), lambda _: "--dtype"),
-    (re.compile(r"\bverify=True"), lambda _: "--verify"),
-    (re.compile(r"\bframework="), lambda _: "--framework"),
-    (re.compile(r"\bconstants=\{'(\w+)': ([\d.]+)\}"), lambda m: f"--constant {m[1]}={m[2]}"),
-    (re.compile(r"\b(to|like)=|\b(layer|stack)=(?![\w{'])"), lambda m: f"--{m[1] or m[2]}"),
-    (re.compile(r"\btrace\(module, inputs\) tells"), lambda _: "`gateport convert FILE.py:CLASS --input SHAPE` traces"),
-    (re.compile(r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}"), lambda m: f"--stack {m[1]}={_listed(m[2])}"),
-    (re.compile(r"\bweights=\{([^}]*)\}"), lambda m: " ".join(f"--source-weights {n}=FILE" for n in _names_of(m[1]))),
-    (re.compile(r"\b(rename|assume)=\{([^}]*)\}"), lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
+_FLAGS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"\bdropins=True", lambda _: "--dropins"),
+    (r"\bstrict=False", lambda _: "--no-strict"),
+    (r"\bdtype=", lambda _: "--dtype"),
+    (r"\bverify=True", lambda _: "--verify"),
+    (r"\bmax_shard_size=", lambda _: "--max-shard-size "),
+    (r"\bframework=", lambda _: "--framework"),
+    (r"\bconstants=\{'(\w+)': ([\d.]+)\}", lambda m: f"--constant {m[1]}={m[2]}"),
+    (r"\b(to|like|log|root)=|\b(layer|stack)=(?![\w{'])", lambda m: f"--{m[1] or m[2]}"),
+    (r"\btrace\(module, inputs\) tells", lambda _: "`gateport convert FILE.py:CLASS --input SHAPE` traces"),
+    (r"\bstack=\{'?([^'}:]+)'?: \[([^]]*)\]\}", lambda m: f"--stack {m[1]}={_listed(m[2])}"),
+    (r"\bweights=\{([^}]*)\}", lambda m: " ".join(f"--source-weights {n}=FILE" for n in _names_of(m[1]))),
+    (r"\b(rename|assume)=\{([^}]*)\}", lambda m: " ".join(f"--{m[1]} {pair}" for pair in _pairs_of(m[2]))),
 )
 """What the library says in Python, and the flag of the command that does it."""
 
@@ -55,7 +58,7 @@ def _names_of(items: str) -> list[str]:
 def in_flags(text: str) -> str:
     """A message of the library with the flags of the command in place of arguments in Python."""
     for pattern, flag in _FLAGS:
-        text = pattern.sub(flag, text)
+        text = re.sub(pattern, flag, text)
     return text
 
 
@@ -68,13 +71,15 @@ def one_line(error: ConversionError) -> str:
 @contextmanager
 def _refusing(as_json: bool) -> Iterator[None]:
     """Turn a typed error into one line on stderr and exit code 1; `--debug` lets it through."""
+    from layouts.errors import ConversionError
+
     try:
         yield
     except ConversionError as error:
         if click.get_current_context().find_root().params.get("debug"):
             raise
         if as_json:
-            click.echo(json.dumps({"error": error.data()}, ensure_ascii=False))
+            _print({"error": error.data()})
         click.echo(f"gateport: {one_line(error)}", err=True)
         sys.exit(1)
     except (MemoryError, RecursionError):
@@ -122,7 +127,8 @@ _ASSUME = click.option(
     multiple=True,
     callback=_pairs("[LAYER.]OPTION=VALUE"),
     metavar="[LAYER.]OPTION=VALUE",
-    help="State what a weights-only file cannot tell, e.g. lstm.recurrent_activation=hard_sigmoid. Repeatable.",
+    help="State what a file leaves open: lstm.recurrent_activation=hard_sigmoid of weights alone; an input or an open "
+    "size of an ONNX graph, sequence=576. Repeatable.",
 )
 _FRAMEWORK = click.option(
     "--framework", metavar="NAME", help="Whose layout the arrays of an .npz file have: keras, tensorflow, flax, …"
@@ -131,7 +137,7 @@ _GIVEN = click.option(
     "--source-weights",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="Weights that an ONNX graph takes as inputs: FILE.npz by their names, NAME=FILE.npy, NAME=FILE.pb. Repeatable.",
+    help="Weights that an ONNX graph takes as inputs: FILE.npz, NAME=FILE.npy, NAME=FILE.pb. Repeatable.",
 )
 _CHOICES: tuple[Callable[[Any], Any], ...] = (
     click.option("--layer", metavar="PATH", help="Convert one layer alone, its parameters without a prefix."),
@@ -170,8 +176,12 @@ def _choices(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options(values: Mapping[str, Any]) -> dict[str, Any]:
-    stack = {name: paths.split(",") for name, paths in values["stack"].items()}
-    return _with_weights({**values, "stack": stack})
+    return _with_weights(_stacks(values))
+
+
+def _stacks(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with the layers of every stack as a list."""
+    return {**values, "stack": {name: paths.split(",") for name, paths in values["stack"].items()}}
 
 
 def _with_weights(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,10 +200,28 @@ def _with_weights(values: Mapping[str, Any]) -> dict[str, Any]:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Trained recurrent models out of other frameworks and into PyTorch."""
-    gc.freeze()  # what is imported stays to the end: to walk it for garbage is a tenth of a small conversion
+    gc.set_threshold(_GARBAGE)
+    click.get_current_context().call_on_close(gc.freeze)  # else all of it is walked once more at the end
+
+
+_GARBAGE = 200_000
+"""Objects made before garbage is looked for: to walk what was imported is a tenth of a small conversion."""
+
+
+def _without_arithmetic() -> None:
+    """Let NumPy start no threads for products of matrices: a move of weights has none, and their start takes long."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _show(*tables: text.Table) -> None:
+    from converters.show import text
+
+    text.show(*tables)
 
 
 def _print(data: Mapping[str, Any]) -> None:
+    import json
+
     click.echo(json.dumps(data, ensure_ascii=False, default=str))
 
 
@@ -206,13 +234,16 @@ def _print(data: Mapping[str, Any]) -> None:
 def inspect(source: str, as_json: bool, **values: Any) -> None:
     """Show what is in a model file: layers, shapes, settings, and what needs care."""
     with _refusing(as_json):
-        found = api.read(source, **_with_weights(values))
+        _without_arithmetic()
+        from converters.api import read
+
+        found = read(source, **_with_weights(values))
         if as_json:
             return _print(found.data())
-        text.show(found.table())
+        _show(found.table())
 
 
-_TO = click.option("--to", metavar="NAME", help="The framework to convert into: pytorch, keras, flax, …")
+_TO = click.option("--to", metavar="NAME", help="The framework to convert into: pytorch, keras, …; dcp for a folder.")
 _CONSTANT = click.option(
     "--constant",
     "constants",
@@ -236,7 +267,10 @@ _CONSTANT = click.option(
 def plan(source: str, page: str | None, as_json: bool, **values: Any) -> None:
     """Show what a conversion would do, and why; convert nothing. Exit 1 when it would be refused."""
     with _refusing(as_json):
-        found = api.plan(source, to=values.pop("to") or "pytorch", **_options(values))
+        _without_arithmetic()
+        from converters.api import plan as planned
+
+        found = planned(source, to=values.pop("to") or "pytorch", **_options(values))
         if page is not None:
             _write_plan(found, page)
         if as_json:
@@ -245,12 +279,12 @@ def plan(source: str, page: str | None, as_json: bool, **values: Any) -> None:
             refused = f", refused: {len(found.fatal)} problems" if found.fatal else ""
             click.echo(f"{page}: {len(found.modules)} modules{refused}")
         else:
-            text.show(*map(_in_flags, found.tables()))
+            _show(*map(_in_flags, found.tables()))
         sys.exit(1 if found.fatal else 0)
 
 
 def _write_plan(found: Plan, page: str) -> None:
-    from converters.plan.pictured import plan_page
+    from converters.planning.pictured import plan_page
     from converters.writers.html import write_page
 
     write_page(page, plan_page(found, in_flags), found.checkpoint.path)
@@ -260,13 +294,40 @@ def _in_flags(table: text.Table) -> text.Table:
     return table._replace(lines=tuple(line._replace(words=in_flags(line.words)) for line in table.lines))
 
 
+_FLEET: tuple[Callable[[Any], Any], ...] = (
+    click.option("--out-dir", type=click.Path(), metavar="DIR", help="Convert many files, into this folder."),
+    click.option(
+        "--suffix", metavar="SUFFIX", help="With --out-dir: what to write. Default: .safetensors, or by --to."
+    ),
+    click.option("--root", type=click.Path(), metavar="DIR", help="With --out-dir: outputs have the paths below DIR."),
+    click.option("--log", type=click.Path(), metavar="PATH", help="With --out-dir: default DIR/conversions.jsonl."),
+    click.option("--resume", is_flag=True, help="With --out-dir: leave alone what the log says is done and unchanged."),
+    click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Of each file."),
+    click.option("--jobs", type=click.IntRange(1), metavar="N", help="With --out-dir: processes. Default: one a core."),
+)
+_SHARDS = click.option(
+    "--max-shard-size", metavar="SIZE", help="Cut larger weights into several .safetensors and an index: 2GB, 500MB."
+)
+_FLEET_NAMES = ("suffix", "root", "log", "resume", "time_limit", "jobs")
+_ONE_NAMES = ("max_shard_size", "source_weights", "weights", "inputs")
+_PYTHON = re.compile(r"\.py(:\w+)?$")
+"""A source that is code."""
+
+
+def _fleet(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FLEET):
+        command = option(command)
+    return command
+
+
 @main.command()
-@_SOURCE
-@click.argument("output", type=click.Path())
+@click.argument("paths", type=click.Path(), nargs=-1, required=True, metavar="SOURCE OUTPUT | SOURCE... --out-dir DIR")
+@_fleet
 @_TO
 @click.option(
     "--like", type=click.Path(), metavar="MODEL", help="A model of Keras that is to load the weights: its file."
 )
+@_SHARDS
 @_CONSTANT
 @_choices
 @click.option("--verify", is_flag=True, help="Prove the file before it appears: build the model and compare it.")
@@ -282,14 +343,39 @@ def _in_flags(table: text.Table) -> text.Table:
 @_ASSUME
 @_GIVEN
 @_JSON
-def convert(source: str, output: str, as_json: bool, weights: str | None, inputs: tuple[str, ...], **v: Any) -> None:
-    """Convert a model file into OUTPUT, told by its name: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`).
+def convert(paths: tuple[str, ...], out_dir: str | None, as_json: bool, **values: Any) -> None:
+    """Convert a model file into OUTPUT, or many into a folder.
 
-    SOURCE may be FILE.py:CLASS, a module of your own, which is RUN; into a whole model it goes by --input.
+    OUTPUT tells by its name what it is: .safetensors, .pt, .npz, .keras, .onnx, … (see `formats`). SOURCE may be
+    FILE.py:CLASS, a module of your own, which is RUN; into a whole model it goes by --input. With --out-dir, SOURCES
+    are files and patterns ('models/**/*.h5'), a file that fails stops no other, and a log in the folder has a line for
+    each.
     """
+    if out_dir is not None:
+        _go_not_together(values, "--out-dir", _ONE_NAMES)
+        return _convert_many(paths, out_dir, as_json, values)
+    if len(paths) != 2:
+        raise click.UsageError("name one SOURCE and one OUTPUT, or many sources with --out-dir DIR")
+    _go_not_together(values, "one OUTPUT", _FLEET_NAMES)
+    _convert_one(*paths, as_json, values)
+
+
+def _go_not_together(values: dict[str, Any], what: str, names: Sequence[str]) -> None:
+    """Take these options out; raise `UsageError` where one of them is stated."""
+    stated = [name for name in names if values.pop(name)]
+    if stated:
+        raise click.UsageError(f"--{stated[0].replace('_', '-')} does not go with {what}")
+
+
+def _convert_one(source: str, output: str, as_json: bool, values: dict[str, Any]) -> None:
+    weights, inputs = values.pop("weights"), values.pop("inputs")
+    if not values["verify"] and not _PYTHON.search(source):
+        _without_arithmetic()
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
-        found = _own(source, output, weights, inputs, v["like"])
-        report = api.convert_file(found, output, progress=bar.advance, **_options(v))
+        from converters.api import convert_file
+
+        found = _own(source, output, weights, inputs, values["like"])
+        report = convert_file(found, output, progress=bar.advance, **_options(values))
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
@@ -300,15 +386,36 @@ def convert(source: str, output: str, as_json: bool, weights: str | None, inputs
 
 def _own(source: str, output: str, weights: str | None, inputs: tuple[str, ...], like: str | None) -> Any:
     """The module that a source names, traced where inputs are told; any other source as it is."""
-    if not re.search(r"\.py(:\w+)?$", source):
+    if not _PYTHON.search(source):
         if weights or inputs:
             raise click.UsageError("--weights and --input go with a SOURCE of FILE.py:CLASS")
         return source
     if not inputs and not like and output.lower().endswith((".keras", ".onnx", ".h5")):
+        from layouts.errors import ConversionError
+
         raise ConversionError(f"{source}: a whole model is traced on inputs: --input 2,7,3 for each that forward takes")
     from converters.torch.own_source import source_from
 
     return source_from(source, weights, inputs)
+
+
+def _convert_many(paths: tuple[str, ...], out_dir: str, as_json: bool, values: Mapping[str, Any]) -> None:
+    """Exit 0: all are converted. 1: some are not, and stderr says why. 130: interrupted."""
+    _without_arithmetic()
+    with _refusing(as_json), Bar("converting") as bar:
+        from converters.fleet import convert_many
+
+        try:
+            found = convert_many(paths, out_dir, progress=bar.advance, **_stacks(values))
+        except KeyboardInterrupt:
+            bar.stop()
+            click.echo("gateport: interrupted: the log has what is done, and --resume goes on from there", err=True)
+            sys.exit(130)
+        bar.stop()
+        for line in found.remarks():
+            click.echo(f"gateport: {in_flags(line)}", err=True)
+        _print(found.data()) if as_json else click.echo(str(found))
+        sys.exit(0 if found.ok else 1)
 
 
 @main.command()
@@ -323,7 +430,9 @@ def upgrade(source: str, output: str, as_json: bool, **values: Any) -> None:
     if not output.lower().endswith((".keras", ".h5", ".hdf5")) or output.lower().endswith(".weights.h5"):
         raise click.BadParameter(f"{output!r}: a whole model is a .keras or .h5 file", param_hint="OUTPUT")
     with _refusing(as_json), Bar("converting", of_bytes=True) as bar:
-        report = api.convert_file(source, output, to="keras", progress=bar.advance, **_with_weights(values))
+        from converters.api import convert_file
+
+        report = convert_file(source, output, to="keras", progress=bar.advance, **_with_weights(values))
         bar.stop()
         for warning in report.warnings:
             click.echo(f"gateport: warning: {in_flags(warning)}", err=True)
@@ -344,9 +453,10 @@ def port(source: str, folder: str, as_json: bool, **values: Any) -> None:
     import warnings
 
     with _refusing(as_json), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConversionWarning)
+        from converters.planning.report import ConversionWarning
         from converters.torch.port import port as write
 
+        warnings.simplefilter("always", ConversionWarning)
         found = write(source, folder, **_with_weights(values))
         for warning in caught:
             click.echo(f"gateport: warning: {in_flags(str(warning.message))}", err=True)
@@ -364,13 +474,14 @@ def layouts(framework: str | None, layer: str | None, page: str | None) -> None:
     with _refusing(False):
         if page is not None:
             from converters.show.layout_page import layout_page
+            from converters.targets import PYTORCH
             from converters.writers.html import write_page
 
             write_page(page, layout_page(framework, layer, PYTORCH.frameworks))
             return click.echo(page)
         from converters.show.layouts import layout_tables
 
-        text.show(*layout_tables(framework, layer))
+        _show(*layout_tables(framework, layer))
 
 
 @main.command()
@@ -378,7 +489,7 @@ def formats() -> None:
     """Print which files are read, and which are written."""
     from converters.formats import formats as tables
 
-    text.show(*tables())
+    _show(*tables())
 
 
 _OWN = click.argument("own", metavar="FILE.py[:CLASS]", type=click.Path())
@@ -416,7 +527,7 @@ def verify(source: str, own: str, weights: str | None, as_json: bool, **values: 
 
         found = compare(source, module_from(own, weights), progress=bar.advance, **_with_weights(values))
         bar.stop()
-        _print(found.data()) if as_json else text.show(found.table())
+        _print(found.data()) if as_json else _show(found.table())
         sys.exit(0 if found.ok else 1)
 
 
@@ -440,7 +551,7 @@ def doctor(source: str, own: str, weights: str | None, as_json: bool, **values: 
 
         found = diagnose(source, module_from(own, weights), progress=bar.advance, **_with_weights(values))
         bar.stop()
-        _print(found.data()) if as_json else text.show(*found.tables())
+        _print(found.data()) if as_json else _show(*found.tables())
         sys.exit(0 if found.ok else 1)
 
 

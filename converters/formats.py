@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from converters.readers.containers import ANY, FILES, PLACES
 from converters.show.text import Line, Row, Table
-from converters.targets import OWN
-from converters.writers import WRITTEN
+from converters.targets import OWN, PYTORCH
+from converters.writers import IN_PIECES, WRITTEN
 from layouts import catalogue, cells
 from layouts.cells import Cell
 
@@ -46,6 +46,7 @@ def _written() -> Iterator[Row]:
     for suffix, what in WRITTEN.items():
         targets = [target for target in OWN if suffix in target.suffixes]
         yield Row((suffix, what, "any (--to)" if suffix in of_all else ", ".join(target.name for target in targets)))
+    yield from (Row((name, what, PYTORCH.name)) for name, what in IN_PIECES.items())
 
 
 def _whose(framework: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from layouts.errors import LayoutError
 from layouts.layout import DIRECTIONS
+from layouts.records import dataclass, field
 
 _SEPARATOR = re.compile(r"[/.]")
 _ANY = r"\d{1,6}"

@@ -8,12 +8,13 @@ GRU r (reset), z (update), n (candidate). The executable definition of the recur
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from layouts.axes import LABELS
 from layouts.errors import LayoutError
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Product, Recurrence
+from layouts.records import dataclass, field
 
 
 class Slot(NamedTuple):
@@ -31,12 +32,19 @@ class Slot(NamedTuple):
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels every piece of this slot carries."""
-        return tuple(word for word in self.axes.split() if word in LABELS)
+        return _words(self.axes)[0]
 
     @property
     def dims(self) -> tuple[str, ...]:
         """The sizes of one piece, in order."""
-        return tuple(word for word in self.axes.split() if word not in LABELS)
+        return _words(self.axes)[1]
+
+
+@cache
+def _words(axes: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels, and the sizes: asked for every piece of every array."""
+    words = axes.split()
+    return tuple(word for word in words if word in LABELS), tuple(word for word in words if word not in LABELS)
 
 
 class Piece(NamedTuple):

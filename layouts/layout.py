@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
 from string import Formatter
@@ -14,6 +13,7 @@ from layouts.axes import Array, Pattern
 from layouts.cells import Cell, Piece
 from layouts.errors import LayoutError
 from layouts.options import Options
+from layouts.records import dataclass, field, replace
 
 SIDES = ("input", "recurrent")
 """The values of the label `side`: the two biases of a recurrent cell."""

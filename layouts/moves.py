@@ -6,7 +6,6 @@ It reads no data. Elements that are moved as it says are those that `repack` giv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from layouts.axes import Size
 from layouts.cells import Piece
 from layouts.layout import DIRECTIONS, Layout
+from layouts.records import dataclass, replace
 from layouts.regions import Region, of_entry
 from layouts.repack import FED, targets
 

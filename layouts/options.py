@@ -7,7 +7,8 @@ whether a target computes the same thing. How a layer is called and where it sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from layouts import axes
 from layouts.axes import Factor, Pattern, Size
 from layouts.cells import Piece
 from layouts.layout import Entry, Layout
+from layouts.records import dataclass
 from layouts.repack import layer_by_layer, matching, solve
 
 

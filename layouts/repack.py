@@ -9,13 +9,14 @@ float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from layouts import axes
 from layouts.axes import Array, Size
+from layouts.blocks import assign_blocks
 from layouts.cells import Cell, Piece, Slot
 from layouts.errors import CoverageError, NotRepresentable, ShapeError
 from layouts.layout import DIRECTIONS, Entry, Layout
@@ -26,8 +27,8 @@ Assign = Callable[[Array, Array], None]
 FED = ("input_weight", "input_kernel")
 """The weights of an input: a gate that has one has a place for a bias."""
 
-_ROWS, _COLUMNS = 16, 1024
-"""The block in which a transposition moves: 16 rows of the source, 4 KB of each (measured fastest)."""
+_KEPT = 1024
+"""Kinds of layers whose arrays are worked out once."""
 
 
 def unpack(
@@ -163,6 +164,22 @@ def targets(
 
     Raises `CoverageError` when pieces are missing for an array that has to be there.
     """
+    given = tuple((piece, view.shape, view.dtype) for piece, view in pieces.items())
+    yield from _targets(layout, given, tuple((sizes or {}).items()))
+
+
+@lru_cache(_KEPT)
+def _targets(
+    layout: Layout,
+    given: tuple[tuple[Piece, tuple[int, ...], np.dtype[Any]], ...],
+    sizes: tuple[tuple[str, int], ...],
+) -> tuple[TargetArray, ...]:
+    """What `targets` gives, from shapes and dtypes alone: the same for every layer of this kind and size."""
+    pieces = {piece: np.broadcast_to(np.empty((), dtype), shape) for piece, shape, dtype in given}
+    return tuple(_filled(layout, pieces, dict(sizes)))
+
+
+def _filled(layout: Layout, pieces: Mapping[Piece, Array], sizes: Mapping[str, int]) -> Iterator[TargetArray]:
     directions, layers = _extent(pieces)
     pieces = {**pieces, **{bias: pieces[beside][:, 0] for bias, beside in _made(layout, pieces)}}
     labels = layout.labels(directions, layers)
@@ -170,8 +187,9 @@ def targets(
     known = [
         _sizes_of(layout.cell, {p: v for p, v in pieces.items() if p.layer == layer}, sizes) for layer in range(layers)
     ]
-    for entry in sorted(layout.entries(directions, layers), key=_place):
-        needed = list(_pieces_of(layout, entry, labels))
+    held = _held(layout, directions, layers)
+    for entry in sorted(_entries(layout, directions, layers).values(), key=_place):
+        needed = held[entry.name]
         present = [piece for piece in needed if piece in pieces]
         absent = [p for p in needed if p not in pieces and p.slot not in filled]
         if not present and all(layout.cell.slots[piece.slot].optional for piece in absent or needed):
@@ -199,12 +217,27 @@ def solve(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Size]:
     """Every size of one layer from the shapes of its arrays (see `layouts.axes.solve`)."""
-    entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
+    given = tuple((name, tuple(shape)) for name, shape in shapes.items())
+    return dict(_solved(layout, given, tuple(directions), layers, tuple((sizes or {}).items())))
+
+
+@lru_cache(_KEPT)
+def _solved(
+    layout: Layout,
+    given: tuple[tuple[str, tuple[int, ...]], ...],
+    directions: tuple[str, ...],
+    layers: int,
+    sizes: tuple[tuple[str, int], ...],
+) -> dict[str, Size]:
+    """What `solve` gives: planning asks for the same layer again and again, and many files have the same layers."""
+    shapes = dict(given)
+    every = _entries(layout, directions, layers)
+    entries = {name: entry for name, entry in every.items() if name in shapes}
     patterns = {name: entry.pattern for name, entry in entries.items()}
     held = {target.template for pattern in patterns.values() for target in pattern.targets}
     ties = {} if "projection" in held else layout.cell.ties
     plain = {name: e.custom.shape(shapes[name]) if e.custom else shapes[name] for name, e in entries.items()}
-    return axes.solve(patterns, plain, layout.labels(directions, layers), ties, sizes or {})
+    return axes.solve(patterns, plain, layout.labels(directions, layers), ties, dict(sizes))
 
 
 def solve_layers(
@@ -215,7 +248,8 @@ def solve_layers(
     sizes: Mapping[str, int] | None = None,
 ) -> list[dict[str, Size]]:
     """The sizes of every layer of a stack: a higher one has an input of its own."""
-    entries = {entry.name: entry for entry in layout.entries(directions, layers) if entry.name in shapes}
+    every = _entries(layout, tuple(directions), layers)
+    entries = {name: entry for name, entry in every.items() if name in shapes}
     return [
         solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
         for own in layer_by_layer(entries, layers)
@@ -242,42 +276,17 @@ def describe(
     sizes: Mapping[str, int] | None = None,
 ) -> dict[Piece, tuple[int, ...]]:
     """The pieces that `unpack` would name and their shapes, from shapes alone: for planning before data is read."""
-    entries = matching(layout, shapes, directions, layers)
-    labels, slots = layout.labels(directions, layers), layout.cell.slots
+    entries, held = matching(layout, shapes, directions, layers), _held(layout, tuple(directions), layers)
+    slots = layout.cell.slots
     described: dict[Piece, tuple[int, ...]] = {}
     for own in layer_by_layer(entries, layers):
         solved = solve(layout, {name: shapes[name] for name in own}, directions, layers, sizes)
-        pieces = [piece for entry in own.values() for piece in _pieces_of(layout, entry, labels)]
+        pieces = [piece for name in own for piece in held[name]]
         untold = [name for piece in pieces for name in slots[piece.slot].dims if name not in solved]
         if untold:
             raise ShapeError(f"{layout.name}: the shapes do not tell {untold[0]!r}", layout=layout.name)
         described |= {piece: tuple(solved[name].value for name in slots[piece.slot].dims) for piece in pieces}
     return described | {bias: described[beside][:1] for bias, beside in _made(layout, described)}
-
-
-def assign_blocks(target: Array, source: Array, after: Callable[[Array], None] | None = None) -> None:
-    """Copy `source` into `target` in blocks that keep caches and page tables small.
-
-    A transposition in blocks of 16 source rows runs several times as fast as one `numpy` call
-    (`benchmarks/transpose.py`). `after` is given every panel of the target when it is complete, still in the cache.
-    """
-    if target.shape != source.shape:
-        raise ShapeError(f"a piece of shape {source.shape} does not fit a place of shape {target.shape}")
-    if target.ndim != 2 or target.nbytes < 1 << 18:
-        target[...] = source
-        if after:
-            after(target)
-        return
-    transposed = abs(source.strides[0]) < abs(source.strides[1])
-    rows, columns = target.shape
-    panel = _COLUMNS if transposed else max(1, (1 << 22) // max(target.strides[0], 1))
-    step = _ROWS if transposed else columns
-    for row in range(0, rows, panel):
-        for column in range(0, columns, step):
-            block = slice(row, row + panel), slice(column, column + step)
-            target[block] = source[block]
-        if after:
-            after(target[row : row + panel])
 
 
 def layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[str, Entry]]:
@@ -290,7 +299,7 @@ def layer_by_layer(entries: Mapping[str, Entry], layers: int) -> Iterator[dict[s
 
 def matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str], layers: int) -> dict[str, Entry]:
     """The entries that describe these arrays; every array described, every array that must exist present."""
-    entries = {entry.name: entry for entry in layout.entries(directions, layers)}
+    entries = _entries(layout, tuple(directions), layers)
     unknown = [name for name in arrays if name not in entries and name not in layout.passed_over]
     required = needed(layout, tuple(directions), layers)
     absent = [name for name in entries if name in required and name not in arrays]
@@ -299,6 +308,21 @@ def matching(layout: Layout, arrays: Mapping[str, Any], directions: Sequence[str
         problems += [f"{name}: missing" for name in absent]
         raise CoverageError(f"{layout.name}: {'; '.join(problems)}", layout=layout.name)
     return {name: entry for name, entry in entries.items() if name in arrays}
+
+
+@lru_cache(_KEPT)
+def _entries(layout: Layout, directions: tuple[str, ...], layers: int) -> dict[str, Entry]:
+    """Every array of a layout by its concrete name: the same for each layer of this kind."""
+    return {entry.name: entry for entry in layout.entries(directions, layers)}
+
+
+@lru_cache(_KEPT)
+def _held(layout: Layout, directions: tuple[str, ...], layers: int) -> dict[str, tuple[Piece, ...]]:
+    """The pieces that each array of a layout holds."""
+    labels = layout.labels(directions, layers)
+    return {
+        name: tuple(_pieces_of(layout, entry, labels)) for name, entry in _entries(layout, directions, layers).items()
+    }
 
 
 def _any_pieces(layout: Layout, entry: Entry) -> Iterator[Piece]:
@@ -384,8 +408,7 @@ def _computable(array: Array) -> Array:
 def _homed(layout: Layout, pieces: Pieces) -> Pieces:
     """Add a recurrent bias to the input bias where the target stores only one; refuse what has no place."""
     pieces, extent = dict(pieces), _extent(pieces)
-    labels = layout.labels(*extent)
-    homes = {piece for entry in layout.entries(*extent) for piece in _pieces_of(layout, entry, labels)}
+    homes = {piece for held in _held(layout, *extent).values() for piece in held}
     for piece in [p for p in pieces if p not in homes]:
         value = pieces.pop(piece)
         partner = piece._replace(slot="input_bias")

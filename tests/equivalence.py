@@ -22,8 +22,8 @@ from torch.nn import functional
 import converters.nn
 from converters.model.layers import Layer
 from converters.model.settings import Call
-from converters.plan.modules import Module
-from converters.plan.plan import Plan
+from converters.planning.modules import Module
+from converters.planning.plan import Plan
 from layouts import reference
 from layouts.options import Convolution
 

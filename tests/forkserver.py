@@ -83,6 +83,7 @@ def command(*arguments: str) -> None:
 
 def command_on_a_small_disk(limit: int, *arguments: str) -> None:
     """The command, where no file may grow beyond `limit` bytes."""
+    sys.dont_write_bytecode = True  # or what is imported here would be kept cut off
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     command(*arguments)

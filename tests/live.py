@@ -34,7 +34,7 @@ from live_models import build, inputs_for, randomize
 
 import converters
 from converters.model.layers import Layer
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,6 +1,6 @@
 """A mutation round: damage one place of the library at a time, run the tests that should notice, list what survives.
 
-    python tests/mutation.py layouts/frameworks [converters/plan …] [--count 200] [--seed 0] [--jobs 2] [--tests FILE …]
+    python tests/mutation.py layouts/frameworks [converters/show …] [--count 200] [--seed 0] [--jobs 2] [--tests FILE …]
 
 Works on copies of the repository. Everything outside it is imported once; each mutant is a forked child that runs
 pytest until the first failure, tests whose names speak of the damaged file first. A child that takes too long counts as

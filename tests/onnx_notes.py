@@ -15,7 +15,7 @@ from equivalence import load
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from converters.plan.modules import Module
+from converters.planning.modules import Module
 from layouts.axes import Array
 
 _STATES = {"initial_h": "h_0", "initial_c": "c_0"}

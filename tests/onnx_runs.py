@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call
-from converters.plan.modules import Module
+from converters.planning.modules import Module
 
 Array = np.ndarray[Any, Any]
 Values = Mapping[str, Array]

@@ -22,7 +22,7 @@ from onnx_single import run
 from onnx_variations import OPSET, Node, Variation, variations, varied
 
 import converters
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from layouts.axes import Array
 from layouts.errors import NotRepresentable
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from keras_files import other, recurrent, write
+from keras_files import numbers, other, recurrent, write
 from torch import nn
 
 import converters
@@ -95,7 +95,7 @@ def named(file: Path) -> str:
 @pytest.mark.parametrize("file", FILES)
 def test_fixture(file: Path, measured: Any) -> None:
     if read(file).graph is None:
-        with pytest.raises(converters.NotRepresentable, match="holds weights alone"):
+        with pytest.raises(converters.NotRepresentable, match="convert gives the weights, and load_into"):
             built(file)
         return
     refused = REFUSED.get(named(file), ())
@@ -138,16 +138,19 @@ def test_real_file(entry: dict[str, Any], measured: Any) -> None:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_pooling_on_theano_is_built_without_padding_and_refused_with_it(padding: str, tmp_path: Path) -> None:
+def test_pooling_on_theano_lays_its_windows_of_same_elsewhere(padding: str, tmp_path: Path) -> None:
+    """Of 7 steps, by 2: TensorFlow pads behind, Theano in front, so that the first step is alone in its window."""
     pool = other(
         "MaxPooling1D", "pool", {}, pool_size=[2], strides=[2], padding=padding, batch_input_shape=[None, 7, 3]
     )
-    file = write(tmp_path / "model.h5", pool, recurrent("LSTM", "lstm", 3, 5, return_sequences=False), version="2.2.4")
-    assert converters.build(file)(torch.zeros(2, 7, 3)).shape == (2, 5)
+    file = write(tmp_path / "model.h5", pool, recurrent("LSTM", "lstm", 3, 5, return_sequences=True), version="2.2.4")
+    x = torch.from_numpy(numbers(2, 7, 3))
+    on_tensorflow = converters.build(file)
     with h5py.File(file, "r+") as opened:
         opened.attrs["backend"] = "theano"
+    on_theano = converters.build(file)
     if padding == "valid":
-        assert converters.build(file)(torch.zeros(2, 7, 3)).shape == (2, 5)
-        return
-    with pytest.raises(converters.NotRepresentable, match=r"pool .*'same' on Theano"):
-        converters.build(file)
+        assert torch.equal(on_theano(x), on_tensorflow(x))
+    else:
+        shifted = torch.cat([x[:, :1], x], 1)  # a pair of equal steps in front: the windows of TensorFlow are Theano's
+        assert torch.equal(on_theano(x), on_tensorflow(shifted))

@@ -449,6 +449,31 @@ def test_stateful(tmp_path: Path) -> None:
     assert not any("lstm_h" in key for key in module.state_dict())
 
 
+STATEFUL: dict[str, Callable[[], Any]] = {
+    "lstm": lambda: K.LSTM(4, stateful=True, return_state=True),
+    "gru": lambda: K.GRU(4, stateful=True, return_state=True, return_sequences=True),
+    "equal": lambda: K.RNN([K.LSTMCell(4), K.LSTMCell(4)], stateful=True, return_state=True),
+    "unequal": lambda: K.RNN([K.LSTMCell(4), K.GRUCell(3)], stateful=True, return_sequences=True),
+}
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["masked", "whole"])
+@pytest.mark.parametrize("case", STATEFUL)
+def test_stateful_layers_go_on(case: str, masked: bool, tmp_path: Path) -> None:
+    """A second call begins where the first one ended, or, of a row without any step, where that began."""
+    x, layer = keras.Input(batch_shape=(6, *LINE)), STATEFUL[case]()
+    model = keras.Model(x, layer(K.Masking()(x) if masked else x))
+    given = with_gaps(model)
+    module = compare(model, tmp_path, given)
+    for rows in ([3, 0, 1, 2, 5, 4], [5, 4, 3, 2, 1, 0]):
+        turned = given[0][rows]
+        with torch.no_grad():
+            found = module(torch.from_numpy(turned))
+        wanted = keras.tree.flatten(model(turned))
+        for one, other in zip(found if isinstance(found, tuple) else (found,), wanted, strict=True):
+            np.testing.assert_allclose(one.numpy(), np.asarray(other), atol=TOLERANCE)
+
+
 def over_maps(number: int, **options: Any) -> Any:
     return getattr(K, f"ConvLSTM{number}D")(4, 3, **options)
 

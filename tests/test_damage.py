@@ -21,6 +21,8 @@ CASES = [
     *[("cntk/maps", "net.model"), ("coreml/around", "net.mlmodel"), ("matlab", "net.mat"), ("matlab", "plain.mat")],
     *[("coreml/around", "net.mlpackage/Data/com.apple.CoreML/model.mlmodel")],
     *[("coreml/around", "net.mlpackage/Data/com.apple.CoreML/weights/weight.bin")],
+    *[("coreml/compressed", "vectors.mlpackage/Data/com.apple.CoreML/model.mlmodel")],
+    *[("coreml/compressed", name) for name in ("table_3.mlmodel", "linear_5.mlmodel")],
 ]
 
 

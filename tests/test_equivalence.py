@@ -29,7 +29,7 @@ from equivalence import (
 )
 
 from converters.model.layers import Layer
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 
 EVERY = set((ROOT / "fixtures").glob("*/*/case.json")) - set((ROOT / "fixtures").glob("onnx_*/*/case.json"))
 CASES = sorted(case for case in EVERY if isinstance(described(case)["files"], list))

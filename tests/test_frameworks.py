@@ -21,7 +21,7 @@ from equivalence import assert_close, described, load, surrounding_output, torch
 import converters
 from converters.model.layers import Layer
 from converters.model.names import module_name
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 
 CASES = [
     case for case in sorted((ROOT / "fixtures").glob("*/*/case.json")) if isinstance(described(case)["files"], dict)

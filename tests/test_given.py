@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 import converters
 from converters import ConversionError, CoverageError, UnknownLayer
+from converters.model.arrays import in_memory
+from converters.readers.pickled.paddle import classes
+from converters.readers.tensorflow import checkpoints, objects
 
 
 def z(*shape: int) -> np.ndarray[Any, Any]:
@@ -240,3 +244,40 @@ def test_instance_norms_of_haiku_are_told_by_their_name() -> None:
 def test_a_batch_norm_of_equinox_is_refused_by_name(state: dict[str, Any]) -> None:
     with pytest.raises(converters.NotRepresentable, match=r"bn.*its averages are in a State beside the module"):
         converters.convert({"bn": {"weight": z(7), "bias": z(7), **state}}, framework="equinox")
+
+
+def test_an_embedding_among_modules_of_sonnet_makes_no_model_of_keras() -> None:
+    def variables(*keys: str) -> list[objects.Variable]:
+        return [
+            objects.Variable(f"net/{key}", f"net/{key}/.ATTRIBUTES/VARIABLE_VALUE", in_memory(key, z(2)))
+            for key in keys
+        ]
+
+    assert checkpoints.whose(variables("emb/embeddings", "core/_w_i", "core/b")) == "sonnet"
+    assert checkpoints.whose(variables("emb/embeddings", "dense/kernel", "core/w")) == "keras"
+    assert checkpoints.whose(variables("emb/embeddings")) == "keras"
+
+
+def test_what_paddle_calls_a_parameter_tells_the_class_of_its_layer() -> None:
+    told = classes(
+        {
+            "emb.weight": "embedding_0.w_0",
+            "ln.bias": "layer_norm_12.b_0",
+            "up.weight": "conv2d_transpose_3.w_0",
+            "mine.weight": "my_own_layer_0.w_0",
+            "weight": "linear_1.w_0",
+            "odd.weight": 7,
+        }
+    )
+    assert told == {
+        "emb.class": "Embedding",
+        "ln.class": "LayerNorm",
+        "up.class": "Conv2DTranspose",
+        "class": "Linear",
+    }
+
+
+def test_a_file_of_paddle_needs_no_word_about_its_layers() -> None:
+    checkpoint = converters.read(ROOT / "fixtures/paddle/around/model.pdparams")
+    found = {layer.path: layer.class_name for layer in checkpoint.layers if layer.unknown is None}
+    assert {found[path] for path in ("embedding", "group", "layer")} == {"Embedding", "GroupNorm", "LayerNorm"}

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from conftest import ROOT
@@ -234,3 +236,32 @@ def test_fixtures_export_with_any_batch_and_length(case: str) -> None:
         larger = torch.cat([x, x.flip(1), x.roll(2, 1)])
         for given in (larger, larger[:, 2:]):
             expect(program(given), module(given))
+
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+def onnx_node(kind: str, direction: str, outputs: list[str]) -> onnx.ModelProto:
+    """One node over (time, batch, 5) with lengths as an input."""
+    ways, rows = 2 if direction == "bidirectional" else 1, GATES[kind] * 3
+    shapes = {"W": (ways, rows, FEATURES), "R": (ways, rows, 3), "B": (ways, 2 * rows)}
+    stored = [onnx.numpy_helper.from_array(numbers(*shape), name) for name, shape in shapes.items()]
+    more = {"linear_before_reset": 1} if kind == "GRU" else {}
+    node = onnx.helper.make_node(kind, ["X", *shapes, "lengths"], outputs, hidden_size=3, direction=direction, **more)
+    x = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, ["time", "batch", FEATURES])
+    lengths = onnx.helper.make_tensor_value_info("lengths", onnx.TensorProto.INT32, ["batch"])
+    given = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs if name]
+    graph = onnx.helper.make_graph([node], "g", [x, lengths], given, stored)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("outputs", [["Y"], ["", "Y_h"], ["Y", "Y_h"]], ids=" ".join)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("kind", GATES)
+def test_lengths_of_onnx(kind: str, direction: str, outputs: list[str]) -> None:
+    """Time first, fewer sequences than steps, and none of them as long as the input."""
+    model = onnx_node(kind, direction, outputs)
+    x, lengths = numbers(STEPS, 3, FEATURES), np.array([5, 1, 6], np.int32)
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"X": x, "lengths": lengths})
+    with torch.no_grad():
+        expect(converters.build(model)(torch.from_numpy(x), torch.from_numpy(lengths)), expected)

@@ -10,7 +10,7 @@ from sampling import sampled
 from test_nn import BATCH, COMPILED, INPUT, KINDS, VARIED, Options, expect_equal, sample, states_for, tensors_of, varied
 from torch import nn
 from torch.autograd import forward_ad
-from torch.nn.utils.rnn import PackedSequence, pack_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 from converters.torch import nn as drop_in
 from converters.torch.nn import loops
@@ -40,6 +40,39 @@ def test_steps_written_in_place_are_those_for_autograd(kind: str, options: Optio
     expect_equal(tensors_of([x, *([] if initial is None else [initial])]), before, 0.0)
     module.requires_grad_(False)
     expect_equal(module(x, initial), expected, tolerance)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["time first", "batch first"])
+@pytest.mark.parametrize(("kind", "options"), VARIED)
+def test_told_lengths_are_a_packed_sequence(kind: str, options: Options, first: bool) -> None:
+    module = varied(kind, options, num_layers=2, bidirectional=True, batch_first=first)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(0.1)
+    lengths, initial = torch.tensor(LENGTHS), states_for(module, len(LENGTHS), torch.float64)
+    x = torch.randn(*((len(LENGTHS), 8) if first else (8, len(LENGTHS))), INPUT, dtype=torch.float64)
+    steps, states = module(pack_padded_sequence(x, lengths, first, enforce_sorted=False), initial)
+    expected = [pad_packed_sequence(steps, first, total_length=8)[0], *tensors_of(states)]
+    expect_equal(tensors_of(module(x, initial, lengths=lengths)), expected, 1e-12)
+    with torch.no_grad():
+        expect_equal(tensors_of(module(x, initial, lengths=lengths)), expected, 1e-12)
+
+
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 2))
+def test_lengths_in_scripts_and_traces(kind: str, options: Options) -> None:
+    module, lengths = varied(kind, options, bidirectional=True), torch.tensor(LENGTHS)
+    x, initial = torch.randn(8, len(LENGTHS), INPUT).double(), states_for(module, len(LENGTHS), torch.float64)
+    expected = tensors_of(module(x, initial, lengths=lengths))
+    traced = torch.jit.trace(module, (x, initial, torch.tensor([8, 3, 1, 2])))
+    expect_equal(tensors_of(traced(x, initial, lengths)), expected, 1e-12)
+    expect_equal(tensors_of(torch.jit.script(module)(x, initial, lengths=lengths)), expected, 1e-12)
+
+
+def test_lengths_are_one_for_each_sequence() -> None:
+    module = drop_in.GRU(INPUT, 3)
+    for x, lengths in ((torch.randn(5, 2, INPUT), [5]), (torch.randn(5, INPUT), [5])):
+        with pytest.raises(ValueError, match="one for each sequence"):
+            module(x, lengths=torch.tensor(lengths))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,6 +165,21 @@ def test_a_second_length_is_compiled_once_for_all(kind: str, options: Options) -
         x = torch.randn(batch, steps, INPUT)
         expect_equal(compiled(x), module(x), 1e-6)
     assert len(backend.nodes) == 2
+
+
+@needs_scan
+@pytest.mark.parametrize(("kind", "options"), sampled(COMPILED, 4))
+def test_lengths_export_with_any_batch_and_length(kind: str, options: Options) -> None:
+    module, x = sample(kind, options)
+    lengths = torch.tensor([5, 1, 3])
+    shapes = {
+        "input": {0: torch.export.Dim("batch"), 1: torch.export.Dim("time")},
+        "lengths": {0: torch.export.Dim("batch")},
+    }
+    program = torch.export.export(module, (x,), {"lengths": lengths}, dynamic_shapes=shapes).module()
+    for batch, steps in ((2, 41), (BATCH + 4, 4)):
+        other, own = torch.randn(batch, steps, INPUT), torch.arange(batch) % steps + 1
+        expect_equal(tensors_of(program(other, lengths=own)), tensors_of(module(other, lengths=own)), 1e-6)
 
 
 @needs_scan

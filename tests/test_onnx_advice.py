@@ -14,7 +14,7 @@ from converters.model import stacking
 from converters.model.arrays import in_memory
 from converters.model.layers import Layer, Part
 from converters.model.settings import Wiring
-from converters.plan import pairing
+from converters.planning import pairing
 from converters.targets import PYTORCH
 from layouts import catalogue
 from layouts.errors import NotRepresentable

@@ -20,7 +20,7 @@ from equivalence import assert_close, assert_nothing_else_is_listed, converted, 
 from onnx_runs import cast, constants, node_of, outputs
 
 import converters
-from converters.plan.pairing import Module
+from converters.planning.pairing import Module
 
 Array = np.ndarray[Any, Any]
 Errors = Iterator[tuple[str, float]]

@@ -95,6 +95,14 @@ MAPS = {
     "average pool": node("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
     "average pool, padded": node("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
     "average pool, padding counted": node("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    "max pool, over the edge": node("MaxPool", kernel_shape=[3, 5], strides=[2, 3], ceil_mode=1),
+    "max pool, padded, over the edge": node(
+        "MaxPool", kernel_shape=[2, 3], strides=[3, 2], pads=[1, 0, 0, 1], ceil_mode=1
+    ),
+    "average pool, over the edge": node("AveragePool", kernel_shape=[3, 5], strides=[2, 3], ceil_mode=1),
+    "average pool, padded, over the edge": node(
+        "AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 1], ceil_mode=1
+    ),
     "global": node("GlobalAveragePool"),
     "global max": node("GlobalMaxPool"),
     "flat": node("Flatten"),
@@ -122,6 +130,19 @@ def test_behind_a_product(name: str) -> None:
 @pytest.mark.parametrize("name", MAPS)
 def test_behind_a_convolution(name: str) -> None:
     check(model(MAPS[name], shape=("n", 3, 11, 13)), np.random.default_rng(2).standard_normal(MAP).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        node("MaxPool", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1], ceil_mode=1),
+        node("AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1),
+    ],
+    ids=["starts behind the edge", "counts behind the edge"],
+)
+def test_windows_on_which_runtimes_differ_are_refused(pool: onnx.NodeProto) -> None:
+    graph = converters.read(model(pool, shape=("n", 3, 11, 13))).graph
+    assert graph is not None and [one.class_name for one in graph.unknown] == [pool.op_type]
 
 
 def test_what_is_not_known_is_named() -> None:

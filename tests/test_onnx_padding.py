@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from converters.model.arrays import in_memory
 from converters.model.layers import Layer, Part
-from converters.plan import pairing
+from converters.planning import pairing
 from converters.readers.onnx.layers.linear_maps import convolution_options
 from converters.targets import PYTORCH
 from layouts import catalogue, pack

@@ -15,7 +15,7 @@ from onnx_single import BATCH, STATES, TIME, Case, arrays_of, by_reference, expe
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import converters.nn
-from converters.plan import pairing
+from converters.planning import pairing
 from converters.targets import PYTORCH
 from layouts import pack
 from layouts.axes import Array

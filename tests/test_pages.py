@@ -23,8 +23,8 @@ from converters.model.cards import cards
 from converters.model.checkpoint import Checkpoint
 from converters.model.flow import shown
 from converters.model.graph import Graph
-from converters.plan.pictured import plan_page
-from converters.plan.plan import make_plan
+from converters.planning.pictured import plan_page
+from converters.planning.plan import make_plan
 from converters.show.layout_page import layout_page
 from converters.show.pictures.elements import element, html
 from converters.targets import PYTORCH

@@ -19,8 +19,8 @@ from conftest import ROOT
 from equivalence import Run, Runner, assert_close, load, reference_runner, torch_runner
 
 import converters
-from converters.plan.modules import Module
-from converters.plan.plan import Plan
+from converters.planning.modules import Module
+from converters.planning.plan import Plan
 
 REAL = ROOT.parent / "shared" / "real"
 TOLERANCE = 1e-5

@@ -126,6 +126,21 @@ def test_silero_keeps_its_cell_inside_branches() -> None:
     assert all(np.array_equal(getattr(cell, name).detach().numpy(), expected[name]) for name in expected)
 
 
+def test_silero_runs_on_the_size_of_its_windows() -> None:
+    """Which branches it takes is told by the number of samples alone."""
+    path = REAL / "silero-vad/silero_vad_16k_op15.onnx"
+    recorded = np.load(REAL / "silero-vad/silero_vad_16k_op15.onnx.ref.npz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", converters.ConversionWarning)
+        module = converters.build(path, assume={"sequence": "576"})
+    inputs = [torch.from_numpy(recorded[f"in/{name}"]) for name in ("input", "state", "sr")]
+    with torch.no_grad():
+        found = module(*inputs)
+    for y, name in zip(found, ("output", "stateN"), strict=True):
+        np.testing.assert_allclose(y.numpy(), recorded[f"out/{name}"], rtol=0.0, atol=1e-6)
+    assert converters.verify(path, module, assume={"sequence": "576"}).ok
+
+
 def test_layers_stand_in_the_order_of_the_data() -> None:
     """The file has the products of states first; the norm between them is one of TensorFlow's making."""
     found = converters.plan(REAL / "dtln" / "model_2.onnx")

@@ -17,15 +17,16 @@ FILES = {
 }
 ROOMS = (
     ("layouts",),
-    ("converters.show",),
+    ("converters.show", "converters.version"),
     ("converters.model",),
     ("converters.readers", "converters.targets"),
-    ("converters.plan",),
+    ("converters.planning",),
     ("converters.writers",),
     ("converters.verification",),
     ("converters.torch",),
     ("converters.destination",),
     ("converters.nn", "converters.api", "converters.formats"),
+    ("converters.fleet",),
     ("converters",),
     ("converters.cli",),
     ("gateport",),
@@ -98,7 +99,7 @@ def room_of(name: str) -> str:
 
 WORDS = {
     "converters/model": ("keras", "pytorch", "torch.", "onnx"),
-    "converters/plan": ("keras", "torch.nn", "nn.lstm", "onnx"),
+    "converters/planning": ("keras", "torch.nn", "nn.lstm", "onnx"),
     "converters/show": ("keras", "pytorch", "torch", "onnx"),
 }
 """Rooms in which no framework is known, and the words that would say otherwise."""

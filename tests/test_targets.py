@@ -14,8 +14,8 @@ from conftest import ROOT
 from torch import nn
 
 import converters
-from converters.plan.execution import execute
-from converters.plan.plan import make_plan
+from converters.planning.execution import execute
+from converters.planning.plan import make_plan
 from converters.targets import Target, find
 from converters.writers.arrays import Arrays
 from layouts import Layout, catalogue, cells

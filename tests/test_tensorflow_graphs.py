@@ -104,3 +104,28 @@ def test_directions_of_keras_by_name_are_one_layer() -> None:
         arrays = {f"{path}/{name}": np.ones(shape, "f4") for path in paths for name, shape in shapes.items()}
         (layer,) = converters.read(arrays, framework="keras").layers
         assert (layer.path, len(layer.parts), layer.call.merge) == ("bidirectional", 2, "concat")
+
+
+def test_the_buffer_of_cudnn_is_refused_by_name() -> None:
+    found = converters.read({"cudnn_lstm/opaque_kernel": np.ones(180, "f4")}, framework="tensorflow")
+    assert "only one version of cuDNN knows" in str(found.layer("cudnn_lstm").unknown)
+
+
+def test_cells_of_one_stack_may_have_names_of_their_users() -> None:
+    shapes = {"kernel": (8, 20), "bias": (20,)}
+    paths = {f"rnn/multi_rnn_cell/cell_{k}/{name}": k for k, name in enumerate(("first", "second"))}
+    arrays = {
+        f"{p}/{n}": np.ones((10, 20) if k and n == "kernel" else s, "f4")
+        for p, k in paths.items()
+        for n, s in shapes.items()
+    }
+    stated = {f"{path.replace('/', '.')}.class": "LSTMCell" for path in paths} | {"forget_bias": 1.0}
+    (layer,) = converters.read(arrays, framework="tensorflow", assume=stated).layers
+    assert (layer.path, len(layer.parts)) == ("rnn/multi_rnn_cell", 2)
+
+
+def test_a_backward_cell_that_stays_apart_runs_backwards() -> None:
+    sizes = {"fw": 5, "bw": 3}
+    arrays = {f"bidirectional_rnn/{way}/basic_rnn_cell/kernel": np.ones((4 + n, n), "f4") for way, n in sizes.items()}
+    found = converters.read(arrays, framework="tensorflow")
+    assert [layer.call.direction for layer in found.layers] == ["forward", "reverse"]

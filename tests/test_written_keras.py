@@ -97,7 +97,7 @@ def test_gates_are_written_times_a_factor_and_the_report_says_so(tmp_path: Path)
 def test_without_the_factor_the_outputs_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The factor is no ornament: a file without it does not pass its own proof, and does not appear."""
     source = old(tmp_path / "old.h5", recurrent_activation="hard_sigmoid")
-    monkeypatch.setattr(sys.modules["converters.plan.pairing"], "factors", lambda *_: {})
+    monkeypatch.setattr(sys.modules["converters.planning.pairing"], "factors", lambda *_: {})
     with pytest.raises(VerificationFailed, match="the written model gives otherwise"):
         converters.convert_file(source, tmp_path / "new.keras", verify=True)
     assert [path.name for path in tmp_path.iterdir()] == ["old.h5"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from converters.model.checkpoint import Checkpoint
 from converters.model.tree import Tree
-from converters.plan.pairing import Choices
-from converters.plan.plan import Plan
+from converters.planning.pairing import Choices
+from converters.planning.plan import Plan
 from converters.targets import KERAS
 
 _TREES = (".keras", ".weights.h5", ".h5", ".hdf5")

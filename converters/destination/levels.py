@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
-from converters.plan.modules import Module, Tensor
-from converters.plan.pairing import Choices, pair
+from converters.planning.modules import Module, Tensor
+from converters.planning.pairing import Choices, pair
 from converters.readers.keras.config import CellConfig, Leaf
 from converters.readers.keras.contradictions import check_names, check_sizes, switched_on
 from converters.readers.keras.layers import needs_arrays
@@ -20,6 +19,7 @@ from layouts import cells
 from layouts.errors import ConversionError, printable
 from layouts.layout import SIDES
 from layouts.options import STRETCHED, Normalization, Recurrence
+from layouts.records import dataclass, replace
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from converters.destination.levels import Fit, Level, Place, fit, levels, placed, places, slopes
 from converters.model.checkpoint import Checkpoint
 from converters.model.names import Rename, module_name
 from converters.model.tree import Tree
-from converters.plan.coverage import warnings
-from converters.plan.pairing import Choices
-from converters.plan.plan import Plan
+from converters.planning.coverage import warnings
+from converters.planning.pairing import Choices
+from converters.planning.plan import Plan
 from converters.readers.keras.config import Leaf
 from converters.readers.keras.like import Like, read_like
 from converters.targets import KERAS
 from converters.targets.keras import KERAS2, files
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, ShapeError, printable
+from layouts.records import dataclass
 
 
 def for_model(

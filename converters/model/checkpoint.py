@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model import flow, rows
@@ -12,6 +11,7 @@ from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.show import text
 from layouts.errors import UnknownLayer, printable
+from layouts.records import dataclass, field
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,10 @@ class Checkpoint:
     """What else a warning has to say of the source as a whole, one sentence each."""
     weightless: tuple[str, ...] = ()
     """Of a file of weights alone: the names of layers that have none, of which no more is told."""
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """Arrays for inputs of the source that its caller gives once and for all: the network has no such inputs."""
-    stated: Mapping[str, str] = field(default_factory=dict)
-    """What its caller states of a source that leaves it open, so that its network is the one of these numbers."""
     graph: Graph | None = None
     """The whole network; None where the source tells none, as a file of weights alone."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Arrays for inputs of the source that its caller gives once and for all: the network has no such inputs."""
 
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""

@@ -7,11 +7,11 @@ and who reads it, is written down, so that nobody has to know how a framework ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
 
 from converters.model.layers import Layer
 from converters.model.operations import Operation, Unknown
+from layouts.records import dataclass, field
 
 Shape = tuple[int | None, ...]
 
@@ -27,6 +27,19 @@ class Value:
     shape: Shape | None = None
     dtype: str = "float32"
     axes: tuple[str, ...] = ()
+
+    def filled(self, shape: Shape, batch: int, other: int, batches: Collection[str] = ()) -> tuple[int, ...]:
+        """A shape with numbers for open sizes: the batch, in front or where it has one of these names, and others."""
+        names = self.axes or ("",) * len(shape)
+        return tuple(
+            size if size is not None else batch if number == 0 or name in batches else other
+            for number, (size, name) in enumerate(zip(shape, names, strict=True))
+        )
+
+
+def batch_names(inputs: Iterable[Value]) -> frozenset[str]:
+    """The names that the first sizes of inputs have: those of the batch."""
+    return frozenset(name for value in inputs for name in value.axes[:1] if name)
 
 
 @dataclass(frozen=True, eq=False)

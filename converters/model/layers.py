@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +15,7 @@ from layouts.errors import ConversionError, NotRepresentable, printable
 from layouts.flatten import MAPS, channels_last
 from layouts.layout import DIRECTIONS, Layout
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Plain, Recurrence
+from layouts.records import dataclass, field
 from layouts.regions import Region, of_layout
 from layouts.repack import describe, unpack
 

@@ -6,7 +6,7 @@ a source keeps the channels of an image or a sequence. A node with weights has t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True)

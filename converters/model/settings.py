@@ -6,8 +6,9 @@ A reader fills these from whatever its framework says; planning, notes and table
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import Any
+
+from layouts.records import dataclass, fields
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from layouts.records import dataclass, field
 
 Text = str | bytes | tuple[str, ...]
 """The value of an attribute: a text, bytes of a fixed length, or a list of texts."""

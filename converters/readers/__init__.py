@@ -69,6 +69,8 @@ def _model(source: Any, assume: Mapping[str, str], weights: Mapping[str, Any]) -
 def open_checkpoint(path: str | os.PathLike[str], request: Request) -> Checkpoint:
     """Read what is in a model file or folder, without its data. Raises `CheckpointError` and its kinds."""
     try:
+        if "://" in (name := os.fspath(path)):
+            return _at_a_distance(name, request)
         return _opened(Path(path), request)
     except ConversionError as error:
         error.path = error.path or os.fspath(path)
@@ -82,11 +84,26 @@ def _opened(path: Path, request: Request) -> Checkpoint:
     if path.is_dir():
         known = " or ".join(f"{place.names} ({place.title})" for place in PLACES)
         raise UnreadableCheckpoint(f"this folder is not a model: it holds no {known}")
-    opened = Opened(open_source(path))
+    return _file(Opened(open_source(path)), request)
+
+
+def _at_a_distance(url: str, request: Request) -> Checkpoint:
+    """What a URL names: a file, or a folder, which is fetched whole."""
+    from converters.readers.remote.urls import is_url, local_path
+
+    if (path := local_path(url) if is_url(url) else url) is not None:
+        return _opened(Path(path), request)
+    from converters.readers.remote.fetching import fetch_folder
+
+    folder = fetch_folder(url)
+    return _opened(folder, request) if folder else _file(Opened(open_source(url, ranged=True)), request)
+
+
+def _file(opened: Opened, request: Request) -> Checkpoint:
     container = _the_one((container for container in FILES if container.tells(opened)), request)
     if container is None:
         raise UnreadableCheckpoint(described(opened))
-    return container.read(opened, request)
+    return container.read(opened if container.ranged else Opened(opened.source.whole()), request)
 
 
 Kind = TypeVar("Kind", Container, Place)

@@ -30,6 +30,8 @@ class Container(NamedTuple):
     reader: str
     tells: Callable[[Opened], bool]
     """Whether an opened file is one, from as few bytes as tell it."""
+    ranged: bool = False
+    """Whether its reader takes slices of the bytes alone, so that of a file at a distance only those are fetched."""
 
     def read(self, opened: Opened, request: Request) -> Checkpoint:
         found: Checkpoint = function_of(self.reader)(opened, request)
@@ -59,10 +61,12 @@ FILES = (
     Container("PyTorch, exported", "*.pt2", "pytorch", "pytorch.exported:read", telling.is_program),
     Container("PyTorch, before 1.6", "*.pt, *.pth", "pytorch", "pytorch.legacy:read", telling.is_legacy),
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
-    Container("safetensors", "*.safetensors", ANY, "safetensors:read", signatures.is_safetensors),
+    Container("safetensors", "*.safetensors", ANY, "safetensors:read", signatures.is_safetensors, ranged=True),
     Container("Shards", "*.index.json", ANY, "index:read", signatures.is_index),
-    Container("Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5),
-    Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5),
+    Container(
+        "Keras, HDF5", "*.h5, *.hdf5, *.weights.h5", "keras", "keras.files:read_hdf5", lambda o: o.is_hdf5, ranged=True
+    ),
+    Container("HDF5 arrays", "*.h5, *.hdf5", ANY, "arrays.datasets:read_hdf5", lambda o: o.is_hdf5, ranged=True),
     Container("DL4J", "*.zip", "dl4j", "dl4j:read_file", lambda o: {*signatures.DL4J} <= {*o.members}),
     Container("Keras, archive", "*.keras", "keras", "keras.files:read_archive", lambda o: o.archive is not None),
     Container("MXNet", "*.params", "mxnet", "mxnet:read_file", lambda o: o.head.startswith(signatures.MXNET)),
@@ -80,7 +84,7 @@ FILES = (
     Container("TensorFlow, graph alone", "*.meta", ANY, "tensorflow.frozen:refuse_meta", signatures.is_meta),
     Container("Core ML", "*.mlmodel", "coreml", "coreml:read_file", signatures.is_coreml),
     Container("TensorFlow Lite", "*.tflite", "tflite", "tflite.files:read_file", lambda o: o.head[4:8] == b"TFL3"),
-    Container("ONNX", "*.onnx", "onnx", "onnx:read_file", signatures.is_onnx),
+    Container("ONNX", "*.onnx", "onnx", "onnx:read_file", signatures.is_onnx, ranged=True),
 )
 """Kinds of files, in the order in which they are asked; protobuf, which has no first bytes of its own, comes last."""
 

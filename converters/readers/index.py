@@ -33,7 +33,8 @@ def read(opened: Opened, request: Request) -> Checkpoint:
     arrays: dict[str, LazyArray] = {}
     framework: str | None = None
     for file in files:
-        shard = _shard(Opened(open_beside(opened.path, file)), file)
+        ranged = file.endswith(".safetensors")
+        shard = _shard(Opened(open_beside(opened.path, file, ranged=ranged)), file)
         _check(named, file, shard.arrays)
         arrays, framework = arrays | shard.arrays, shard.framework or framework
     return checkpoint_of(Named(opened.path, arrays, {}, framework), "shards", request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +11,7 @@ from converters.readers.hdf5 import tree as hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source
 from layouts.errors import ConversionError, printable
+from layouts.records import dataclass, field
 
 _HEAD = 64
 
@@ -68,4 +68,4 @@ class Opened:
     def json(self) -> Any:
         """The value of a JSON text, which begins with a brace or a bracket; None where this is none."""
         text = self.head.lstrip()[:1] in (b"{", b"[")
-        return parse_json(self.source.view, "the file", self.path) if text else None
+        return parse_json(self.source.view[:], "the file", self.path) if text else None

@@ -108,7 +108,7 @@ class _Entry:
         part, dtype, shape = self._data.part(self.begin, self.end - self.begin), self._dtype, self.shape
 
         def read() -> Array:
-            flat = np.frombuffer(part.view, dtype) if len(part) else np.empty(0, dtype)
+            flat = np.frombuffer(part.view[:], dtype) if len(part) else np.empty(0, dtype)
             return flat.reshape(shape)
 
         return LazyArray(self.name, shape, dtype, read, part.release)

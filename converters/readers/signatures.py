@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from converters.readers.message import Message
 from converters.readers.opened import Opened
 from converters.readers.strangers import is_stranger
+from layouts.errors import ConversionError
 
 _MOST_HEADER = 40 << 20
 """The longest header of safetensors that is read."""
@@ -67,12 +69,37 @@ def is_orbax(path: Path) -> bool:
     return path.is_dir() and bool(function_of("orbax.folders:is_checkpoint")(path))
 
 
+_MOST_VERSION = 1000
+KINDS_OF_COREML = range(200, 3001)
+"""The numbers of the fields that are the one kind of model which a Core ML model is."""
+
+
 def is_coreml(opened: Opened) -> bool:
-    return not is_stranger(opened) and bool(function_of("coreml:is_model")(opened.source.view))
+    """Whether bytes begin as a Core ML model: a version, a description, and then one kind of model."""
+    if is_stranger(opened):
+        return False
+    try:
+        found = Message(opened.source.view)
+        kinds = {number for number in found.numbers_of_fields() if number in KINDS_OF_COREML}
+        return found.holds_number(1) and 0 < found.integer(1) < _MOST_VERSION and len(kinds) == 1
+    except ConversionError:
+        return False
+
+
+_KEYS_OF_CNTK = {"type", "inputs", "primitive_functions", "root"}
 
 
 def is_cntk(opened: Opened) -> bool:
-    return not is_stranger(opened) and bool(function_of("cntk:is_model")(opened.source.view))
+    """Whether bytes are a dictionary with the keys of a function."""
+    if is_stranger(opened):
+        return False
+    try:
+        message = Message(opened.source.view)
+        if not message.holds_number(1) or not message.numbers_of_fields() <= {1, 2}:
+            return False
+        return {entry.text(1) for entry in message.messages(2)} >= _KEYS_OF_CNTK
+    except ConversionError:
+        return False
 
 
 def holds(folder: Path, name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.show.gates import gates
@@ -14,6 +13,7 @@ from converters.show.pictures.elements import Element
 from converters.show.pictures.placing import Link, Shown
 from layouts.cells import Cell, Piece
 from layouts.moves import Added, Move, Moves, Stored
+from layouts.records import dataclass, field
 from layouts.regions import Region
 
 _SIDES = {"input": "x", "recurrent": "h"}

@@ -8,7 +8,6 @@ own do not, is given as the fields below.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from converters.model.flow import operation_line
 from converters.model.graph import Node
@@ -16,6 +15,7 @@ from converters.model.layers import Layer, Part
 from layouts import catalogue
 from layouts.errors import ConversionError, printable
 from layouts.layout import DIRECTIONS, Layout
+from layouts.records import dataclass, field
 
 Places = Sequence[tuple[str, int]]
 """Direction and layer of each cell of a layer that becomes several modules."""

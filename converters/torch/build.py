@@ -5,7 +5,6 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import count
 from types import ModuleType
 from typing import Any
@@ -17,17 +16,18 @@ from torch import nn
 from converters.model.checkpoint import Checkpoint
 from converters.model.graph import Graph, Node
 from converters.model.names import module_name
-from converters.plan.execution import execute
-from converters.plan.modules import Module
-from converters.plan.pairing import Choices
-from converters.plan.plan import Plan, make_plan
-from converters.plan.report import announce
+from converters.planning.execution import execute
+from converters.planning.modules import Module
+from converters.planning.pairing import Choices
+from converters.planning.plan import Plan, make_plan
+from converters.planning.report import announce
 from converters.readers import read
 from converters.targets import PYTORCH
 from converters.targets.pytorch.constructors import constructor
 from converters.targets.pytorch.source import BESIDE, Source, write
 from converters.writers.pytorch import StateDict
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
+from layouts.records import dataclass, replace
 
 Factory = Callable[[], nn.Module]
 _CELLS = "from converters import nn as cells"
@@ -78,8 +78,8 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
     graph = checkpoint.graph
     if graph is None:
         raise NotRepresentable(
-            f"{printable(checkpoint.path)}: the file holds weights alone, and not how its layers are wired: "
-            "convert gives the weights",
+            f"{printable(checkpoint.path)}: how its layers are wired is not told by this file, or not read from it "
+            f"({checkpoint.container}): convert gives the weights, and load_into puts them into a module of yours",
             path=checkpoint.path,
         )
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}

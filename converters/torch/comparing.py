@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from converters.verification.comparison import Difference, compare
 from converters.verification.evaluate import evaluate
 from converters.verification.following import Followed, Truth, follow
 from converters.verification.sources import Runner
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

@@ -9,10 +9,10 @@ from torch import nn
 from converters.model.arrays import Array
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
-from converters.plan.execution import execute
-from converters.plan.pairing import Choices
-from converters.plan.plan import make_plan
-from converters.plan.report import announce
+from converters.planning.execution import execute
+from converters.planning.pairing import Choices
+from converters.planning.plan import make_plan
+from converters.planning.report import announce
 from converters.targets import find
 from converters.torch.gate_views import place
 from converters.torch.module_layout import layout_of, part_of, refuse_opaque, unknown_tensors

@@ -6,7 +6,6 @@ Where a gate stands inside a packed array is told by the layouts and nowhere els
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from converters.model.layers import Layer
@@ -15,6 +14,7 @@ from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
 from layouts.frameworks import pytorch
 from layouts.layout import Layout
+from layouts.records import dataclass, replace
 
 if TYPE_CHECKING:
     from torch import nn

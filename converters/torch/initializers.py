@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from converters.torch.module_layout import modules_of, part_of, refuse_opaque, v
 from layouts.cells import Cell, Piece
 from layouts.errors import ConversionError, printable
 from layouts.layout import Layout
+from layouts.records import dataclass, field
 
 Function = Callable[[torch.Tensor], Any]
 """Fills a tensor in place, as those of torch.nn.init do."""

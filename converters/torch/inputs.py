@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from converters.model.graph import Graph, Value
+from converters.model.graph import Graph, Value, batch_names
 from converters.model.operations import Identity, MergeTime
 
 Array = np.ndarray[Any, Any]
@@ -49,9 +49,8 @@ def _reset(module: nn.Module) -> None:
 def _random(graph: Graph, value: Value, size: int) -> Array:
     """An array for an input: indices where an embedding reads it, and normal numbers elsewhere."""
     generator = np.random.default_rng(_SEED)
-    shape = [
-        _BATCH if k == 0 and n is None else size if n is None else n for k, n in enumerate(value.shape or (None, None))
-    ]
+    known = (None, None) if value.shape is None else value.shape
+    shape = value.filled(known, _BATCH, size, batch_names(graph.inputs))
     most = _indices(graph, value.name)
     if most is not None:
         return generator.integers(0, most, shape)

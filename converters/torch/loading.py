@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from torch import nn
 
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
-from converters.plan.execution import execute
-from converters.plan.plan import Plan
-from converters.plan.report import announce
+from converters.planning.execution import execute
+from converters.planning.plan import Plan
+from converters.planning.report import announce
 from converters.readers import read
 from converters.targets import PYTORCH
 from converters.targets.pytorch.padding import per_axis
@@ -23,6 +22,7 @@ from converters.torch.matching import Match, explain_shape, find_places, match
 from converters.writers.pytorch import StateDict
 from layouts.errors import CoverageError, NotRepresentable, ShapeError, printable
 from layouts.options import Convolution, Recurrence
+from layouts.records import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
 from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer, Part
-from converters.plan.modules import Module
-from converters.plan.pairing import Choices
-from converters.plan.plan import make_plan
+from converters.planning.modules import Module
+from converters.planning.pairing import Choices
+from converters.planning.plan import make_plan
 from converters.targets import PYTORCH
 from converters.torch.matching import match
 from layouts.errors import ConversionError
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ would settle it. Nothing is copied here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -16,14 +15,15 @@ from converters.model.checkpoint import Checkpoint
 from converters.model.layers import Layer
 from converters.model.names import Rename
 from converters.model.stacking import placed, unstackable
-from converters.plan import pairing
-from converters.plan.modules import Module
+from converters.planning import pairing
+from converters.planning.modules import Module
 from converters.targets import PYTORCH
 from converters.torch import nn as drop_in
 from converters.torch.module_layout import modules_of, refuse_opaque
 from layouts import cells
 from layouts.errors import CoverageError, ShapeError, printable
 from layouts.layout import Layout
+from layouts.records import dataclass, replace
 
 Shapes = dict[str, tuple[int, ...]]
 

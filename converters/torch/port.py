@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from converters.model.checkpoint import Checkpoint
-from converters.plan.execution import execute
+from converters.planning.execution import execute
 from converters.readers import read
 from converters.torch import cells
 from converters.torch.build import Draft, Factory, draft, realize
@@ -21,6 +20,7 @@ from converters.torch.portrait import portrait
 from converters.writers import writing
 from converters.writers.atomic import replacing
 from layouts.errors import ConversionError, printable
+from layouts.records import dataclass
 
 TOLERANCE = 1e-5
 """The largest difference from outputs recorded by the module itself, on another machine: rounding of float32."""

@@ -65,6 +65,7 @@ def _open(found: Draft) -> Iterator[str]:
 def _assumptions(checkpoint: Checkpoint, found: Draft) -> Iterator[str]:
     said = [*checkpoint.remarks, *found.plan.warnings]
     said += [f"{layer.path}: {layer.inferred}" for layer in checkpoint.layers if layer.inferred]
+    said = list(dict.fromkeys(said))
     if said:
         yield from ("", "## To be known", "", *(f"- {plain(' '.join(text.split()))}" for text in said))
 

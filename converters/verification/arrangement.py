@@ -6,7 +6,6 @@ Each arrangement is a move of axes and its inverse. A module is given its input 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from converters.model.layers import Part
 from converters.verification.maps import options_of, over_maps, over_steps
 from layouts.flatten import MAPS
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 Move = Callable[[Array], Array]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from converters.model.layers import Part
 from converters.verification import windows
 from converters.verification.arrangement import PLAIN, REVERSED, Arrangement, arrangements, both_ways
 from converters.verification.comparison import Difference, compare
-from converters.verification.maps import over_maps, over_steps
+from converters.verification.maps import over_maps
 from converters.verification.modules import Given
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 
@@ -37,7 +37,7 @@ def arrived(
     fitting = [
         Arrival(compare(found, way.there(expected), tolerance), way) for way in ways if _fits(way, expected, found)
     ]
-    if mask is not None and over_steps(part.cell) and _fits(ways[0], expected, found):
+    if mask is not None and part.cell.recurrent and _fits(ways[0], expected, found):
         fitting.append(_in_front(part, given, expected, mask, reversed_, tolerance))
     if fitting:
         return min(fitting, key=lambda each: each.difference.largest)

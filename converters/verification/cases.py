@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from converters.model import operations as op
-from converters.model.graph import Graph, Node, Shape, Value
+from converters.model.graph import Graph, Node, Shape, Value, batch_names
 from converters.verification.evaluate import evaluate
 from layouts.errors import ConversionError, printable
+from layouts.records import dataclass, replace
 
 Array = np.ndarray[Any, Any]
 
@@ -45,11 +45,7 @@ class Entry:
 
     def sizes(self, batch: int, steps: int) -> tuple[int, ...]:
         """Open sizes filled: the batch, and the steps. A batch that the source fixes stays."""
-        names = self.value.axes or ("",) * len(self.shape)
-        return tuple(
-            size if size is not None else batch if number == 0 or name in self.batches else steps
-            for number, (size, name) in enumerate(zip(self.shape, names, strict=True))
-        )
+        return self.value.filled(self.shape, batch, steps, self.batches)
 
     @property
     def shape(self) -> Shape:
@@ -66,7 +62,7 @@ _CARRY = (op.Identity, op.Reshape, op.AddAxis, op.DropAxis, op.Permute, op.Take,
 
 def entries(graph: Graph) -> list[Entry]:
     """The inputs of a graph, with what is known of their numbers."""
-    batches = frozenset(name for value in graph.inputs for name in value.axes[:1] if name)
+    batches = batch_names(graph.inputs)
     return [replace(_entry(graph, value), batches=batches) for value in graph.inputs]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from converters.verification.mistakes.wiring import carried, slips
 from converters.verification.modules import own_of
 from converters.verification.report import Verification
 from layouts.errors import printable
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 _WIDER = 4.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from converters.verification.maps import over_maps, over_steps
 from converters.verification.modules import Given, own_of, run_own
 from converters.verification.rounding import own_tolerance
 from layouts.options import Options
+from layouts.records import dataclass, field, replace
 
 Array = np.ndarray[Any, Any]
 

@@ -8,7 +8,6 @@ recurrent module, (batch, time, features).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from converters.verification.weights import Weights
 from layouts import reference
 from layouts.cells import Cell, Piece
 from layouts.options import ConvolutionalRecurrence, Options, Recurrence
+from layouts.records import dataclass, replace
 
 Array = np.ndarray[Any, Any]
 Pieces = Mapping[Piece, Array]

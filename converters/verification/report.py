@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from converters.show import text
 from converters.verification.comparison import Difference
 from layouts.errors import VerificationFailed, printable
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True)

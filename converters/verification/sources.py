@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from converters.model.checkpoint import Checkpoint
 from converters.verification.evaluate import evaluate
 from layouts.errors import ConversionError, MissingDependency, NotRepresentable, printable
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ import numpy as np
 
 from converters.model.arrays import Array
 from converters.model.tree import Tree
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.targets import Target
 from layouts.errors import ConversionError, printable
 
@@ -22,6 +22,8 @@ class Writer(Protocol):
     """A sink over a file that does not exist yet."""
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array: ...
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None: ...
 
     def filled(self) -> None: ...
 
@@ -46,7 +48,15 @@ WRITTEN = {
     ".hdf5": "whole model, or with like= weights (HDF5, groups by layer)",
 }
 """What a file of each name is, as `gateport formats` prints it."""
+IN_PIECES = {
+    ".safetensors.index.json": "shards and their index (--max-shard-size 2GB)",
+    "a folder": "torch.distributed.checkpoint (--to dcp)",
+}
+"""What is more than one file, in the same way."""
+DISTRIBUTED = "dcp"
+"""What `to` says for a folder of `torch.distributed.checkpoint`."""
 _OPENED = {
+    DISTRIBUTED: "distributed:DistributedWriter",
     ".safetensors": "safetensors:open_safetensors",
     ".npz": "npz:NpzWriter",
     ".onnx": "onnx:open_onnx",
@@ -78,6 +88,17 @@ def check_name(output: Path, suffixes: Sequence[str], whose: str = "") -> None:
             f"{', '.join(suffixes)}",
             path=os.fspath(output),
         )
+    _check_parent(output)
+
+
+def check_folder(output: Path) -> None:
+    """Raise `ConversionError` for the name of a new folder that something has, or whose own folder does not exist."""
+    _check_parent(output)
+    if os.path.lexists(output):
+        raise ConversionError("the output is a new folder, and this is there already", path=os.fspath(output))
+
+
+def _check_parent(output: Path) -> None:
     if not output.parent.is_dir():
         raise ConversionError(
             f"cannot write {printable(output)}: there is no folder {printable(output.parent)}", path=os.fspath(output)

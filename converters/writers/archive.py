@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ class ArchiveWriter:
 
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return self._inner.allocate(key, shape, dtype)
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
+        self._inner.assign(target, source, after)
 
     def filled(self) -> None:
         self._inner.filled()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from converters.model.arrays import Array
+from layouts.blocks import assign_blocks
 
 
 class Arrays:
@@ -18,6 +20,9 @@ class Arrays:
     def allocate(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         self.arrays[key] = np.empty(shape, dtype)
         return self.arrays[key]
+
+    def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
+        assign_blocks(target, source, after)
 
     def filled(self) -> None:
         return None

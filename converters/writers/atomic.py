@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,10 +12,32 @@ from pathlib import Path
 
 from layouts.errors import ConversionError, printable
 
+_PART = ".part"
+_LONGEST = 80
+"""Characters of the target's name in that of what is written beside it."""
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:_LONGEST]}."
+
+
+def remove_leftovers(target: str | os.PathLike[str]) -> None:
+    """Remove what a process that was killed has left beside a target that nobody else writes."""
+    target = Path(target)
+    ours = re.compile(rf"{re.escape(_prefix(target))}\w{{8}}\.part(\.\w{{8}}\.part)?")
+    if len(target.name) > _LONGEST or not target.parent.is_dir():  # of a cut name it cannot be told whose they are
+        return
+    for path in target.parent.iterdir():
+        if ours.fullmatch(path.name):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
 
 @contextmanager
-def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iterator[Path]:
+def replacing(target: str | os.PathLike[str], source: str | None = None, *, synced: bool = True) -> Iterator[Path]:
     """A temporary path in the target's folder; on success it replaces the target, on failure it is removed.
+
+    Unless `synced`, the system may be late to write it to disk: after a loss of power it may not be complete.
 
     Raises `ConversionError` when the target is the source itself, a folder, or cannot be written (a full disk too).
     """
@@ -25,7 +49,7 @@ def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iter
     if source is not None and os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
         raise ConversionError("the output is the input itself: refused", path=str(target))
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_PART, dir=target.parent)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target)) from None
@@ -33,7 +57,8 @@ def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iter
     try:
         os.close(descriptor)
         yield temporary
-        _sync(temporary)
+        if synced:
+            _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
@@ -45,6 +70,33 @@ def replacing(target: str | os.PathLike[str], source: str | None = None) -> Iter
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """A temporary folder beside a new one; on success it takes its name, on failure it is removed.
+
+    Raises `ConversionError` where it cannot be written.
+    """
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_PART, dir=target.parent))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target)) from None
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(target)
+    except OSError as error:
+        if isinstance(error, ConversionError):
+            raise
+        raise ConversionError(
+            f"cannot write {printable(target)}: {error.strerror or error}", path=str(target)
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from converters.plan.modules import Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Tensor
+from converters.planning.plan import Plan
 from converters.readers.crc32c import crc32c, mask, masked
 from converters.readers.signatures import TABLE as MAGIC
 from converters.writers.atomic import replacing

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.plan.modules import Module, Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Module, Tensor
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts import catalogue
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from converters.plan.modules import Module, Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Module, Tensor
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError, printable
 from layouts.layout import Layout

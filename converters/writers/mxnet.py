@@ -15,8 +15,8 @@ import re
 import struct
 from pathlib import Path
 
-from converters.plan.modules import Module, Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Module, Tensor
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError, printable
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from converters.model.arrays import Array
-from converters.plan.plan import Plan
+from converters.planning.plan import Plan
 from converters.writers.arrays import Arrays
 from layouts.errors import ConversionError
 

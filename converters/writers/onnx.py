@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
-from converters.plan.modules import Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Tensor
+from converters.planning.plan import Plan
 from converters.targets.onnx.emission import Held
 from converters.targets.onnx.network import model_of
 from converters.writers.in_place import InPlace, reserve

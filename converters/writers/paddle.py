@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from converters.plan.modules import Module, Tensor
-from converters.plan.plan import Plan
+from converters.planning.modules import Module, Tensor
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError, printable
 

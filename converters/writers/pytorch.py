@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.plan.plan import Plan
+from converters.model.arrays import Array
+from converters.planning.plan import Plan
 from converters.writers.arrays import Arrays
 from layouts.errors import MissingDependency
 
@@ -21,20 +22,19 @@ class StateDict(Arrays):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tensors, sharing the memory that was filled."""
-        try:
-            import torch
-        except ImportError:
-            raise MissingDependency(
-                "PyTorch is not installed: pip install torch; or write a .safetensors file"
-            ) from None
-        found: dict[str, torch.Tensor] = {}
-        for key, array in self.arrays.items():
-            plain = _VIEWED.get(array.dtype.name)
-            if plain is None:
-                found[key] = torch.from_numpy(array)
-            else:
-                found[key] = torch.from_numpy(array.view(plain)).view(getattr(torch, array.dtype.name))
-        return found
+        return {key: tensor_of(array) for key, array in self.arrays.items()}
+
+
+def tensor_of(array: Array) -> torch.Tensor:
+    """An array as a tensor over the same memory. Raises `MissingDependency` without torch."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependency("PyTorch is not installed: pip install torch; or write a .safetensors file") from None
+    plain = _VIEWED.get(array.dtype.name)
+    if plain is None:
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(plain)).view(getattr(torch, array.dtype.name))
 
 
 class TorchWriter(StateDict):

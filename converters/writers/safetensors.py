@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from converters.plan.plan import Plan
+from converters.planning.modules import Tensor
+from converters.planning.plan import Plan
 from converters.writers.in_place import InPlace, reserve
 from layouts.errors import ConversionError
 
@@ -34,22 +36,23 @@ _FORMATS = {"pytorch": "pt", "mlx": "mlx"}
 """What the metadata call the frameworks that have a word of their own."""
 
 
-def open_safetensors(path: Path, plan: Plan) -> InPlace:
-    """The file laid out by the plan: its header written, every tensor's place reserved."""
-    header, offsets, size = _header(plan)
+def open_safetensors(path: Path, plan: Plan, tensors: Sequence[Tensor] | None = None) -> InPlace:
+    """The file laid out by the plan, or a part of it: its header written, every tensor's place reserved."""
+    tensors = plan.tensors if tensors is None else tensors
+    header, offsets, size = _header(plan, tensors)
     reserve(path, len(header) + size)
     with path.open("rb+") as file:
         file.write(header)
     places = {key: len(header) + offset for key, offset in offsets.items()}
-    return InPlace(path, places, (tensor.nbytes for tensor in plan.tensors))
+    return InPlace(path, places, (tensor.nbytes for tensor in tensors))
 
 
-def _header(plan: Plan) -> tuple[bytes, dict[str, int], int]:
+def _header(plan: Plan, tensors: Sequence[Tensor]) -> tuple[bytes, dict[str, int], int]:
     """The header as bytes, where each tensor begins in the data, and the size of the data."""
     entries: dict[str, Any] = {"__metadata__": _metadata(plan)}
     offsets: dict[str, int] = {}
     end = 0
-    for tensor in sorted(plan.tensors, key=lambda tensor: (-tensor.dtype.itemsize, tensor.key)):
+    for tensor in sorted(tensors, key=lambda tensor: (-tensor.dtype.itemsize, tensor.key)):
         name = _NAMES.get(tensor.dtype.name)
         if name is None:
             raise ConversionError(f"{tensor.key}: safetensors has no dtype {tensor.dtype}; choose one with dtype=")

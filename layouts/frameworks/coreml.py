@@ -148,6 +148,7 @@ BATCH_NORM = Layout(
 LAYER_NORM = Layout(
     "coreml", cells.LAYER_NORM, {"gamma": "feature -> weight", "beta": "feature -> bias"}, class_name="layer_norm"
 )
+PRELU = Layout("coreml", cells.PRELU, {"alpha": "channel -> weight"}, class_name="prelu")
 
 LAYERS = {
     "lstm": (LSTM,),
@@ -159,6 +160,7 @@ LAYERS = {
     "conv_transpose": (CONV_TRANSPOSE2D,),
     "batch_norm": (BATCH_NORM,),
     "layer_norm": (LAYER_NORM,),
+    "prelu": (PRELU,),
     "uniDirectionalLSTM": (NETWORK_LSTM, NETWORK_LSTM_OFFSET),
     "biDirectionalLSTM": (NETWORK_LSTM, NETWORK_LSTM_OFFSET),
     "GRU": (NETWORK_GRU,),
@@ -168,4 +170,5 @@ LAYERS = {
     "convolution": (CONV2D, CONV_TRANSPOSE2D),
     "batchnorm": (BATCH_NORM,),
     "layerNormalization": (LAYER_NORM,),
+    "PReLU": (PRELU,),
 }

@@ -154,6 +154,11 @@ REFUSED = (
         optional=("W_F_diag", "W_O_diag", "w_f_diag", "w_o_diag", "projection/kernel", *_NORMS),
         named=True,
     ),
+    Refusal(
+        "CudnnLSTM",
+        ("opaque_kernel",),
+        "its one buffer is in an order that only one version of cuDNN knows: a checkpoint by a Saver has its variables",
+    ),
     Refusal("UGRNNCell", (), "it mixes state and candidate by one gate, which no module computes", _KERNEL, named=True),
     Refusal("SRUCell", (), "its gates do not read the state, which no module computes", _KERNEL, named=True),
     Refusal(

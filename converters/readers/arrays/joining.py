@@ -52,8 +52,8 @@ class _Joining:
             place = self._place(layer)
             if place is not None:
                 groups.setdefault((place.stack, place.rest), []).append((place, layer))
-        groups = {key: group for key, group in groups.items() if not self._beside(key[0], group, layers)}
         groups = dict(_as_one(groups))
+        groups = {key: group for key, group in groups.items() if not self._beside(key[0], group, layers)}
         owners = {id(layer): key for key, group in groups.items() for _, layer in group}
         several = {key: [other for other, _ in groups].count(key[0]) > 1 for key in groups}
         wholes = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model.arrays import LazyArray
@@ -20,6 +19,7 @@ from layouts.errors import ConversionError, printable
 from layouts.fitting import Fit
 from layouts.flatten import MAPS
 from layouts.layout import Layout
+from layouts.records import dataclass, replace
 
 _SELDOM = {
     "output_activation",

@@ -11,20 +11,7 @@ from converters.readers.cntk.blocks import layers_of
 from converters.readers.cntk.values import Reading
 from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
-from layouts.errors import ConversionError, UnreadableCheckpoint
-
-_KEYS = {"type", "inputs", "primitive_functions", "root"}
-
-
-def is_model(view: memoryview) -> bool:
-    """Whether bytes are a dictionary with the keys of a function."""
-    try:
-        message = Message(view)
-        if not message.holds_number(1) or not message.numbers_of_fields() <= {1, 2}:
-            return False
-        return {entry.text(1) for entry in message.messages(2)} >= _KEYS
-    except ConversionError:
-        return False
+from layouts.errors import UnreadableCheckpoint
 
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:

@@ -10,6 +10,7 @@ from converters.readers.coreml.program import program_layers
 from converters.readers.json_data import parse_json
 from converters.readers.message import Message
 from converters.readers.opened import Opened, Request
+from converters.readers.signatures import KINDS_OF_COREML
 from converters.readers.source import Source, open_beside, open_source
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
@@ -17,18 +18,6 @@ _WHOSE = "a model of Core ML"
 _VERSION, _PROGRAM = 1, 502
 _NETWORKS = (500, 403, 303)
 """A neural network, and those that classify and regress."""
-_OTHERS = range(200, 3001)
-_MOST_VERSION = 1000
-
-
-def is_model(view: memoryview) -> bool:
-    """Whether bytes begin as a Core ML model: a version, a description, and then one kind of model."""
-    try:
-        found = Message(view)
-        kinds = {number for number in found.numbers_of_fields() if number in _OTHERS}
-        return found.holds_number(_VERSION) and 0 < found.integer(_VERSION) < _MOST_VERSION and len(kinds) == 1
-    except ConversionError:
-        return False
 
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
@@ -59,7 +48,7 @@ def _read(source: Source, path: str) -> Checkpoint:
     version = f"specification {model.integer(_VERSION)}"
     number = next((number for number in (_PROGRAM, *_NETWORKS) if number in model), None)
     if number is None:
-        kinds = ", ".join(str(kind) for kind in sorted(model.numbers_of_fields()) if kind in _OTHERS)
+        kinds = ", ".join(str(kind) for kind in sorted(model.numbers_of_fields()) if kind in KINDS_OF_COREML)
         raise UnreadableCheckpoint(
             f"this Core ML model is neither a neural network nor a program (kind {printable(kinds)})", path=path
         )

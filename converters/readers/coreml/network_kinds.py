@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.model.settings import Call
-from converters.readers.coreml.weights import parameters
+from converters.readers.coreml.weights import flat, parameters
 from converters.readers.message import Message
 from layouts.errors import NotRepresentable, printable
 from layouts.frameworks import coreml
@@ -32,6 +32,8 @@ class Field(NamedTuple):
     number: int
     name: str
     shape: tuple[int, ...]
+    axis: int = 0
+    """That of the scales, where it is quantized."""
 
 
 class Made(NamedTuple):
@@ -49,7 +51,9 @@ class Made(NamedTuple):
 def _arrays(place: Place, message: Message, fields: list[Field]) -> dict[str, LazyArray]:
     """Those of the fields that are there."""
     return {
-        field.name: parameters(message.message(field.number), f"{place.layer}/{field.name}", field.shape, place.file)
+        field.name: parameters(
+            message.message(field.number), f"{place.layer}/{field.name}", field.shape, place.file, field.axis
+        )
         for field in fields
         if field.number in message
     }
@@ -137,7 +141,7 @@ def _convolution(place: Place, message: Message) -> Made:
     sizes = tuple(message.integers(20)) or (3, 3)
     turned = bool(message.integer(60))
     shape = (inputs, outputs // max(groups, 1), *sizes) if turned else (outputs, inputs, *sizes)
-    fields = [Field(90, "weight", shape), Field(91, "bias", (outputs,))]
+    fields = [Field(90, "weight", shape, 1 if turned else 0), Field(91, "bias", (outputs,))]
     strides, dilation = tuple(message.integers(30)), tuple(message.integers(40))
     options = Convolution(strides, dilation, groups, *_padding(message))
     layout = coreml.CONV_TRANSPOSE2D if turned else coreml.CONV2D
@@ -156,6 +160,11 @@ def _layer_norm(place: Place, message: Message) -> Made:
     fields = [Field(3, "gamma", shape), Field(4, "beta", shape)]
     options = Normalization(epsilon=message.real(2) if 2 in message else 1e-5)
     return Made("layerNormalization", coreml.LAYER_NORM, _arrays(place, message, fields), options)
+
+
+def prelu(place: Place, message: Message) -> Made:
+    """An activation with a slope for each channel, or one for all."""
+    return Made("PReLU", coreml.PRELU, {"alpha": flat(message.message(1), f"{place.layer}/alpha", place.file)})
 
 
 _GATES = ("inputGate", "forgetGate", "blockInput", "outputGate")

@@ -137,4 +137,5 @@ KINDS: Mapping[str, Kind] = {
     "conv_transpose": Kind(("weight", "bias"), _conv_transpose),
     "batch_norm": Kind(("mean", "variance", "gamma", "beta"), _batch_norm),
     "layer_norm": Kind(("gamma", "beta"), _layer_norm),
+    "prelu": Kind(("alpha",), lambda bound, arrays: Made(coreml.PRELU)),
 }

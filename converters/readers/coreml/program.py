@@ -16,10 +16,12 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call
 from converters.readers.coreml.block import Blocks
+from converters.readers.coreml.compressed import PREFIX, expanded
 from converters.readers.coreml.loops import Loop, gru_of
+from converters.readers.coreml.names import Paths
 from converters.readers.coreml.operation import Operation
 from converters.readers.coreml.operations import KINDS, Kind
-from converters.readers.coreml.values import Constant
+from converters.readers.coreml.values import Constant, Stored
 from converters.readers.message import Message
 from converters.readers.source import Source
 from layouts.errors import (
@@ -33,6 +35,7 @@ from layouts.errors import (
 from layouts.frameworks import coreml
 
 _DEEPEST = 16
+_COMPRESSED = "weights are stored compressed: they are those that the program expands them to"
 _NAMED = re.compile(r"(.+)_weight")
 
 
@@ -56,7 +59,7 @@ class _Program:
 
     def __init__(self, path: str) -> None:
         self._path, self._blocks = path, Blocks(path)
-        self._names: set[str] = set()
+        self._paths = Paths()
         self._makers: dict[str, Operation] = {}
         self.remarks: list[str] = []
 
@@ -68,10 +71,18 @@ class _Program:
         for one in operations:
             if one.kind == "const":
                 constants |= self._blocks.constant(one)
+            elif one.kind.startswith(PREFIX):
+                constants |= self._expanded(one, constants)
             computed |= dict.fromkeys(one.outputs, one.kind)
         for one in operations:
-            if one.kind != "const":
+            if one.kind != "const" and not (one.kind.startswith(PREFIX) and one.outputs[0] in constants):
                 yield from self._layer(one, constants, computed, prefix)
+
+    def _expanded(self, one: Operation, constants: Mapping[str, Constant]) -> dict[str, Constant]:
+        """What an operation makes of compressed constants."""
+        found = expanded(one, self._blocks.given(one, constants))
+        self.remarks += [_COMPRESSED] * bool(found)
+        return found
 
     def _layer(
         self, one: Operation, constants: Mapping[str, Constant], computed: Mapping[str, str], prefix: str
@@ -79,13 +90,13 @@ class _Program:
         """The layer that an operation is; or an unknown one, where it reads weights that no layer here has."""
         bound = {name: constants[value] for name, (value, *_) in _with_values(one) if value in constants}
         bound |= {
-            name: Constant(value, f"{one.name}.{name}", self._blocks.blobs, self._path)
+            name: Stored(value, f"{one.name}.{name}", self._blocks.blobs, self._path)
             for name, value in one.inner.items()
         }
         kind = KINDS.get(one.kind)
         own = {name: bound[name] for name in kind.arrays if name in bound} if kind else {}
         if kind is not None and own:
-            path = prefix + self._unique(_path(one, own))
+            path = prefix + self._paths.unique(_path(one, own))
             yield self._known(path, kind, one, bound, computed)
         else:
             yield from self._unknown(one, bound, constants, prefix)
@@ -131,12 +142,12 @@ class _Program:
                 "the model that this one was made of"
             )
             found = {constants[name].name: constants[name].array() for name in inside if name in constants}
-            path = prefix + self._unique(one.name)
+            path = prefix + self._paths.unique(one.name)
             yield Layer(path, one.kind, unknown=NotRepresentable(text, layer=path), arrays=found)
             return
         weights = {name: constant for name, constant in bound.items() if _is_weight(constant)}
         if weights:
-            path = prefix + self._unique(one.name)
+            path = prefix + self._paths.unique(one.name)
             text = f"{', '.join(weights)} of {printable(one.kind)}, which is no layer that is known here"
             arrays = {name: constant.array() for name, constant in weights.items()}
             yield Layer(path, one.kind, unknown=UnknownLayer(text, layer=path), arrays=arrays)
@@ -167,7 +178,7 @@ class _Program:
         arrays = {name: constant.array() for name, constant in found.constants.items()}
         part = Part(coreml.GRU_LOOP, arrays)
         part.solved()
-        path = prefix + self._unique(one.name)
+        path = prefix + self._paths.unique(one.name)
         call = Call(sequences=True, time_axis=0, initial_h="" if zero else "input", direction=self._way(found.sequence))
         return Layer(path, "gru", (part,), call)
 
@@ -191,13 +202,6 @@ class _Program:
             yield from (value for value in values if value in constants and _is_weight(constants[value]))
             for inner in one.message.messages(4):
                 yield from self._weights(inner, constants, depth + 1)
-
-    def _unique(self, name: str) -> str:
-        path, count = name, 1
-        while path in self._names:
-            path, count = f"{name}_{count}", count + 1
-        self._names.add(path)
-        return path
 
 
 def _state(one: Operation, bound: Mapping[str, Constant], name: str) -> str:

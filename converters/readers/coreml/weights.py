@@ -1,4 +1,4 @@
-"""Where Core ML keeps numbers: inside a message, as floats or halves, or in a blob beside the model."""
+"""Where Core ML keeps numbers: inside a message, as floats, halves or quantized, or in a blob beside the model."""
 
 from __future__ import annotations
 
@@ -7,35 +7,83 @@ from typing import Any
 
 import numpy as np
 
-from converters.model.arrays import LazyArray, bfloat16
+from converters.model.arrays import Array, LazyArray, bfloat16
 from converters.readers.cursor import Cursor, mapped
 from converters.readers.message import Message
 from converters.readers.source import Source, open_beside
 from layouts.errors import CheckpointError, ShapeError, UnknownLayer, UnreadableCheckpoint, UnsafeCheckpoint, printable
 
-_FLOATS, _HALVES, _RAW, _INT8 = 1, 2, 30, 31
+_FLOATS, _HALVES, _RAW, _INT8, _QUANTIZATION = 1, 2, 30, 31, 40
+_LINEAR, _TABLE = 101, 102
 _SENTINEL = 0xDEADBEEF
 _PREFIX = "@model_path/"
 _MOST_AXES = 32
 
 
-def parameters(message: Message, name: str, shape: tuple[int, ...], path: str) -> LazyArray:
-    """The numbers of a WeightParams message. Raises `UnknownLayer` for quantized ones, `ShapeError`."""
-    if _RAW in message or _INT8 in message:
-        raise UnknownLayer(f"{printable(name)} is quantized, which is not read: save the model with its floats")
+def parameters(message: Message, name: str, shape: tuple[int, ...], path: str, axis: int = 0) -> LazyArray:
+    """The numbers of a WeightParams message; where they are quantized, `axis` is that of the scales.
+
+    Raises `UnknownLayer` for those of a layer that quantizes its inputs, `ShapeError`.
+    """
+    if _INT8 in message:
+        raise UnknownLayer(f"{printable(name)} is quantized with its inputs: save the model with its floats")
+    if _RAW in message:
+        return _quantized(message, name, shape, axis)
     number, dtype = (_HALVES, "<f2") if _HALVES in message else (_FLOATS, "<f4")
-    places = message.places(number)
-    view = places[0] if len(places) == 1 else memoryview(b"".join(places))
+    view = _joined(message, number)
     if len(view) != math.prod(shape) * np.dtype(dtype).itemsize:
         raise ShapeError(f"{printable(name)}: {shape} are {math.prod(shape)} numbers, and {len(view)} bytes are stored")
     return mapped(Source(path, view), name, 0, shape, np.dtype(dtype))
 
 
+def _joined(message: Message, number: int) -> memoryview:
+    places = message.places(number)
+    return places[0] if len(places) == 1 else memoryview(b"".join(places))
+
+
+def _quantized(message: Message, name: str, shape: tuple[int, ...], axis: int) -> LazyArray:
+    """Numbers of 1 to 8 bits, from the highest bit of the first byte on: by scale and bias, or in a table.
+
+    Source: `_dequantize_wp` of coremltools, models.neural_network.quantization_utils.
+    """
+    told = message.message(_QUANTIZATION)
+    bits, count, stored = told.integer(1), math.prod(shape), _joined(message, _RAW)
+    if not 1 <= bits <= 8 or len(stored) < -(-count * bits // 8):
+        raise ShapeError(f"{printable(name)}: {count} numbers of {bits} bits, and {len(stored)} bytes are stored")
+    scale, bias = (_reals(told.message(_LINEAR), number) for number in (1, 2))
+    table = _reals(told.message(_TABLE), 1)
+    if _TABLE in told and len(table) < 1 << bits:
+        raise ShapeError(f"{printable(name)}: numbers of {bits} bits, and a table of {len(table)}")
+    along = len(scale) == shape[axis] if len(shape) > 1 else False
+    if _TABLE not in told and (len(scale) != len(bias) or not (along or len(scale) == 1)):
+        raise ShapeError(f"{printable(name)}: {len(scale)} scales and {len(bias)} biases for the shape {shape}")
+
+    def read() -> Array:
+        flags = np.unpackbits(np.frombuffer(stored, np.uint8), count=count * bits).reshape(count, bits)
+        found = (flags << np.arange(bits, dtype=np.uint8)[::-1]).sum(-1, dtype=np.uint8).reshape(shape)
+        if _TABLE in told:
+            looked_up: Array = table[found]
+            return looked_up
+        sizes = [len(scale) if k == axis else 1 for k in range(len(shape))]
+        made: Array = found.astype(np.float64) * scale.reshape(sizes) + bias.reshape(sizes)
+        return made.astype(np.float32)
+
+    return LazyArray(name, shape, np.dtype(np.float32), read)
+
+
+def _reals(message: Message, number: int) -> Array:
+    return np.frombuffer(_joined(message, number), "<f4")
+
+
 def flat(message: Message, name: str, path: str) -> LazyArray:
-    """All the numbers of a WeightParams message, in a row."""
-    halves = sum(len(place) for place in message.places(_HALVES)) // 2
-    count = halves or sum(len(place) for place in message.places(_FLOATS)) // 4
-    return parameters(message, name, (count,), path)
+    """All the numbers of a WeightParams message, in a row; those with a scale for each channel as they are stored."""
+    if _RAW in message:
+        told, stored = message.message(_QUANTIZATION), np.frombuffer(_joined(message, _RAW), np.uint8)
+        if len(_reals(told.message(_LINEAR), 1)) > 1:
+            return LazyArray(name, stored.shape, stored.dtype, lambda: stored)
+        return _quantized(message, name, (len(stored) * 8 // max(told.integer(1), 1),), 0)
+    halves = len(_joined(message, _HALVES)) // 2
+    return parameters(message, name, (halves or len(_joined(message, _FLOATS)) // 4,), path)
 
 
 class Blobs:

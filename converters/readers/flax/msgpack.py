@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 _DEEPEST = 100
 _MOST_VALUES = 1_000_000

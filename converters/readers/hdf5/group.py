@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model.arrays import LazyArray
 from layouts.errors import UnreadableCheckpoint
+from layouts.records import dataclass, field
 
 
 @dataclass

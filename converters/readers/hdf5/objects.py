@@ -13,13 +13,19 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from pyfive.btree import BTreeV1Groups, BTreeV1RawDataChunks
-from pyfive.core import UNDEFINED_ADDRESS
-from pyfive.dataobjects import DataObjects
-from pyfive.misc_low_level import GlobalHeap, Heap, SuperBlock, SymbolTable
 
 from converters.model.arrays import bfloat16
 from converters.readers.hdf5.chunks import SHUFFLE, Chunk, check_filters
+from converters.readers.hdf5.parsers import (
+    UNDEFINED_ADDRESS,
+    BTreeV1Groups,
+    BTreeV1RawDataChunks,
+    DataObjects,
+    GlobalHeap,
+    Heap,
+    SuperBlock,
+    SymbolTable,
+)
 from converters.readers.limits import Bounded
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 

@@ -174,7 +174,8 @@ class _Walk:
         if inline is not None:
             return lambda: np.frombuffer(inline, kind, count).reshape(shape)
         if not stored.chunks:
-            return lambda: np.frombuffer(view, kind, count, stored.start).reshape(shape)
+            stop = stored.start + count * kind.itemsize
+            return lambda: np.frombuffer(view[stored.start : stop], kind, count).reshape(shape)
         return lambda: self._read_chunks(stored, path, shape, kind)
 
     def _read_chunks(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:

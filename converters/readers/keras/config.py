@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from layouts.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass, field
 
 Config = Mapping[str, Any]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model.graph import Graph, Node, Shape, Value
@@ -13,6 +12,7 @@ from converters.model.layers import Layer
 from converters.model.operations import Operation, Unknown
 from converters.model.shapes import after
 from layouts.errors import UnreadableCheckpoint
+from layouts.records import dataclass, replace
 
 _MOST_NODES = 10_000
 _MOST_READ = 100_000

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from converters.readers.keras.config import Config, Leaf
+from layouts.records import dataclass
 
 Shape = tuple[int | None, ...]
 

@@ -95,7 +95,7 @@ def read_shards(opened: Opened, request: Request) -> Checkpoint:
             files[name] = None
     if len(files) > 10_000:
         raise UnsafeCheckpoint(f"the index names {len(files)} files", path=source.path)
-    roots = [read_tree(open_beside(source.path, name), belonging) for name in files]
+    roots = [read_tree(open_beside(source.path, name, ranged=True), belonging) for name in files]
     stored = numbered.folders(*roots)
     for folder in map(str, weight_map):
         if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):

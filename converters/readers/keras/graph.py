@@ -7,11 +7,11 @@ input axis permuted (see `feature_maps`). What feeds a recurrent layer decides w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.readers.keras.config import Config, Container, Leaf
 from converters.readers.keras.feature_maps import RECURRENT_LAYERS, Shape, Value, after, returns_sequences
+from layouts.records import dataclass, field
 
 _PASS_MASK = {
     "Activation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from converters.readers.keras.semantics import Version, parse_version
 from converters.readers.opened import Opened
 from converters.readers.source import open_source
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
+from layouts.records import dataclass
 
 _MOST_CONFIG = 40 << 20
 
@@ -45,7 +45,7 @@ def _of_file(path: str) -> Like:
     try:
         if Path(path).is_dir():
             path = os.path.join(path, "config.json")
-        opened = Opened(open_source(Path(path)))
+        opened = Opened(open_source(path))
         return _like(path, *_described(opened))
     except ConversionError as error:
         error.path = error.path or path

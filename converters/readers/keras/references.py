@@ -8,11 +8,11 @@ arguments, with `keras_history` where a tensor stands. Sources: `serialize_node`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.readers.keras.config import Config
 from layouts.errors import UnreadableCheckpoint, printable
+from layouts.records import dataclass, field
 
 _CONSTANT = "_CONSTANT_VALUE"
 

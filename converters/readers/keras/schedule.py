@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from converters.readers.keras.references import CallSite, Reference
 from layouts.errors import UnreadableCheckpoint, printable
+from layouts.records import dataclass
 
 _MOST_VALUES = 1000
 Key = tuple[str, int]

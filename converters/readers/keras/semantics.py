@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model.layers import Layer
@@ -18,6 +17,7 @@ from converters.readers.keras.config import Config, Leaf
 from layouts.errors import NotRepresentable, printable
 from layouts.layout import Layout
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Options, Product, Recurrence
+from layouts.records import dataclass, replace
 
 GRUS = {"GRU", "GRUCell"}
 RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {

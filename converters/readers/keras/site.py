@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model import operations as op
@@ -13,6 +12,7 @@ from converters.readers.keras.config import Leaf
 from converters.readers.keras.draft import Draft, Flow
 from converters.readers.keras.semantics import Version
 from layouts.errors import UnreadableCheckpoint, printable
+from layouts.records import dataclass, field
 
 
 @dataclass(frozen=True)

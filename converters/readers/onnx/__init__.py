@@ -6,7 +6,7 @@ exporters left to be computed, and finds names; `layers` and `arithmetic` read l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -20,6 +20,7 @@ from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, op
 from converters.readers.onnx.file.skeleton import what_else
 from converters.readers.onnx.graph.branches import settled
 from converters.readers.onnx.graph.functions import without_functions
+from converters.readers.onnx.graph.scans import as_loops
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
 from converters.readers.onnx.network.whole import network
@@ -60,7 +61,7 @@ def is_model(view: memoryview) -> bool:
 def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, Any], path: str) -> Checkpoint:
     model, numbers = as_stated(replace(model, proto=without_functions(model.proto)), assume)
     given = {**{name: np.asarray(array) for name, array in weights.items()}, **numbers}
-    model = settled(model, given)
+    model = as_loops(settled(model, given))
     root = Scope(model.proto.graph, model)
     unknown = [name for name in weights if name not in root.inputs]
     if unknown:
@@ -80,11 +81,17 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, A
         container,
         graph.layers,
         unused=graph.unused,
-        remarks=(*graph.remarks, *problems),
+        remarks=(*graph.remarks, *problems, *_said(assume)),
         graph=whole,
         given={name: given[name] for name in root.inputs if name in given},
-        stated={key: str(value) for key, value in assume.items()},
     )
+
+
+def _said(assume: Mapping[str, Any]) -> Iterator[str]:
+    """What the caller states of the inputs, for whoever takes the network for the whole of the file."""
+    if assume:
+        listed = ", ".join(f"{printable(key)}={printable(value)}" for key, value in assume.items())
+        yield f"the network is the one of what was stated, and of no other: {listed}"
 
 
 def _network(root: Scope, graph: Graph) -> tuple[Network | None, tuple[str, ...]]:

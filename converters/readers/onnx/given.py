@@ -1,4 +1,4 @@
-"""Arrays for the inputs of a graph, out of files: `.npz` of NumPy, or one `.npy` or `.pb` (an ONNX TensorProto) each."""
+"""Arrays for the inputs of a graph, out of files: NumPy's `.npz`, or one `.npy` or `.pb` (an ONNX TensorProto) each."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _number(told: TypeProto.Tensor, text: str, said: str) -> Array:
         array = np.asarray(value, kind)
     except (KeyError, ValueError, OverflowError):
         raise ConversionError(f"{said}: expected a number of {kind}") from None
-    return array.reshape(sizes)  # type: ignore[arg-type]
+    return array.reshape([1] * len(sizes))
 
 
 def _parsed(kind: str, text: str) -> int | float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from converters.readers.crc32c import crc32c
 from converters.readers.orbax.compression import unpack_zstd
 from converters.readers.source import Source, open_beside, open_source
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass, field
 
 MANIFEST = "manifest.ocdbt"
 _MANIFEST, _NODE = 0x0CDB3A2A, 0x0CDB20DE

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -19,6 +18,7 @@ from converters.readers.json_data import parse_json
 from converters.readers.orbax import codecs
 from converters.readers.orbax.codecs import Codec, Grid, damaged
 from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 Get = Callable[[str], memoryview | None]
 """The value under a key of the store, None where there is none."""

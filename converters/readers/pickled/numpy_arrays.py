@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from converters.model.arrays import Array, LazyArray, bfloat16
 from converters.readers.pickled.records import Arguments, Global, sizes
 from converters.readers.source import Source
 from layouts.errors import ShapeError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 _NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c8|c16)")
 _DAMAGED = "the pickle is damaged: what it builds is no array of NumPy"

@@ -9,7 +9,6 @@ Source: torch/csrc/jit/serialization (pickler.cpp, export_module.cpp).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
@@ -25,6 +24,7 @@ from converters.readers.pytorch.states import State
 from converters.readers.pytorch.telling import stem_of
 from converters.readers.pytorch.zipped import Members
 from layouts.errors import CheckpointError, NotRepresentable, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass, field
 
 _CODE = "__torch__"
 _TORCH = "__torch__.torch.nn.modules."

@@ -8,7 +8,6 @@ a question for the caller: `state_dict` of `assume`, with the path of one, or "a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from converters.model.arrays import LazyArray
 from converters.readers.pickled.records import Record
 from converters.readers.source import Source
 from layouts.errors import CheckpointError, ConversionError, NotRepresentable, UnknownLayer, UnsafeCheckpoint, printable
+from layouts.records import dataclass, replace
 
 OPTION = "state_dict"
 """What a caller states to choose one."""

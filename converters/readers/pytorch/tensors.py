@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from converters.model.arrays import Array, LazyArray
 from converters.readers.source import Source
 from layouts.errors import NotRepresentable, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

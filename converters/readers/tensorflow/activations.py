@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from converters.readers.tensorflow.graph import Edge, Graph, Node, Use
@@ -12,9 +13,11 @@ FUNCTIONS = {
     "Softsign": "softsign", "Relu6": "relu6", "Softmax": "softmax", "LeakyRelu": "leaky_relu", "Exp": "exponential",
 }  # fmt: skip
 """Operations that are activations, as the cells here call them."""
-_ASIDE = {"Shape", "ShapeN", "Rank", "Size", "HistogramSummary", "ScalarSummary", "StackPushV2", "VariableShape"}
+_ASIDE = {"Shape", "ShapeN", "Rank", "Size", "HistogramSummary", "ScalarSummary", "StackPushV2", "TensorListPushBack"}
 """Operations that look at a value on its way; those whose names end in Grad are of training."""
 
+_TRAINING = re.compile(r"(^|/)gradients(_\d{1,4})?/")
+"""The scope that `tf.gradients` opens."""
 _LINES = {"Mul", "RealDiv", "Add", "AddV2", "Sub"}
 
 IsPlain = Callable[[Use], bool]
@@ -49,8 +52,8 @@ def _is_scaled(graph: Graph, use: Use) -> bool:
 
 
 def is_aside(use: Use) -> bool:
-    """Whether a use changes nothing of what a network computes."""
-    return use.node.op.endswith("Grad") or use.node.op in _ASIDE
+    """Whether a use changes nothing of what a network computes: it looks at a value, or is of training."""
+    return use.node.op.endswith("Grad") or use.node.op in _ASIDE or bool(_TRAINING.search(use.node.name))
 
 
 def _is_silu(graph: Graph, value: Edge, use: Use) -> bool:

@@ -12,7 +12,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from converters.readers.tensorflow import slices, table
 from converters.readers.tensorflow.numbers import TEXT, dtype_of, kind_name, shape_of
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass
 
 SUFFIX = ".index"
 _HEADER = b""

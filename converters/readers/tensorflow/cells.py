@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from converters.readers.tensorflow.activations import FUNCTIONS, IsPlain, applied
 from converters.readers.tensorflow.found import Evidence
 from converters.readers.tensorflow.gate_order import is_lstm
 from converters.readers.tensorflow.graph import Edge, Node, Use
 from converters.readers.tensorflow.names import is_cell
 from converters.readers.tensorflow.tracing import PRODUCTS, SUMS, Trace
+from layouts.records import dataclass, field
 
 _KEPT = {"NextIteration", "TensorArrayWriteV3", "Select", "SelectV2", "ConcatV2", "Concat", "Pack"}
 """Who reads the state of a cell without another function: the next step, and what gathers the outputs."""

@@ -21,6 +21,8 @@ from layouts.errors import ConversionError, UnreadableCheckpoint
 _KERAS = {"kernel", "embeddings", "gamma", "depthwise_kernel"}
 """Arrays by which a layer of Keras is known; other frameworks on TensorFlow 2 have none of these names."""
 _SONNET = {"w", "w_i", "w_h", "_w_i", "_w_h"}
+_BOTH = {"embeddings"}
+"""What an embedding of either has."""
 
 
 def read_objects(
@@ -33,13 +35,13 @@ def read_objects(
     found, unused = objects.weights(stored, known)
     if not found:
         raise UnreadableCheckpoint("this checkpoint holds no variables of a model", path=stored.path)
-    whose = request.framework or _whose(found)
-    if whose == "keras":
+    framework = request.framework or whose(found)
+    if framework == "keras":
         whole = of_keras(stored.path, "checkpoint of objects", found, unused, request, parse_version(version), seen)
         early = not version and not any("_cell" in variable.name for variable in found)
         return replace(whole, layers=tuple(map(asked, whole.layers))) if early else whole
     arrays = {variable.place: variable.array for variable in found}
-    ready = checkpoint_of(stored.path, "checkpoint of objects", arrays, whose, request.assume)
+    ready = checkpoint_of(stored.path, "checkpoint of objects", arrays, framework, request.assume)
     return replace(ready, unused=(*ready.unused, *unused))
 
 
@@ -58,14 +60,15 @@ def of_keras(
     return keras.from_groups(path, container, list(groups.items()), version, request.assume, tuple(unused), told)
 
 
-def _whose(found: Sequence[Variable]) -> str:
+def whose(found: Sequence[Variable]) -> str:
     """Whose layers variables are. Raises `ConversionError` where their names do not tell."""
     last = {variable.place.rpartition("/")[2] for variable in found}
     named = {variable.name.removesuffix(":0").rpartition("/")[2] for variable in found}
-    if (last | named) & _KERAS:
-        return "keras"
-    if last & _SONNET and "sonnet" in catalogue.frameworks():
+    keras_names = (last | named) & _KERAS
+    if last & _SONNET and keras_names <= _BOTH and "sonnet" in catalogue.frameworks():
         return "sonnet"
+    if keras_names:
+        return "keras"
     known = ", ".join(catalogue.frameworks())
     raise ConversionError(
         f"a checkpoint of objects whose names are none of Keras's needs framework=, which tells what they are: {known}"

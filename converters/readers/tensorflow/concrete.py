@@ -43,7 +43,7 @@ def seen(meta: Message, known: Sequence[Object], arrays: Mapping[str, LazyArray]
         bound = [one for one in _bound(meta) if one.name in functions]
         flat = Flattening(functions)
         for one in bound:
-            flat.call(one.name, _arguments(functions[one.name], one.objects, known))
+            flat.call(one.name, _arguments(functions.function(one.name), one.objects, known))
     except CheckpointError:
         return None
     variables = {one.key: Node(one.key, "VarHandleOp", (), _NOTHING) for one in known if one.key in arrays}

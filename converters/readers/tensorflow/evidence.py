@@ -7,7 +7,6 @@ not found so, is not told. Source of the structures: `call` of the cells in rnn_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from converters.readers.tensorflow.graph import Graph, Node, Use, constant
 from converters.readers.tensorflow.keras_cells import kernel_options
 from converters.readers.tensorflow.tracing import SUMS, Trace
 from layouts import catalogue
+from layouts.records import dataclass
 
 _CUTS = {"Split", "SplitV"}
 _LOOKUPS = {"Gather", "GatherV2", "ResourceGather"}

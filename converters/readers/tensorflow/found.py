@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from converters.model.names import module_name
 from converters.readers.tensorflow.names import is_cell
+from layouts.records import dataclass, field
 
 
 @dataclass

@@ -8,6 +8,7 @@ convert_to_constants.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,8 @@ from layouts.errors import UnknownLayer, UnreadableCheckpoint
 
 _CONTAINER = "frozen graph"
 _OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_]{1,60}")
+_WEIGHTS = dict.fromkeys(("MatMul", "Conv2D", "Conv3D", "BiasAdd"), 1) | dict.fromkeys(("Gather", "GatherV2"), 0)
+"""The operations that read weights, and as which of their inputs."""
 _READ = re.compile(r"(^|/)ReadVariableOp(_\d{1,4})?$")
 
 
@@ -72,18 +75,9 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
     """The layers of a frozen graph."""
     graph = functions.whole(Message(opened.source.view))
     constants = {array.name: array for array in graph.constants() if array.is_floating}
-    read = _read(graph)
-    named = {n: a for n, a in constants.items() if f"{n}/read" in graph.nodes or n in read}
-    if named:
-        nodes = {name: graph.nodes[name] for name in named}
-        named = partitions.put_together(graph, named)
-        told = evidence(graph, named, nodes)
-        return variables.of_names(Stored(opened.path, _CONTAINER, named), request, told)
+    if not any(frozen_names.is_resource(name) for name in constants):
+        return _of_names(opened.path, graph, constants, request)
     found = list(frozen_names.resources(graph, constants))
-    if not found:
-        raise UnreadableCheckpoint(
-            "this graph of TensorFlow holds no constants that were variables: give its checkpoint or SavedModel"
-        )
     known = {variable.key for variable in found}
     left = [array for array in constants.values() if array.size > 1 and array.name not in known]
     starts = tuple(array.name for array in left if _is_start(graph, array))
@@ -91,6 +85,27 @@ def read_frozen(opened: Opened, request: Request) -> Checkpoint:
     seen = Seen(graph, graph.nodes)
     whole = checkpoints.of_keras(opened.path, _CONTAINER, found, starts, request, parse_version("2.4-tf"), seen)
     return replace(whole, layers=(*whole.layers, *map(_unknown, others)))
+
+
+def _of_names(path: str, graph: Graph, constants: Mapping[str, LazyArray], request: Request) -> Checkpoint:
+    """The layers of a graph whose constants have the names of variables."""
+    read = _read(graph)
+    named = {n: a for n, a in constants.items() if f"{n}/read" in graph.nodes or n in read or _is_weight(graph, a)}
+    if not named:
+        raise UnreadableCheckpoint(
+            "this graph of TensorFlow holds no constants that were variables: give its checkpoint or SavedModel"
+        )
+    nodes = {name: graph.nodes[name] for name in named}
+    others = {name: "a constant" for name, array in constants.items() if name not in named and array.size > 1}
+    named = partitions.put_together(graph, named)
+    told = evidence(graph, named, nodes)
+    return variables.of_names(Stored(path, _CONTAINER, named, others=others), request, told)
+
+
+def _is_weight(graph: Graph, array: LazyArray) -> bool:
+    """Whether a constant stands where weights do: on the right of a product, behind one as its bias, in a lookup."""
+    uses = graph.uses_of(Edge(array.name, 0))
+    return array.size > 1 and any(_WEIGHTS.get(use.node.op, -1) == use.position for use in uses)
 
 
 def _read(graph: Graph) -> set[str]:

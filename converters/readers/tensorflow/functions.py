@@ -8,11 +8,11 @@ PartitionedCall, While and If in functional_ops.cc.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from converters.readers.message import Message, text
 from converters.readers.tensorflow.graph import Edge, Graph, Node
 from layouts.errors import UnsafeCheckpoint
+from layouts.records import dataclass, field
 
 _CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f"}
 _LOOPS = {"While", "StatelessWhile"}
@@ -33,10 +33,30 @@ class Function:
     outputs: tuple[str, ...]
 
 
-def library(graph: Message) -> dict[str, Function]:
+@dataclass(frozen=True)
+class Library:
+    """The functions of a graph by name, each read when it is called first: most of a large model's never are."""
+
+    _messages: Mapping[str, Message]
+    _read: dict[str, Function] = field(default_factory=dict)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._messages
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def function(self, name: str) -> Function:
+        """The function of a name that is there."""
+        if name not in self._read:
+            self._read[name] = _function(self._messages[name])
+        return self._read[name]
+
+
+def library(graph: Message) -> Library:
     """The functions of a GraphDef by name."""
     messages = (message for part in graph.messages(2) for message in part.messages(1))
-    return {message.message(1).text(1): _function(message) for message in messages}
+    return Library({message.message(1).text(1): message for message in messages})
 
 
 def _function(message: Message) -> Function:
@@ -60,13 +80,13 @@ def whole(graph: Message) -> Graph:
 class Flattening:
     """A graph on its way to nodes without calls."""
 
-    functions: Mapping[str, Function]
+    functions: Library
     nodes: list[Node] = field(default_factory=list)
     _calls: int = 0
 
     def call(self, name: str, arguments: Sequence[Edge], depth: int = 0) -> list[Edge]:
         """Put the nodes of a function among the others; the values that it gives."""
-        function = self.functions[name]
+        function = self.functions.function(name)
         self._calls += 1
         if self._calls > _MOST_CALLS:
             raise UnsafeCheckpoint(f"its functions are called more than {_MOST_CALLS} times")
@@ -108,9 +128,10 @@ class Flattening:
 
     def _loop(self, node: Node, depth: int) -> None:
         """The body once, each of its inputs from before or from its own output."""
-        body = self.functions.get(node.attribute("body").message(10).text(1))
-        if body is None:
+        name = node.attribute("body").message(10).text(1)
+        if name not in self.functions:
             return
+        body = self.functions.function(name)
         kept = [k < len(body.outputs) and body.outputs[k] == name for k, name in enumerate(body.inputs)]
         states = [
             edge if same else Edge(f"{node.name}#state{k}", 0)

@@ -6,7 +6,6 @@ Source: graph.proto, node_def.proto, attr_value.proto and meta_graph.proto in te
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.readers.message import Message, text
 from converters.readers.tensorflow.numbers import dtype_of, shape_of, tensor
 from layouts.errors import UnsafeCheckpoint
+from layouts.records import dataclass
 
 _MOST_NODES = 500_000
 _MOST_INPUTS = 2_000_000
@@ -23,6 +23,10 @@ _DEEP = 64
 _VARIABLES = {"VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable"}
 _SAME = {"Identity", "Enter", "RefEnter", "ReadVariableOp", "Switch", "RefSwitch", "StopGradient", "ExpandDims"}
 """Operations that pass on a variable's values as they are."""
+
+
+_EACH = "IdentityN"
+"""Passes on each of its inputs, as functions with a gradient of their own end."""
 
 
 class Edge(NamedTuple):
@@ -98,7 +102,9 @@ class Graph:
                 continue
             seen.add(edge)
             for use in self._uses.get(edge, ()):
-                if self._passes(use.node) and use.position == 0:
+                if use.node.op == _EACH:
+                    waiting.append(Edge(use.node.name, use.position))
+                elif self._passes(use.node) and use.position == 0:
                     waiting += [Edge(use.node.name, k) for k in range(2 if "Switch" in use.node.op else 1)]
                 else:
                     found.append(use)
@@ -108,9 +114,9 @@ class Graph:
         """The value that a value is, past nodes that pass it on."""
         for _ in range(_DEEP):
             node = self.nodes.get(edge.node)
-            if node is None or not node.inputs or not self._passes(node):
+            if node is None or not node.inputs or not (self._passes(node) or node.op == _EACH):
                 return edge
-            edge = node.inputs[0]
+            edge = node.inputs[min(edge.port, len(node.inputs) - 1) if node.op == _EACH else 0]
         return edge
 
     def _passes(self, node: Node) -> bool:

@@ -8,12 +8,12 @@ applied to each. What is not found so is not told. Source: `call` of the cells i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from converters.readers.tensorflow.activations import applied, clipped
 from converters.readers.tensorflow.graph import Edge, Graph, Node, Use, constant
 from converters.readers.tensorflow.tracing import PRODUCTS, SUMS
+from layouts.records import dataclass
 
 _CANDIDATE = {4: 2, 3: 2, 1: 0}
 """The number of gates -> the gate whose function is the activation."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from converters.model.arrays import LazyArray
 from converters.model.names import module_name
+from converters.readers.tensorflow.directions import reads_backwards
 from converters.readers.tensorflow.evidence import evidence
 from converters.readers.tensorflow.graph import Graph, Node
 from converters.readers.tensorflow.keras_cells import kernel_options
@@ -25,7 +26,7 @@ def told(graph: Graph, groups: Mapping[str, Sequence[tuple[str, LazyArray]]], no
     found: dict[str, dict[str, Any]] = {}
     for path, members in groups.items():
         own = dict(_of_recurrent(graph, members, nodes))
-        found[path] = own or dict(_of_other(stated, path))
+        found[path] = own | _direction(graph, members, nodes) if own else dict(_of_other(stated, path))
     return found
 
 
@@ -39,6 +40,13 @@ def _of_recurrent(
         values = [each.get(option) for each in found]
         if all(value == values[0] for value in values):
             yield option, values[0]
+
+
+def _direction(graph: Graph, members: Sequence[tuple[str, LazyArray]], nodes: Mapping[str, Node]) -> dict[str, Any]:
+    """Whether a layer of one direction reads its input from the end."""
+    kernels = [a for name, a in members if name.rpartition("/")[2] == "kernel" and a.name in nodes]
+    backwards = {reads_backwards(graph, nodes[array.name]) for array in kernels}
+    return {"go_backwards": True} if backwards == {True} else {}
 
 
 def _of_other(stated: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:

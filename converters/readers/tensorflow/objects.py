@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from converters.model.arrays import LazyArray
 from converters.readers.message import Message
 from converters.readers.tensorflow.stored import Stored
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
+from layouts.records import dataclass
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"

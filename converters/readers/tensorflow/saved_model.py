@@ -8,7 +8,6 @@ saved_model.proto, meta_graph.proto and saved_object_graph.proto in tensorflow/c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from converters.readers.tensorflow import bundle, checkpoints, concrete, objects
 from converters.readers.tensorflow.objects import Object, Variable
 from converters.readers.tensorflow.places import SAVED_MODEL
 from layouts.errors import ConversionError, UnreadableCheckpoint
+from layouts.records import dataclass, replace
 
 _CONTAINER = "SavedModel"
 _INDEX = "variables/variables.index"

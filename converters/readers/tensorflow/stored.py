@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from converters.model.arrays import LazyArray
+from layouts.records import dataclass, field
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from converters.model.arrays import LazyArray
 from converters.readers.tensorflow.graph import Graph, Node, Use
+from layouts.records import dataclass
 
 PRODUCTS = {"MatMul", "BatchMatMul", "BatchMatMulV2"}
 SUMS = {"BiasAdd", "Add", "AddV2", "BiasAddV1"}

@@ -7,13 +7,13 @@ does not reach, or places at 0, is absent.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from converters.model.arrays import Array
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
+from layouts.records import dataclass
 
 _MOST_TABLES = 1_000_000
 _OFFSET = 4

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from converters.readers.tflite.options import STEPS, call, options, pairs
 from layouts import catalogue
 from layouts.errors import ConversionError, NotRepresentable
 from layouts.layout import DIRECTIONS
+from layouts.records import dataclass, field
 
 _GATES = ("input", "forget", "cell", "output")
 _INPUTS = [f"input_to_{gate}_weights" for gate in _GATES]

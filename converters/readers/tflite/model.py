@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +16,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.readers.source import Source
 from converters.readers.tflite.flatbuffer import Table, root
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass, field
 
 _DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8", 10: "float64"}
 _QUANTIZED = {"uint8", "int8", "int16", "int32"}

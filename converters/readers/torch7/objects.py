@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.readers.cursor import Cursor
 from converters.readers.source import Source
 from layouts.errors import UnsafeCheckpoint, printable
+from layouts.records import dataclass, field
 
 _NIL, _NUMBER, _TEXT, _TABLE, _OBJECT, _TRUTH = range(6)
 _FUNCTIONS = (6, 7, 8)

@@ -7,9 +7,10 @@ of one box share their places. Beyond `MOST` places the longest lines are not dr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
+
+from layouts.records import dataclass
 
 MOST = 6000
 _SWEEPS = 6

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
 from converters.targets.pytorch import padding
 from layouts.options import Convolution, ConvolutionalRecurrence, Normalization, Product, Recurrence
+from layouts.records import dataclass, field
 from layouts.reference import ACTIVATIONS
 
 DROP_INS = "converters.nn"

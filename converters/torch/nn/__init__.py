@@ -2,6 +2,7 @@
 
 `LSTM`, `GRU` and `RNN` take the arguments of their namesakes in torch.nn, have the same parameter names, shapes, states
 and outputs, accept packed sequences, and add keywords for what differs. With the defaults they run torch.nn's kernel.
+`layer(x, lengths=lengths)` is a packed sequence that compilers and exporters take: what counts is in front.
 `ConvLSTM1D`, `ConvLSTM2D` and `ConvLSTM3D` have no namesake there: they are those of Keras, channels first.
 `MultiheadAttention` has heads of any width, and `Attention` learned numbers in its scores; `PReLU` has a slope for
 every element; `Normalization` and `EinsumDense` are those of Keras.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from converters.verification.modules import Given, Own, run_own
 from layouts.cells import Piece
+from layouts.records import dataclass, replace
 
 Array = np.ndarray[Any, Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from converters.verification.comparison import Difference, compare, worst
 from converters.verification.maps import over_steps
 from converters.verification.modules import Given
 from layouts.errors import printable
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

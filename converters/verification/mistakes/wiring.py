@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from converters.verification.functions import activate
 from converters.verification.mistakes.calls import of_layer
 from converters.verification.mistakes.operations import FUNCTIONS, RULES, Row
 from layouts.errors import ConversionError, printable
+from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from converters.readers.onnx.arithmetic.machine import PRODUCTS, Unfit, Values
 from converters.readers.onnx.arithmetic.nodes import upstream
 from converters.readers.onnx.graph.scope import Node, Scope
 from layouts.errors import printable
+from layouts.records import dataclass, field
 
 _FLOATS, _INT32 = (1, 10, 11, 16), 6
 """ONNX's codes of single, half, double and bfloat16; and that of 32-bit integers."""

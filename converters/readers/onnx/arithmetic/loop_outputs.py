@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from converters.readers.onnx.arithmetic.recovered import initial_states
 from converters.readers.onnx.graph.scope import Node
 from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.errors import printable
+from layouts.records import dataclass
 
 _SAME = 1e-9
 _REVERSED_LENGTH, _REVERSED_BATCH = 3, 2
@@ -72,7 +72,7 @@ def called(loop: Loop, steps: int, backwards: bool, bench: Bench) -> tuple[Call,
     output, mode = _output(loop)
     h, c = initial_states(node, map(loop.body.initial, loop.states))
     call = Call(
-        sequences=bool(output) and not _last_only(node, output, x.axis),
+        sequences=bool(output) and not _last_only(node, output),
         direction="backward" if backwards != bool(before) else "forward",
         time_axis=x.axis,
         masked=mask is not None,
@@ -185,10 +185,10 @@ def _mode(loop: Loop, value: str) -> str:
     return "repeat" if name and loop.same(value, loop.body.after(name)) else ""
 
 
-def _last_only(node: Node, output: str, axis: int) -> bool:
-    """Whether every reader of the outputs takes the last step alone."""
+def _last_only(node: Node, output: str) -> bool:
+    """Whether every reader of the outputs takes the last step alone; a Loop has the steps in front."""
     readers = node.scope.readers(output)
-    return output not in node.scope.outputs and bool(readers) and all(_takes_last(one, axis) for one in readers)
+    return output not in node.scope.outputs and bool(readers) and all(_takes_last(one, 0) for one in readers)
 
 
 def _takes_last(node: Node, axis: int) -> bool:
@@ -200,7 +200,8 @@ def _takes_last(node: Node, axis: int) -> bool:
         starts, axes = node.attributes["starts"], node.attributes.get("axes")
     else:
         starts, axes = _numbers(node, 1), _numbers(node, 3)
-    return starts == [-1] and (axes or [0]) == [axis]
+    forwards = not node.input(4) or _numbers(node, 4) == [1]
+    return starts == [-1] and (axes or [0]) == [axis] and forwards
 
 
 def _numbers(node: Node, place: int) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from converters.readers.onnx.graph.scope import Node
 from layouts.cells import RNN, Piece
 from layouts.layout import Layout
 from layouts.options import Recurrence
+from layouts.records import dataclass
 from layouts.reference import forward
 
 _OPERATORS = {

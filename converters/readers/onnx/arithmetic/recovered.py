@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from converters.model.arrays import LazyArray
 from converters.model.settings import Call, Wiring
@@ -11,6 +10,7 @@ from converters.readers.onnx.graph.scope import Node
 from converters.readers.onnx.layers.recurrent import is_zero
 from layouts.layout import Layout
 from layouts.options import Recurrence
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from converters.model.arrays import Array, LazyArray
@@ -19,6 +18,7 @@ from converters.readers.onnx.file.stored import FIELDS, RAW, Stored, held_in, pr
 from converters.readers.onnx.file.tensors import checked_shape, kind_of
 from converters.readers.source import Source, open_beside
 from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
+from layouts.records import dataclass, field
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -118,7 +118,7 @@ class Model:
         if location not in self._locations:
             if len(self._locations) >= _MOST_FILES:
                 raise UnsafeCheckpoint(f"more than {_MOST_FILES} external files: too many")
-            file = open_beside(self.path, location)
+            file = open_beside(self.path, location, ranged=True)
             real = os.path.realpath(file.path)
             if real == os.path.realpath(self.path):
                 raise UnsafeCheckpoint(f"its external data are in {printable(location)}, which is the model itself")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from converters.model.arrays import Array
 from converters.readers.onnx.file.tensors import Kind, count_varints, from_entries, from_raw, varints
 from converters.readers.source import Source
 from layouts.errors import UnreadableCheckpoint
+from layouts.records import dataclass
 
 if TYPE_CHECKING:
     from onnx import TensorProto
@@ -44,7 +44,7 @@ class Stored:
     def read(self, kind: Kind, shape: tuple[int, ...]) -> Array:
         """The array, read-only, of checked data; a view of the file where it stands there as an array would."""
         if self.field == RAW:
-            array = from_raw(self.source.view, shape, kind)
+            array = from_raw(self.source.view[:], shape, kind)
         else:
             array = from_entries(self._numbers(kind.entries(math.prod(shape))), shape, kind)
         array.flags.writeable = False
@@ -57,7 +57,7 @@ class Stored:
         dtype = np.dtype(_ENTRIES[self.field])
         if dtype.kind == "f":
             return len(self.source) / dtype.itemsize
-        found = count_varints(self.source.view)
+        found = count_varints(self.source.view[:])
         self.source.release()
         return found
 
@@ -65,7 +65,8 @@ class Stored:
         if self.entries is not None:
             return self.entries
         dtype = np.dtype(_ENTRIES[self.field])
-        return np.frombuffer(self.source.view, dtype) if dtype.kind == "f" else varints(self.source.view, count, dtype)
+        view = self.source.view[:]
+        return np.frombuffer(view, dtype) if dtype.kind == "f" else varints(view, count, dtype)
 
 
 def present(proto: TensorProto, name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.readers.onnx.graph.conditions import Conditions
+from converters.readers.onnx.graph.conditions import Conditions, Types
 from layouts.errors import UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from converters.readers.onnx.file.model import Model
 
-_MOST_NODES, _MOST_ROUNDS = 20_000, 200
+_MOST_NODES, _MOST_ROUNDS = 20_000, 64
 
 
 def settled(model: Model, given: Mapping[str, np.ndarray[Any, Any]]) -> Model:
@@ -33,8 +33,9 @@ def settled(model: Model, given: Mapping[str, np.ndarray[Any, Any]]) -> Model:
     proto = type(model.proto)()
     proto.CopyFrom(model.proto)
     model = replace(model, proto=proto)
+    types = Types()
     for _ in range(_MOST_ROUNDS):
-        known = Conditions(model, given)
+        known = Conditions(model, given, types)
         chosen = {number: known.truth(node.input[0]) for number, node in enumerate(proto.graph.node) if _is_if(node)}
         if all(truth is None for truth in chosen.values()):
             break

@@ -10,6 +10,7 @@ import numpy as np
 from converters.model.arrays import LazyArray, in_memory
 from converters.readers.onnx.graph.folding import FAILURES, FOLDABLE, run
 from converters.readers.onnx.graph.scope import Node, Scope
+from layouts.records import dataclass, field
 
 if TYPE_CHECKING:
     from onnx import TypeProto
@@ -34,37 +35,57 @@ _TOLD_BY_NUMBERS = frozenset(
 """Operators of which numbers that they read tell the sizes of what they make."""
 
 
+@dataclass
+class Types:
+    """Types that are known whole, by the names of values, and how many nodes may still be looked at for more.
+
+    They stay from one round to the next, in which branches were put in place of nodes: names do not change.
+    """
+
+    found: dict[str, TypeProto] = field(default_factory=dict)
+    left: int = 100_000
+
+
 class Conditions:
     """The outermost graph of a model, and what is known of its values."""
 
-    def __init__(self, model: Model, given: Mapping[str, Array]) -> None:
-        self._model, self._given = model, given
+    def __init__(self, model: Model, given: Mapping[str, Array], types: Types) -> None:
+        self._given, self._types = given, types
         self._scope = Scope(model.proto.graph, model)
         self._scope.link()
-        self._types = {value.name: value.type for value in model.proto.graph.input if value.name not in given}
+        inputs = {value.name: value.type for value in model.proto.graph.input if value.name not in given}
+        self._open: dict[str, TypeProto] = inputs
         self._known: dict[str, Array | None] = {}
         for node in self._scope.nodes:
             self._infer(node)
 
     def _infer(self, node: Node) -> None:
         """Note the types of what a node makes. Those that an exporter noted are not read: it saw one size of many."""
-        if node.subgraphs or all(name in self._types or self._scope.is_constant(name) for name in node.outputs if name):
+        made = [name for name in node.outputs if name]
+        whole = all(name in self._types.found or self._scope.is_constant(name) for name in made)
+        if whole or node.subgraphs or self._types.left <= 0:
             return
-        types = {name: told for name in node.inputs if name and (told := self._type(name)) is not None}
-        if len(types) < sum(1 for name in dict.fromkeys(node.inputs) if name):
+        read = [name for name in dict.fromkeys(node.inputs) if name]
+        types = {name: told for name in read if (told := self._type(name)) is not None}
+        if len(types) < len(read):
             return
         values = {name: self._value(name, 0) for name in types if node.op in _TOLD_BY_NUMBERS}
         data = {name: value for name, value in values.items() if value is not None and value.dtype != object}
-        self._types |= _inferred(node, types, data)
+        self._types.left -= 1
+        for name, told in _inferred(node, types, data).items():
+            sizes = _sizes(told)
+            known = sizes is not None and None not in sizes
+            (self._types.found if known else self._open)[name] = told
 
     def _type(self, name: str) -> TypeProto | None:
-        if name not in self._types:
-            known = self._given.get(name)
-            stored = in_memory(name, known) if known is not None else self._scope.constant(name)
-            if stored is None:
-                return None
-            self._types[name] = _type_of(stored)
-        return self._types[name]
+        if name in self._types.found or name in self._open:
+            return self._types.found.get(name) or self._open[name]
+        known = self._given.get(name)
+        stored = in_memory(name, known) if known is not None else self._scope.constant(name)
+        if stored is None:
+            return None
+        self._types.found[name] = _type_of(stored)
+        return self._types.found[name]
 
     def truth(self, name: str) -> bool | None:
         """Whether a condition holds; None where that is open."""
@@ -113,7 +134,11 @@ class Conditions:
 def _opened(sizes: Array) -> Array:
     """Sizes with None in the place of those that are open."""
     closed = sizes != _OPEN
-    return sizes if closed.all() else np.where(closed, sizes, None)
+    if closed.all():
+        return sizes
+    opened: Array = sizes.astype(object)
+    opened[~closed] = None
+    return opened
 
 
 def _computed(node: Node, inputs: Mapping[str, Array], name: str) -> Array | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
+from converters.readers.onnx.graph.moves import moved
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class Foldable(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def attributes(self) -> Mapping[str, Any]: ...
 
     @property
     def scope(self) -> _Graph: ...
@@ -158,7 +162,13 @@ def _evaluated(node: Foldable, name: str, shape: tuple[int, ...], inputs: Mappin
 
 
 def run(node: Foldable, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What one node makes, by ONNX's reference evaluator. Raises one of `FAILURES` where it cannot."""
+    """What one node makes, by ONNX's reference evaluator where it is no plain move.
+
+    Raises one of `FAILURES` where it cannot be computed.
+    """
+    plain = moved(node, inputs, node.scope.opset)
+    if plain is not None:
+        return {node.outputs[0]: plain}
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
 

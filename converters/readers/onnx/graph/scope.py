@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from converters.model.arrays import LazyArray, in_memory
 from converters.readers.onnx.file.attributes import values
 from converters.readers.onnx.graph.folding import FOLDABLE, fold
 from layouts.errors import UnsafeCheckpoint, printable
+from layouts.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, TensorProto, TypeProto

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +16,7 @@ from converters.readers.onnx.layers.constants import is_plain
 from layouts import catalogue
 from layouts.errors import NotRepresentable, ShapeError
 from layouts.options import Options, Plain
+from layouts.records import dataclass, replace
 
 Leaf = tuple[Scope, str]
 """A stored array: the graph that holds it, and its name there."""

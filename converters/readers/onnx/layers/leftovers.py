@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from converters.readers.onnx.layers import constants
 from converters.readers.onnx.layers.accounts import Accounts, Slot, slots
 from converters.readers.onnx.layers.found import Found, Leaf, is_weight, shortened
 from layouts.errors import UnknownLayer, printable
+from layouts.records import dataclass, field
 
 _PASSED = "strict=False passes what it reads through under its own name"
 _LISTED = 8

@@ -69,7 +69,7 @@ def _check_given(node: Node, weights: Mapping[str, str]) -> None:
         named = " and ".join(filter(None, (", ".join([*weights][:-1]), [*weights][-1])))
         are = "is not stored: it is an input" if len(weights) == 1 else "are not all stored: they are inputs"
         raise CoverageError(
-            f"{named} {are} of the graph, as in ONNX's own tests. Give the arrays, as they were fed: weights={{{listed}}}"
+            f"{named} {are} of the graph, as in ONNX's own tests: give the arrays, weights={{{listed}}}"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from converters.model.arrays import Array, LazyArray
 from converters.readers.onnx.graph.folding import FAILURES, run
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import is_weight
+from layouts.records import dataclass, field
 
 MEANS = ("GlobalAveragePool", "ReduceMean")
 WRAPPED = ("Cast", "Identity", "Reshape")

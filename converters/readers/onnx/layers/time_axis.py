@@ -8,7 +8,6 @@ outputs: every value that anything but a move of numbers reads has to have the b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from converters.readers.onnx.graph.folding import FAILURES, FOLDABLE, run
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.layers.recurrent import OPERATORS
+from layouts.records import dataclass, field, replace
 
 _MOVES = (
     *("Cast", "Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from converters.readers.onnx.network.sizes import (
     measured,
 )
 from converters.readers.onnx.network.views import Atom, View, plain, steps
+from layouts.records import dataclass, field
 
 if TYPE_CHECKING:
     from converters.readers.onnx.graph.scope import Node, Scope

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from converters.model import operations as op
 from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of
 from converters.readers.onnx.network.sites import Site
 from converters.readers.onnx.network.sizes import Pair, Sizes
 from converters.readers.onnx.network.views import Atom, View, plain
+from layouts.records import dataclass, replace
 
 _ONE = (1, 1)
 _FLOAT = 1
@@ -42,7 +42,8 @@ class Run:
         if self.site.depths:
             return ["B", "T", "D", "U"] if self.by_batch else ["T", "D", "B", "U"]
         call, found = self.site.layer.call, self.site.found
-        first = call.time_axis == 0 or self.site.layer.wiring.transposed or bool(found.recovered and call.steps)
+        collected = bool(found.recovered and (call.steps or found.nodes[0].subgraphs))  # a Loop collects steps in front
+        first = call.time_axis == 0 or self.site.layer.wiring.transposed or collected
         return ["T", "B", "U"] if first else ["B", "T", "U"]
 
     @property
@@ -180,6 +181,10 @@ def _mask(d: Drawing, site: Site, x: View) -> str:
         return ""
     view = d.view(site.mask)
     view = replace(view, axes=view.axes[:-1]) if view.rank == 3 and view.axes[-1] == () else view
+    if view.rank == 3 and view.sizes[-1] == _ONE:
+        name = d.fresh(f"{site.mask}_flat")
+        d.put(name, "Squeeze", op.DropAxis(2), (d.own(site.mask),), {name: view.sizes[:2]}, dtype="bool")
+        view = plain(name, view.sizes[:2])
     if view.rank != 2:
         raise Unfit("its mask has more axes than batch and time")
     first = site.layer.wiring.transposed or site.layer.call.time_axis == 0

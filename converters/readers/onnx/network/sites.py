@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from converters.model.layers import Layer
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.layers.recurrent import OPERATORS, STATES, is_zero
+from layouts.records import dataclass
 
 _LENGTHS = 4
 

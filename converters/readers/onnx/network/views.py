@@ -7,10 +7,10 @@ by name, and only what is left of them becomes operations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from converters.model import operations as op
 from converters.readers.onnx.network.sizes import Pair, Sizes, fixed, product
+from layouts.records import dataclass, replace
 
 _ONE = (1, 1)
 

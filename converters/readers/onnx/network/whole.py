@@ -8,6 +8,7 @@ from dataclasses import replace
 from converters.model import graph as neutral
 from converters.model import operations as op
 from converters.model.layers import Layer
+from converters.readers.onnx.graph.reasons import why_open
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.network import elementwise, masks, moving, windows
@@ -95,7 +96,7 @@ def _draw(d: Drawing, unit: Unit) -> None:
         if d.measure(unit):
             return
         if draw is None:
-            raise Unfit("no operation here stands for it")
+            raise Unfit(why_open(unit) or "no operation here stands for it")
         draw(d, unit)
     except Unfit as problem:
         _unknown(d, unit, str(problem))

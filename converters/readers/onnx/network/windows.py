@@ -23,22 +23,40 @@ def _pool(d: Drawing, node: Node) -> None:
         raise Unfit("its windows have gaps, or an unknown padding")
     if any(node.outputs[1:]):
         raise Unfit("it gives the places of what it takes")
-    pads = pads if rule == "explicit" and any(pads) else ()
-    rule = "valid" if rule == "explicit" and not pads else rule
     strides = tuple(stated.get("strides", ())) or (1,) * len(size)
-    if stated.get("ceil_mode", 0) and not _is_whole(d, node, size, strides, pads):
-        raise Unfit("with ceil_mode its last windows reach over the edge")
+    pads = pads if rule == "explicit" and any(pads) else ()
+    if stated.get("ceil_mode", 0):
+        pads = _over_the_edge(d, node, size, strides, pads)
+    rule = "valid" if rule == "explicit" and not any(pads) else rule
     x = d.own(node.input(0))
     if how == "average" and pads and stated.get("count_include_pad", 0):
         x, pads, rule = _padded(d, node, x, pads), (), "valid"
     d.emit(node, op.Pool(how, size, strides, rule, pads, channels_last=False), x)
 
 
-def _is_whole(d: Drawing, node: Node, size: Sequence[int], strides: Sequence[int], pads: Sequence[int]) -> bool:
-    """Whether the windows fill the space exactly, so that nothing is rounded."""
-    sizes, count = (d.sizes(node.input(0)) or ())[2:], len(size)
-    grown = [s[0] + (pads[k] + pads[count + k] if pads else 0) for k, s in enumerate(sizes) if s[0] == s[1]]
-    return len(grown) == count and all((n - k) % s == 0 for n, k, s in zip(grown, size, strides, strict=True))
+def _over_the_edge(
+    d: Drawing, node: Node, size: Sequence[int], strides: Sequence[int], pads: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The padding of a pool that rounds the number of its windows up: so much more at the end that they all fit.
+
+    A window that starts behind the last element is left out by some runtimes, and refused here.
+    """
+    count, stated = len(size), node.attributes
+    sizes = [low for low, high in (d.sizes(node.input(0)) or ())[2:] if low == high]
+    before, after = pads[:count] or (0,) * count, pads[count:] or (0,) * count
+    if len(sizes) != count:
+        raise Unfit("with ceil_mode its windows depend on sizes that are not known")
+    each = zip(sizes, before, after, size, strides, strict=True)
+    more = [-(b + n + a - k) % s if b + n + a > k else max(k - b - n - a, 0) for n, b, a, k, s in each]
+    if not any(more):
+        return pads
+    explicit = stated.get("auto_pad", "NOTSET") == "NOTSET"
+    starts = zip(sizes, before, after, more, size, strict=True)
+    if not explicit or any(b + n + a + m - k >= b + n for n, b, a, m, k in starts):
+        raise Unfit("with ceil_mode its last windows start behind the edge")
+    if node.op == "AveragePool" and stated.get("count_include_pad", 0):
+        raise Unfit("with ceil_mode and count_include_pad runtimes differ in what its last windows count")
+    return (*before, *(a + m for a, m in zip(after, more, strict=True)))
 
 
 def _padded(d: Drawing, node: Node, x: str, pads: Sequence[int]) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters.model.graph import Node, Shape
 from layouts.errors import ConversionError, NotRepresentable, printable
+from layouts.records import dataclass, field, replace
 
 Config = dict[str, Any]
 _OPS = "keras.src.ops.{}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from converters.model import operations as op
@@ -11,6 +10,7 @@ from converters.model.graph import Graph, Node, Shape
 from converters.model.layers import Layer, Part
 from converters.targets.keras.network import words
 from converters.targets.keras.network.sketch import Config, Entry, Held, Sketch, Tensor, serialized
+from layouts.records import dataclass, field, replace
 
 
 class Array(Protocol):

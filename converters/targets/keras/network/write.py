@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.model import operations as op
@@ -16,6 +15,7 @@ from converters.targets.keras.network.order import in_order
 from converters.targets.keras.network.sketch import Config, Entry, Held, Sketch, Tensor, serialized
 from converters.targets.keras.network.work import MASKS, Planned, Work
 from layouts.errors import NotRepresentable
+from layouts.records import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from converters.model.operations import (
 )
 from converters.targets.pytorch.source.activations import is_elementwise
 from converters.targets.pytorch.source.held import Held, together
-from converters.targets.pytorch.source.words import number
+from converters.targets.pytorch.source.words import number, quoted
 from converters.targets.pytorch.source.writing import Writing
 
 
@@ -154,7 +154,7 @@ def _mirrored(w: Writing, node: Node, op: Pad, value: Held) -> Held:
     mode = {"reflect": "reflect", "edge": "replicate"}[op.how]
     if len(op.amounts) > 3:
         w.refuse(node, f"padding of {len(op.amounts)} axes by {op.how}")
-    return replace(x, text=f"functional.pad({x.text}, {flat}, mode={mode!r})", shape=w.shape(node.outputs[0]))
+    return replace(x, text=f"functional.pad({x.text}, {flat}, mode={quoted(mode)})", shape=w.shape(node.outputs[0]))
 
 
 def crop(w: Writing, node: Node, op: Crop, values: list[Held]) -> Held:

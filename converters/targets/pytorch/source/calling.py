@@ -23,13 +23,17 @@ class Setting(NamedTuple):
 
     @property
     def turned(self) -> bool:
-        """Whether the time is first in the source, and second where steps are masked."""
+        """Whether the time is first in the source and for the module, and second where steps are masked."""
         return bool(self.mask) and self.call.time_axis == 0
 
     @property
     def axis(self) -> int:
-        """The time of what the module reads."""
+        """The time of what is read, before masked steps are left out."""
         return 1 if self.mask else self.call.time_axis
+
+    def across(self, text: str) -> str:
+        """A sequence of the module as masks have it, and the other way round."""
+        return f"{text}.transpose(0, 1)" if self.turned else text
 
 
 class Run(NamedTuple):
@@ -50,10 +54,15 @@ class Run(NamedTuple):
 
 
 class Finals(NamedTuple):
-    """The final states of a call, as text; `last`: the last output that counts stands for the only one of them."""
+    """The final states of a call, as text.
+
+    last: the last output that counts stands for the only one of them, zeros where none does. kept: they are those that
+    the next call starts from, those of the call before where no step counts.
+    """
 
     names: tuple[str, ...]
     last: bool = False
+    kept: bool = False
 
     def at(self, state: int, place: int) -> str:
         """One state of one layer and direction, (batch, units)."""
@@ -81,7 +90,8 @@ def counted(s: Setting, run: Run, x: str, hx: str, mask: str) -> tuple[str, str]
     """What a module is given, and its further arguments, where a mask leaves steps out."""
     if not mask:
         return x, hx
-    return f"{s.w.help('valid_first')}({x}, {mask})", f"{hx}, lengths={mask}.sum(1).clamp(min=1)" if run.counts else hx
+    front = s.across(f"{s.w.help('valid_first')}({x}, {mask})")
+    return front, f"{hx}, lengths={mask}.sum(1).clamp(min=1)" if run.counts else hx
 
 
 def from_the_end(s: Setting, x: str) -> tuple[str, str]:
@@ -98,13 +108,13 @@ def called(s: Setting, run: Run, given: str, mask: str) -> tuple[str, Finals]:
     finals = Finals(("h", "c")[: run.states])
     if mask and not run.counts:
         s.w.put(f"{y}, _ = {call}")
-        return y, after(s, y, mask, "h" if kept else "")
+        return s.across(y), after(s, s.across(y), mask, "h" if kept else "")
     if s.last != "last" and not kept:
         s.w.put(f"{y}, _ = {call}")
-        return y, finals
+        return s.across(y), finals
     held = f"(h, {'c' if kept else '_'})" if run.states == 2 else "h"
     s.w.put(f"{y if s.last == 'all' else '_'}, {held} = {call}")
-    return y, finals
+    return s.across(y), finals
 
 
 def after(s: Setting, y: str, mask: str, name: str) -> Finals:

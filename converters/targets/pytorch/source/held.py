@@ -7,7 +7,8 @@ wants that to the first that does not; every change of order is a view, written 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from layouts.records import dataclass, replace
 
 Shape = tuple[int | None, ...]
 

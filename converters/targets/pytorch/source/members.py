@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from converters.targets.pytorch.constructors import DROP_INS, calls
 from converters.targets.pytorch.source.words import is_plain, is_taken, quoted
 from converters.targets.pytorch.source.writing import Planned
+from layouts.records import dataclass, field
 
 
 @dataclass

@@ -20,7 +20,6 @@ from converters.targets.pytorch.source.calling import (
     Run,
     Setting,
     after,
-    argument,
     called,
     counted,
     from_the_end,
@@ -100,7 +99,7 @@ def _whole(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> list
     x, mask = from_the_end(s, x) if turned else (x, s.mask)
     x, further = counted(s, run, x, initial_states(s, run, planned, initial), mask)
     y, finals = called(s, run, f"{x}{further}", mask)
-    _keep(s, planned, finals, mask)
+    finals = _keep(s, planned, finals, mask)
     states = _states(run, finals, initial, mask)
     if run.ways == 1:
         outputs = _spread(s, y, mask)
@@ -143,13 +142,14 @@ def _last(s: Setting, finals: Finals, place: int, mask: str, step: str) -> str:
     return f"{text}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)" if mask and not finals.last else text
 
 
-def _keep(s: Setting, planned: Planned, finals: Finals, mask: str) -> None:
+def _keep(s: Setting, planned: Planned, finals: Finals, mask: str) -> Finals:
     """Put the final states where the next call begins; a sequence without a step leaves them as they are."""
-    for k, name in enumerate(s.w.kept.get(planned.name, ())):
-        final = finals.whole(k)
+    names = s.w.kept.get(planned.name, ())
+    for k, (name, state) in enumerate(zip(names, finals.names, strict=False)):
         if mask:
-            final = f"torch.where({mask}.any(1)[:, None], {final}, {name})"
-        s.w.put(f"{name} = {final}.detach()")
+            s.w.put(f"{state} = torch.where({mask}.any(1)[:, None], {finals.whole(k)}, {name})")
+        s.w.put(f"{name} = {state}.detach()")
+    return Finals(finals.names, kept=True) if names else finals
 
 
 def _states(run: Run, finals: Finals, initial: Sequence[str], mask: str) -> list[tuple[str, ...]]:
@@ -167,9 +167,10 @@ def _states(run: Run, finals: Finals, initial: Sequence[str], mask: str) -> list
 
 def _held(finals: Finals, number: int, place: int, mask: str, initial: Sequence[str]) -> str:
     state = finals.at(number, place)
-    if mask and initial:
-        return f"torch.where({mask}.any(1, keepdim=True), {state}, {initial[0]})"
-    return f"{state}.masked_fill(~{mask}.any(1, keepdim=True), 0.0)" if mask and not finals.last else state
+    if not mask or finals.kept or (finals.last and not initial):
+        return state
+    none = f"{mask}.any(1, keepdim=True)"
+    return f"torch.where({none}, {state}, {initial[0]})" if initial else f"{state}.masked_fill(~{none}, 0.0)"
 
 
 def _step_by_step(s: Setting, planned: Planned, x: str, initial: Sequence[str]) -> Way:
@@ -195,8 +196,6 @@ def _step_by_step(s: Setting, planned: Planned, x: str, initial: Sequence[str]) 
 
 def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Sequence[str]) -> list[Way]:
     """A layer that is a module for each of its cells: each direction by itself, each cell on the one below."""
-    if s.call.stateful:
-        s.w.refuse(s.node, "a stateful layer whose cells are modules of their own is not written yet")
     assert s.node.layer is not None
     places = [(way, part.layer + k) for part in s.node.layer.parts for k in range(part.layers) for way in part.ways]
     directions = list(dict.fromkeys(way for way, _ in places))
@@ -206,37 +205,41 @@ def _cell_by_cell(s: Setting, planned: Sequence[Planned], x: str, initial: Seque
     found, given = [], list(initial)
     for direction in directions:
         order = sorted((layer, k) for k, (way, layer) in enumerate(places) if way == direction)
-        runs = [run_of(s, planned[k]) for _, k in order]
-        count = sum(run.states for run in runs)
+        runs = [(run_of(s, planned[k]), planned[k]) for _, k in order]
+        count = sum(run.states for run, _ in runs)
         backward = direction == "backward" or s.call.direction in ("backward", "reverse")
         found.append(_one_direction(s, runs, x, given[:count], backward, direction == "backward"))
         del given[:count]
     return found
 
 
-def _one_direction(s: Setting, runs: Sequence[Run], x: str, initial: Sequence[str], turned: bool, back: bool) -> Way:
+def _one_direction(
+    s: Setting, runs: Sequence[tuple[Run, Planned]], x: str, initial: Sequence[str], turned: bool, back: bool
+) -> Way:
     """The cells of one direction, which reads the steps from the end where it is turned."""
     y, mask = from_the_end(s, x) if turned else (x, s.mask)
     prefix = "back" if back else "ahead"
     states: list[str] = []
-    y, _ = counted(s, runs[0], y, "", mask)
-    for number, run in enumerate(runs):
+    y, _ = counted(s, runs[0][0], y, "", mask)
+    for number, (run, planned) in enumerate(runs):
         own = list(initial[number * run.states :][: run.states])
-        hx = argument([f"{state}.unsqueeze(0)" for state in own]) if own else ""
+        hx = initial_states(s, run, planned, own)
         names = [f"{prefix}_{letter}{number if len(runs) > 1 else ''}" for letter in "hc"][: run.states]
         finals = _cell_called(s, run, prefix, f"{y}{counted(s, run, y, hx, mask)[1]}", names, mask)
+        finals = _keep(s, planned, finals, mask)
         y = prefix
         states += [_held(finals, k, 0, mask, own[k : k + 1]) for k in range(len(finals.names))]
-    outputs = _spread(s, y, mask)
+    outputs = _spread(s, s.across(y), mask)
     outputs = f"{outputs}.flip({s.axis})" if back or s.call.direction == "reverse" else outputs
     return Way(outputs, _last(s, finals, 0, mask, "-1:"), tuple(states))
 
 
 def _cell_called(s: Setting, run: Run, prefix: str, given: str, names: Sequence[str], mask: str) -> Finals:
     """Write the call of the module of one cell, whose outputs replace those of the cell below."""
+    kept = s.call.states or s.call.stateful
     if mask and not run.counts:
         s.w.put(f"{prefix}, _ = {run.module}({given})")
-        return after(s, prefix, mask, names[0] if s.call.states else "")
-    wanted = [name if s.call.states or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
+        return after(s, s.across(prefix), mask, names[0] if kept else "")
+    wanted = [name if kept or (k == 0 and s.last == "last") else "_" for k, name in enumerate(names)]
     s.w.put(f"{prefix}, {f'({wanted[0]}, {wanted[1]})' if run.states == 2 else wanted[0]} = {run.module}({given})")
     return Finals(tuple(names))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from converters.model.graph import Graph, Node
 from converters.model.names import module_name
@@ -14,6 +13,7 @@ from converters.targets.pytorch.source.layout import LONGEST, wrapped
 from converters.targets.pytorch.source.lowering import lower
 from converters.targets.pytorch.source.words import class_name, comment, identifier, quoted
 from converters.targets.pytorch.source.writing import Planned, Writing
+from layouts.records import dataclass
 
 
 @dataclass(frozen=True)

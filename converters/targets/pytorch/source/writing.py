@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from converters.model.graph import Graph, Node
@@ -13,6 +13,7 @@ from converters.model.operations import BothMasks, EitherMask, EveryStep, MaskOf
 from converters.targets.pytorch.source.held import Held, Shape, described
 from converters.targets.pytorch.source.words import identifier
 from layouts.errors import ConversionError, NotRepresentable, printable
+from layouts.records import dataclass, field, replace
 
 
 class Planned(Protocol):
@@ -41,6 +42,7 @@ class Line:
 _MASKS = (BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths)
 OUTPUTS = "y"
 """What the outputs of a recurrent layer are called until they have a name of their own."""
+_WORDS = re.compile(r"[A-Za-z_]\w*")
 _OWN = frozenset(
     {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "moved"}
     | {"scores", "hidden", "seen", "some", "x"}
@@ -116,10 +118,13 @@ class Writing:
         """The inputs of a node are read."""
         self.uses.subtract(self._read(node))
 
-    def fresh(self, node: Node, held: Held, *, mask: bool = False) -> str:
-        """A variable for what a node makes: `x` where nobody reads the last one any more, or one by its layer."""
+    def fresh(self, node: Node, held: Held, *, mask: bool = False, read: Collection[str] = ()) -> str:
+        """A variable for what a node makes: `x` where nobody reads the last one any more, or one by its layer.
+
+        `read`: the words of expressions that are still to be written.
+        """
         usual = "mask" if mask else "x"
-        alive = {held.text for value, held in self.held.items() if self.uses[value] > 0}
+        alive = {*read, *(held.text for value, held in self.held.items() if self.uses[value] > 0)}
         if usual not in alive and not held.wish:
             return usual
         wish = "_".join(filter(None, (node.name.rpartition("/")[2], held.wish, "mask" if mask else "")))
@@ -131,12 +136,13 @@ class Writing:
         """Assign what a node makes to variables."""
         self.consumed(node)
         variables = {held.text for held in self.held.values()}
-        for value, held in zip(node.outputs, made, strict=False):
+        for number, (value, held) in enumerate(zip(node.outputs, made, strict=False)):
             if held.text in variables and held.text.isidentifier():
                 self.held[value] = held
             elif self.uses[value]:
                 mask = isinstance(node.operation, _MASKS)
-                name = self.fresh(node, held, mask=mask)
+                read = {word for later in made[number + 1 :] for word in _WORDS.findall(later.text)}
+                name = self.fresh(node, held, mask=mask, read=read)
                 self._assign(name, held.text, "" if mask or held.apart or held.steps else described(held.sizes))
                 self.held[value] = replace(held, text=name, wish="")
 
