@@ -11,6 +11,8 @@ from layouts.errors import LayoutError
 from layouts.layout import DIRECTIONS
 from layouts.records import dataclass, field
 
+RESIDUAL = "residual"
+"""What is stated of the cells of a stack whose output is added to what they read."""
 _SEPARATOR = re.compile(r"[/.]")
 _ANY = r"\d{1,6}"
 _LABEL = re.compile(r"\{(layer|direction|number)\}")
@@ -39,6 +41,8 @@ class Arrangement:
     """The classes that stand under it, and what a stack of two directions is called; any where there is none."""
     merge: str = ""
     """How two directions become one output, as `Call.merge` has it: "concat", or "pair" where nothing merges them."""
+    residual: bool = False
+    """Whether a cell may stand in a wrapper that adds what it reads to its output, and that leaves no name behind."""
 
     def __post_init__(self) -> None:
         if len(_LABEL.findall(self.path)) != 1 or "{" in _LABEL.sub("", self.path):

@@ -98,6 +98,20 @@ def test_a_stack_in_each_direction_is_not_a_stack_of_two_directions() -> None:
     assert modules(under(cells), "tensorflow") == paths
 
 
+def test_cells_whose_input_may_be_added_to_their_output_are_assumed_to_add_nothing() -> None:
+    """A ResidualWrapper leaves no name behind; where sizes do not allow it, there is nothing to assume."""
+    stack = "rnn/multi_rnn_cell"
+    cells = {f"{stack}/cell_{k}/basic_lstm_cell": tf_lstm(OUT if k else IN) for k in (0, 1)}
+    found = converters.read(under(cells), framework="tensorflow")
+    assert found.layer(stack).assumed["residual"] is False
+    stated = converters.read(under(cells), framework="tensorflow", assume={f"{stack}.residual": "false"})
+    assert "residual" not in stated.layer(stack).assumed
+    apart = converters.read(under(cells), framework="tensorflow", assume={"residual": "true"})
+    assert [layer.path for layer in apart.layers] == [*cells]
+    narrow = {f"{stack}/cell_{k}/basic_lstm_cell": tf_lstm(7 if k else IN, OUT if k else 7) for k in (0, 1)}
+    assert all("residual" not in each.assumed for each in converters.read(under(narrow), framework="tensorflow").layers)
+
+
 def test_cells_of_different_sizes_stay_apart_in_every_direction() -> None:
     cells = {
         f"bidirectional_rnn/{way}/multi_rnn_cell/cell_{k}/basic_lstm_cell": tf_lstm(OUT if k else IN, 7 if k else OUT)

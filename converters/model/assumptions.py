@@ -80,7 +80,7 @@ def _activation(text: str) -> str:
 
 
 _ACTIVATION = Kind(_activation, f"one of {', '.join(ACTIVATIONS)}")
-_TRUTH = Kind(_truth, "true or false")
+TRUTH = Kind(_truth, "true or false")
 _FACTOR = Kind(_sizes(1), "a number above 0, or one for each axis such as 2,1")
 _PADS = Kind(_sizes(0), "numbers such as 0,1, one for each axis")
 NUMBER = Kind(_number(-math.inf), "a number")
@@ -91,7 +91,7 @@ KINDS: Mapping[str, Kind] = {
     "recurrent_activation": _ACTIVATION,
     "output_activation": Kind(_maybe(_activation), _ACTIVATION.expected),
     "clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
-    "input_forget": _TRUTH,
+    "input_forget": TRUTH,
     "cell_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "projection_clip": Kind(_maybe(_number(1e-30)), "a number above 0, or none"),
     "strides": _FACTOR,
@@ -102,12 +102,12 @@ KINDS: Mapping[str, Kind] = {
     "recurrent_padding": _one_of("same", "same_lower"),
     "output_padding": _PADS,
     "output_shape": _FACTOR,
-    "channels_last": _TRUTH,
+    "channels_last": TRUTH,
     "epsilon": Kind(_maybe(_number(0.0)), "a number, 0 or above"),
     "momentum": Kind(_maybe(_number(0.0, 1.0)), "a number from 0 to 1: the share of the old statistics that is kept"),
     "axes": Kind(_sizes(-64), "numbers of axes such as -1 or 1,2"),
-    "rms_scaling": _TRUTH,
-    "invert": _TRUTH,
+    "rms_scaling": TRUTH,
+    "invert": TRUTH,
     "equation": Kind(_equation, "an equation of einsum such as abc,cd->abd"),
     "rank": Kind(_whole(2, 5), "the number of axes of the input, batch included: 2 to 5"),
     "flattened": Kind(_sizes(1, ("no", "none", "")), "the sizes of the map, channels last, such as 7,7,64; or no"),
@@ -121,7 +121,7 @@ FUSED = Kind(lambda text: _ALIASES.get(text, text), "the name of an activation")
 def kind_of(example: object) -> Kind:
     """The kind of a value like this one: a condition of a layout."""
     if isinstance(example, bool):
-        return _TRUTH
+        return TRUTH
     return Kind(int, "a whole number") if isinstance(example, int) else Kind(str, "a word")
 
 

@@ -56,6 +56,7 @@ IN_PIECES = {
 DISTRIBUTED = "dcp"
 """What `to` says for a folder of `torch.distributed.checkpoint`."""
 _OPENED = {
+    DISTRIBUTED: "distributed:DistributedWriter",
     ".safetensors": "safetensors:open_safetensors",
     ".npz": "npz:NpzWriter",
     ".onnx": "onnx:open_onnx",
@@ -65,7 +66,6 @@ _OPENED = {
     ".pdparams": "paddle:open_pdparams",
     ".pt": "pytorch:TorchWriter",
     ".pth": "pytorch:TorchWriter",
-    DISTRIBUTED: "distributed:DistributedWriter",
 }
 """What opens a file of plain arrays, `(path, Plan) -> Writer` of this room."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from converters.model.assumptions import Assumptions
+from converters.model.assumptions import TRUTH, Assumptions
 from converters.model.layers import Layer, Part
 from converters.model.stacking import bidirectional, difference, placed
 from converters.readers.arrays.recognition import said
 from layouts import catalogue
-from layouts.arrangements import Arrangement, Place
+from layouts.arrangements import RESIDUAL, Arrangement, Place
 from layouts.errors import UnknownLayer
 from layouts.layout import DIRECTIONS
 
@@ -78,10 +78,18 @@ class _Joining:
         known = self._arrangement.classes
         if not layer.recurrent or (known and layer.class_name not in {*known, *known.values()}):
             return None
-        if self._arrangement.label != "direction" and "residual" in self._assumptions.of(layer.path):
+        if self._arrangement.label != "direction" and self._residual(layer):
             return None
         place = self._arrangement.place(layer.path)
         return None if place and any(other.place(place.rest) for other in self._others) else place
+
+    def _residual(self, layer: Layer) -> bool | None:
+        """Whether the output of a cell is added to what it reads, which is no stack; None where nobody says so."""
+        stated = self._assumptions.of(layer.path).get(RESIDUAL)
+        if stated is None:
+            return None
+        self._assumptions.use(stated)
+        return bool(stated.parsed(TRUTH))
 
     def _beside(self, stack: str, group: Sequence[Member], layers: Sequence[Layer]) -> bool:
         """Whether one cell alone stands in a row with other layers: a row of anything, and no stack of cells."""
@@ -117,7 +125,15 @@ class _Joining:
         name = self._arrangement.classes.get(first.class_name, first.class_name) if both else first.class_name
         call = first.call if first.call.merge or not both else replace(first.call, merge=self._arrangement.merge)
         assumed = {option: value for layer in layers for option, value in layer.assumed.items()}
+        if self._arrangement.residual and any(self._residual(one) is None and _adds(one) for one in layers):
+            assumed[RESIDUAL] = False
         return replace(first, path=path, class_name=name, parts=tuple(parts), call=call, assumed=assumed)
+
+
+def _adds(layer: Layer) -> bool:
+    """Whether what a cell reads is as wide as what it gives, so that they may be added."""
+    sizes = layer.parts[0].solved()
+    return sizes.get("input") == sizes.get("projection", sizes.get("unit"))
 
 
 def _path(key: tuple[str, str], *, alone: bool) -> str:

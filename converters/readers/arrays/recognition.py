@@ -14,6 +14,7 @@ from converters.model.names import module_name
 from converters.readers.arrays import settings
 from converters.readers.arrays.settings import Recognised
 from layouts import catalogue
+from layouts.arrangements import RESIDUAL
 from layouts.catalogue import Shapes
 from layouts.errors import ConversionError, ShapeError, UnknownLayer, printable
 from layouts.fitting import Fit, fits, layouts_of
@@ -39,7 +40,7 @@ def recognise(path: str, shapes: Shapes, framework: str, assumptions: Assumption
     sizes = {word: stated[word].parsed(COUNT) for word in stated if any(word in fit.untold for fit in found)}
     if sizes:
         found = fits(framework, shapes, conditions, class_name=class_name or None, sizes=sizes)
-    for statement in stated.values():
+    for statement in (each for option, each in stated.items() if option != RESIDUAL):
         taking = [fit for fit in found if statement.option in sizes or settings.takes(path, fit.layout, statement)]
         if not taking and statement.owner and not statement.told:
             raise not_open(statement, settings.stateable(path, [fit.layout for fit in found]))

@@ -131,13 +131,14 @@ class Cells:
 
     def residuals(self) -> None:
         """The cells whose output is added to what they read before another cell reads it: they are no stack."""
-        graph = self.trace.graph
+        graph, adding = self.trace.graph, set[str]()
         for read in self._reads.values():
             for edge in read:
                 node = graph.nodes.get(edge.node)
                 added = {graph.source(each) for each in node.inputs} if node is not None and node.op in SUMS else set()
-                for path in (path for path, own in self._reads.items() if own is not read and own & added):
-                    self.found.state(path, "residual", {True})
+                adding.update(path for path, own in self._reads.items() if own is not read and own & added)
+        for path in self._reads:
+            self.found.state(path, "residual", {path in adding})
 
     def function(self, name: str, path: str, values: list[Edge], plain: IsPlain) -> None:
         """The activation of a cell, by what reads its candidate; one that no cell here has is refused."""
