@@ -41,8 +41,9 @@ class Arrangement:
     """The classes that stand under it, and what a stack of two directions is called; any where there is none."""
     merge: str = ""
     """How two directions become one output, as `Call.merge` has it: "concat", or "pair" where nothing merges them."""
-    residual: bool = False
-    """Whether a cell may stand in a wrapper that adds what it reads to its output, and that leaves no name behind."""
+    residual: str = ""
+    """The paths below it, as a regular expression, of cells that may stand in a wrapper which adds what they read to
+    their output, and which leaves no other trace; '' where there is no such wrapper."""
 
     def __post_init__(self) -> None:
         if len(_LABEL.findall(self.path)) != 1 or "{" in _LABEL.sub("", self.path):

@@ -86,7 +86,7 @@ def verdict(node: Node) -> Verdict:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         tensors = converters.convert(checkpoint, strict=False)
-    assert len(caught) >= len(plan.problems), "weights that are not enough were given without a warning"
+    assert len(caught) >= len({*map(str, plan.problems)}), "weights that are not enough were given without a warning"
     reason = shortened(plan)
     calls = [module.constructor for module in plan.modules]
     if not all(calls):

@@ -45,6 +45,7 @@ TOLD: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("haiku", "LayerNorm"): {"epsilon": 1e-5},
     ("haiku", "RMSNorm"): {"epsilon": 1e-5},
     ("haiku", "GroupNorm"): {"epsilon": 1e-5, "axes": (-1,)},
+    ("haiku", "InstanceNorm"): {"epsilon": 1e-5, "axes": (-1,)},
     ("haiku", "BatchNorm (images)"): {"epsilon": 1e-5, "axes": (-1,)},
     ("haiku", "BatchNorm (sequences)"): {"epsilon": 1e-5, "axes": (-1,)},
     ("haiku", "BatchNorm (vectors)"): {"epsilon": 1e-5, "axes": (-1,)},

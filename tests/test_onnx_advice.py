@@ -87,7 +87,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"input_forget": True},
         "its forget gate is 1 minus its input gate (input_forget), and nn.LSTM computes one of its",
     ),
-    ({"output_activation": "relu"}, "its output_activation is relu, and nn.LSTM computes tanh"),
+    ({"output_activation": "relu"}, "its output_activation is relu, and nn.LSTM has none apart from its activation"),
     ({"recurrent_activation": "hard_sigmoid_0.2"}, "is hard_sigmoid (clip(0.2 x + 0.5, 0, 1)), and nn.LSTM computes"),
     ({"activation": "LeakyRelu(alpha=0.3)"}, "its activation is LeakyRelu(alpha=0.3), and nn.LSTM computes tanh"),
 ]

@@ -125,7 +125,7 @@ def test_names_of_pytorch_in_the_graph_are_the_keys(name: str) -> None:
 
 def test_weights_that_are_inputs_of_the_graph_are_given() -> None:
     own = dict(np.load(GIVEN.parent / "state_dict.npz"))
-    with pytest.raises(converters.CoverageError, match="pass weights="):
+    with pytest.raises(converters.CoverageError, match="give the arrays, weights="):
         converters.convert(GIVEN.parent / "model.onnx")
     made = converters.convert(GIVEN.parent / "model.onnx", weights=own)
     assert {key: tuple(tensor.shape) for key, tensor in made.items()} == {key: own[key].shape for key in own}

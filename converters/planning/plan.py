@@ -80,7 +80,7 @@ class Plan:
 
     def tables(self) -> list[text.Table]:
         """One row a module with its constructor and parameters; then problems, warnings and notes."""
-        lines = [text.Line("✗", " ".join(str(problem).split())) for problem in self.problems]
+        lines = [text.Line("✗", " ".join(problem.split())) for problem in dict.fromkeys(map(str, self.problems))]
         lines += [text.Line("!", warning) for warning in dict.fromkeys((*self.warnings, *self.checkpoint.care()))]
         lines += [text.Line("·", f"{printable(m.name or m.path)}: {note}") for m in self.modules for note in m.notes]
         title = f"{printable(self.checkpoint.path)} → {self.target.title}"

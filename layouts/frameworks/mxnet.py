@@ -237,7 +237,7 @@ PRELU = Layout("mxnet", cells.PRELU, {"alpha": "channel -> weight"}, class_name=
 _CELLS = {"LSTMCell": "LSTMCell", "GRUCell": "GRUCell", "RNNCell": "RNNCell"}
 ARRANGEMENTS = (
     Arrangement("{direction}", {"forward": "l_cell", "backward": "r_cell"}, _CELLS, merge="concat"),
-    Arrangement("{layer}", classes=_CELLS),
+    Arrangement("{layer}", classes=_CELLS, residual=r"(.*\.)?base_cell"),
 )
 
 LAYERS = {

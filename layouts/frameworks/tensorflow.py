@@ -197,8 +197,8 @@ CONV_LSTM3D = Layout(
 _WAYS = {"forward": "fw", "backward": "bw"}
 
 ARRANGEMENTS = (
-    Arrangement("multi_rnn_cell/cell_{layer}", residual=True),
-    Arrangement("MultiRNNCell/Cell{layer}", residual=True),
+    Arrangement("multi_rnn_cell/cell_{layer}", residual=".*"),
+    Arrangement("MultiRNNCell/Cell{layer}", residual=".*"),
     Arrangement("bidirectional_rnn/{direction}", _WAYS, merge="pair"),
     Arrangement("BiRNN/{direction}", {"forward": "FW", "backward": "BW"}, merge="pair"),
     Arrangement("stack_bidirectional_rnn/cell_#/{direction}", _WAYS, merge="pair"),

@@ -346,7 +346,10 @@ def onnx_choices_that_double(folder: Path) -> Path:
     """Twelve choices within each other, each branch holding the next: 4096 graphs, none of which holds a layer."""
     inner = _choice(12)
     inner.output[0] = "W"
-    return with_nodes(folder, inner, A=weights()["W"], T=np.array(True))
+    others = {name: array for name, array in weights().items() if name != "W"}
+    found = model([inner, node()], others | {"A": weights()["W"]})
+    found.graph.input.append(helper.make_tensor_value_info("T", TensorProto.BOOL, []))
+    return write(folder, found)
 
 
 def _functions(folder: Path, calls: dict[str, list[str]]) -> Path:
@@ -441,7 +444,7 @@ CASES = table(
         onnx_two_inputs_of_a_name: "twice",
         onnx_10000_arrays_of_a_name: "twice",
         onnx_w_nowhere: "not defined",
-        onnx_w_an_input: "weights=",
+        onnx_w_an_input: "weights W=",
         onnx_w_depends_on_the_input: "X",
         onnx_w_at_random: "RandomNormal",
         onnx_expanded: "Expand",
@@ -477,7 +480,7 @@ CASES = table(
         onnx_if_without_branches: "If",
         onnx_body_is_a_number: "Loop",
         onnx_loops_in_loops: "Loop",
-        onnx_choices_that_double: "If",
+        onnx_choices_that_double: "weights T=",
         onnx_function_calls_itself: "F",
         onnx_functions_that_double: "functions",
         onnx_lstm_of_another_domain: "com.example",

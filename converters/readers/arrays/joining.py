@@ -6,6 +6,7 @@ by `model.stacking.difference`, as everywhere: kinds, options, units, and that e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -91,6 +92,12 @@ class _Joining:
         self._assumptions.use(stated)
         return bool(stated.parsed(TRUTH))
 
+    def _may_add(self, layer: Layer) -> bool:
+        """Whether nobody says if a cell stands in a wrapper that adds what it reads to what it gives, which it may."""
+        place, wrapped = self._place(layer), self._arrangement.residual
+        may = bool(wrapped) and place is not None and re.fullmatch(wrapped, place.rest) is not None
+        return may and self._residual(layer) is None and _adds(layer)
+
     def _beside(self, stack: str, group: Sequence[Member], layers: Sequence[Layer]) -> bool:
         """Whether one cell alone stands in a row with other layers: a row of anything, and no stack of cells."""
         if len(group) > 1 or self._arrangement.label == "direction":
@@ -125,7 +132,7 @@ class _Joining:
         name = self._arrangement.classes.get(first.class_name, first.class_name) if both else first.class_name
         call = first.call if first.call.merge or not both else replace(first.call, merge=self._arrangement.merge)
         assumed = {option: value for layer in layers for option, value in layer.assumed.items()}
-        if self._arrangement.residual and any(self._residual(one) is None and _adds(one) for one in layers):
+        if any(map(self._may_add, layers)):
             assumed[RESIDUAL] = False
         return replace(first, path=path, class_name=name, parts=tuple(parts), call=call, assumed=assumed)
 
@@ -154,7 +161,7 @@ def _as_one(groups: Mapping[tuple[str, str], list[Member]]) -> Iterator[tuple[tu
             > 1
             == len({one.class_name for _, one in members})
         )
-        if len(keys) > 1 and once:
+        if len(keys) > 1 and once and all(rest for _, rest in keys):
             yield (stack, ""), members
         else:
             yield from ((key, groups[key]) for key in keys)

@@ -78,8 +78,8 @@ def overwrite(kind: str, clip: float, like: Tensor) -> Overwrite:
     It is for arguments of the dtype and device of `like`: a number would be made a tensor anew at every step.
     """
     if kind == "hard_sigmoid_0.2":
-        half = like.new_full((), 0.5)
-        write: Overwrite = lambda x: torch.add(half, x, alpha=0.2, out=x).clamp_(0.0, 1.0)  # noqa: E731
+        slope, half = like.new_full((), 0.2), like.new_full((), 0.5)
+        write: Overwrite = lambda x: x.mul_(slope).add_(half).clamp_(0.0, 1.0)  # noqa: E731
     else:
         write = _OVERWRITES.get(kind, lambda x: x.copy_(activate(x, kind)))
     return write if clip <= 0.0 else lambda x: write(x.clamp_(-clip, clip))
