@@ -166,7 +166,8 @@ def pool(w: Writing, node: Node, op: Pool, values: list[Held]) -> Held:
         return made(w, node, x, f"{function}({text}, {size}{strides})")
     text = padded(w, x.text, pads) if pads is not None else padded_same(w, x, found)
     ones = text.replace(f"({x.text},", f"(torch.ones_like({x.text}),", 1)
-    return made(w, node, x, f"{function}({text}, {size}{strides}) / {function}({ones}, {size}{strides})")
+    w.put(f"seen = {function}({ones}, {size}{strides})")  # the part of each window that lies within the map
+    return made(w, node, x, f"{function}({text}, {size}{strides}) / seen")
 
 
 def _pool_pads(op: Pool, found: Sequence[Window]) -> list[tuple[int, int]] | None:
