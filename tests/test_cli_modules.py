@@ -40,6 +40,12 @@ class Words(nn.Module):
 class Sized(Model):
     def __init__(self, size):
         super().__init__()
+
+def model():
+    return Model()
+
+def words():
+    return Words()
 """
 
 
@@ -76,7 +82,7 @@ def test_a_module_without_inputs_gives_its_weights(mine: Path) -> None:
 def test_whole_numbers_and_files_are_inputs(mine: Path) -> None:
     np.save(mine.with_name("lengths.npy"), np.array([7, 4]))
     inputs = ("--input", "2,7:int64", "--input", mine.with_name("lengths.npy"))
-    done = run(f"{mine}:Words", mine.with_name("words.onnx"), *inputs)
+    done = run(f"{mine}:words", mine.with_name("words.onnx"), *inputs)
     assert done.exit_code == 0, done.output
 
 
@@ -84,15 +90,16 @@ def test_whole_numbers_and_files_are_inputs(mine: Path) -> None:
     ("arguments", "message"),
     [
         (("mine.py:Model", "out.onnx"), "a whole model is traced on inputs: --input 2,7,3"),
-        (("mine.py:Model", "out.onnx", "--input", "2,7,9"), r"does not run on inputs of the shapes \(2, 7, 9\)"),
-        (("mine.py:Model", "out.onnx", "--input", "2x7x3"), "a shape, 2,7,3 or 2,7:int64, or a file, x.npy"),
-        (("mine.py:Model", "out.onnx", "--input", "2,7,3:complex64"), "a shape, 2,7,3 or"),
-        (("mine.py:Model", "out.onnx", "--input", "99999,99999,99999"), "a shape of 1 to"),
-        (("mine.py:Model", "out.onnx", "--input", "mine.npy"), "no file of one array of NumPy"),
+        (("mine.py:model", "out.onnx", "--input", "2,7,9"), r"does not run on inputs of the shapes \(2, 7, 9\)"),
+        (("mine.py:model", "out.onnx", "--input", "2x7x3"), "a shape, 2,7,3 or 2,7:int64, or a file, x.npy"),
+        (("mine.py:model", "out.onnx", "--input", "2,7,3:complex64"), "a shape, 2,7,3 or"),
+        (("mine.py:model", "out.onnx", "--input", "99999,99999,99999"), "a shape of 1 to"),
+        (("mine.py:model", "out.onnx", "--input", "mine.npy"), "no file of one array of NumPy"),
+        (("mine.py:Model", "out.onnx", "--input", "2,7,3"), "no weights are named.*: name a file"),
         (("mine.py:Sized", "out.onnx", "--input", "2,7,3"), "cannot be called without arguments"),
         (("mine.py:Other", "out.onnx", "--input", "2,7,3"), "defines no Other"),
         (("none.py:Model", "out.onnx", "--input", "2,7,3"), "there is no such file"),
-        (("mine.py:Words", "out.onnx", "--input", "2,7:int64"), "missing 1 required positional argument: 'lengths'"),
+        (("mine.py:words", "out.onnx", "--input", "2,7:int64"), "missing 1 required positional argument: 'lengths'"),
         (("w.pt", "out.xyz"), r"named after its format: .*\.ckpt.*\.keras"),
         (("w.pt", "out.pt", "--like", "mine.py"), r"--like is a model of Keras: its weights are a \.weights\.h5"),
         (("w.pt", "out.ckpt"), r"--constant forget_bias=1\.0"),

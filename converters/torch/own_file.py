@@ -21,13 +21,15 @@ _USUAL = "Model"
 _WEIGHTS = (".safetensors", ".pt", ".pth", ".npz")
 
 
-def module_from(place: str, weights: str | None = None) -> nn.Module:
+def module_from(place: str, weights: str | None = None, *, trained: bool = False) -> nn.Module:
     """The module at `file.py:Class`, `file.py:function`, `file.py`, or in a folder that `port` made (its `model.py`).
 
     RUNS THE FILE, as Python would. A class or a function is called without arguments; what is a module already is taken
     as it is; without a name it is `Model`, or the one class of modules that the file defines. Weights are loaded
     strictly where `weights` names a file, or where one stands beside `model.py` under its name and the module was made
     here: `model.safetensors` or `model.pt`.
+
+    trained: a class alone, without a file of weights, is refused: it would be as its constructor leaves it.
     """
     file, name = _file_and_name(place)
     found = _object(_run(file), name, file)
@@ -37,6 +39,11 @@ def module_from(place: str, weights: str | None = None) -> nn.Module:
     file_of_weights = Path(weights) if weights else _beside(file) if isinstance(found, type) else None
     if file_of_weights is not None:
         _load(module, file_of_weights)
+    elif trained and isinstance(found, type):
+        raise ConversionError(
+            f"{printable(place)}: no weights are named, and none stand beside it: name a file (--weights model.pt), "
+            "or a function that makes the module with its weights"
+        )
     return module.eval()
 
 

@@ -25,7 +25,7 @@ def source_from(place: str, weights: str | None, inputs: Sequence[str]) -> Any:
     An input is a shape, "2,7,3", or "2,7:int64" for whole numbers, which are all 1; or a file of NumPy, `x.npy`, where
     code looks at the numbers, as at the lengths of sequences. Raises `ConversionError`.
     """
-    module = module_from(place, weights)
+    module = module_from(place, weights, trained=True)
     if not inputs:
         return module
     tensors = [_tensor(each) for each in inputs]
