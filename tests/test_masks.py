@@ -227,15 +227,16 @@ def test_fixtures_export_with_any_batch_and_length(case: str) -> None:
         warnings.simplefilter("ignore", converters.ConversionWarning)
         module = converters.build(FIXTURES / case, any_length=True)
     with np.load((FIXTURES / case).parent / "io.npz") as arrays:
-        x, y = (torch.from_numpy(arrays[f"model/{way}/0"]) for way in ("in", "out"))
+        inputs = [torch.from_numpy(arrays[key]) for key in sorted(arrays.files) if key.startswith("model/in/")]
+        y = torch.from_numpy(arrays["model/out/0"])
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("time")}
-    program = torch.export.export(module, (x,), dynamic_shapes=(shape,)).module()
+    program = torch.export.export(module, tuple(inputs), dynamic_shapes=(shape,) * len(inputs)).module()
     with torch.no_grad():
-        first = program(x)
+        first = program(*inputs)
         expect(first[0] if isinstance(first, tuple) else first, y)
-        larger = torch.cat([x, x.flip(1), x.roll(2, 1)])
-        for given in (larger, larger[:, 2:]):
-            expect(program(given), module(given))
+        larger = [torch.cat([x, x.flip(1), x.roll(2, 1)]) for x in inputs]
+        for given in (larger, [x[:, 2:] for x in larger]):
+            expect(program(*given), module(*given))
 
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
