@@ -243,7 +243,7 @@ def _dot(draw: Draw, sketch: Sketch) -> bool:
 
 def _attention(draw: Draw, sketch: Sketch) -> bool:
     pair = _pair(draw, sketch, (2,))
-    if pair is None:
+    if pair is None or None in (sketch.shape(name)[-1] for name in pair):
         return False
     text = draw(st.sampled_from(ATTENTIONS))
     causal = draw(st.sampled_from(("", "", ", use_causal_mask=True", ", return_attention_scores=True")))

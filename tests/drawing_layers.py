@@ -68,6 +68,11 @@ def long(axes: int) -> Callable[[Shape], bool]:
     return lambda shape: rank(axes)(shape) and all(size is None or size >= wide for size in shape[:-1])
 
 
+def both(one: Callable[[Shape], bool], other: Callable[[Shape], bool]) -> Callable[[Shape], bool]:
+    """Values that suit two rules: an open number of steps may have been pooled to fewer than are cut off."""
+    return lambda shape: one(shape) and other(shape)
+
+
 _CELL = {"activation": ("tanh", "tanh", "relu", "softsign"), "use_bias": (True, True, False)}
 _GATED = _CELL | {"recurrent_activation": ("sigmoid", "sigmoid", "hard_sigmoid")}
 CELLS: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -222,8 +227,8 @@ SIMPLE: tuple[Kind, ...] = (
     plain("GlobalMaxPooling2D", rank(3), keepdims=BOTH),
     plain("ZeroPadding1D", rank(2), (1, (1, 2), (0, 3))),
     plain("ZeroPadding2D", rank(3), (1, ((1, 2), (0, 1)))),
-    plain("Cropping1D", long(2), (1, (0, 2), (2, 0))),
-    plain("Cropping2D", long(3), (1, ((0, 2), (1, 0)))),
+    plain("Cropping1D", both(long(2), known(2)), (1, (0, 2), (2, 0))),
+    plain("Cropping2D", both(long(3), known(3)), (1, ((0, 2), (1, 0)))),
     plain("UpSampling1D", rank(2), (2, 3)),
     plain("UpSampling2D", rank(3), (2, (1, 3)), interpolation=("nearest", "bilinear")),
     pooling("MaxPooling1D", 2),
