@@ -51,8 +51,7 @@ def replacing(target: str | os.PathLike[str], source: str | None = None, *, sync
     try:
         descriptor, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_PART, dir=target.parent)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target)) from None
+        raise _cannot_write(target, error) from None
     temporary = Path(name)
     try:
         os.close(descriptor)
@@ -64,9 +63,7 @@ def replacing(target: str | os.PathLike[str], source: str | None = None, *, sync
     except OSError as error:
         if isinstance(error, ConversionError):
             raise
-        raise ConversionError(
-            f"cannot write {printable(target)}: {error.strerror or error}", path=str(target)
-        ) from None
+        raise _cannot_write(target, error) from None
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -81,8 +78,7 @@ def making(target: Path) -> Iterator[Path]:
     try:
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_PART, dir=target.parent))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target)) from None
+        raise _cannot_write(target, error) from None
     try:
         yield temporary
         for file in temporary.iterdir():
@@ -92,11 +88,14 @@ def making(target: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, ConversionError):
             raise
-        raise ConversionError(
-            f"cannot write {printable(target)}: {error.strerror or error}", path=str(target)
-        ) from None
+        raise _cannot_write(target, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _cannot_write(target: Path, error: OSError | ValueError) -> ConversionError:
+    reason = (isinstance(error, OSError) and error.strerror) or error
+    return ConversionError(f"cannot write {printable(target)}: {reason}", path=str(target))
 
 
 def _sync(path: Path) -> None:

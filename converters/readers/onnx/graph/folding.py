@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
-from converters.readers.onnx.graph.moves import moved
+from converters.readers.onnx.graph.moves import Moving, moved
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 if TYPE_CHECKING:
@@ -33,26 +33,14 @@ class _Graph(Protocol):
         """The bytes that the whole model stores."""
 
 
-class Foldable(Protocol):
+class Foldable(Moving, Protocol):
     """A node, as far as it is computed here."""
 
     @property
     def proto(self) -> NodeProto: ...
 
     @property
-    def op(self) -> str: ...
-
-    @property
     def called(self) -> str: ...
-
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-
-    @property
-    def outputs(self) -> tuple[str, ...]: ...
-
-    @property
-    def attributes(self) -> Mapping[str, Any]: ...
 
     @property
     def scope(self) -> _Graph: ...
