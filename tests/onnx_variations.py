@@ -56,12 +56,9 @@ class Node(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Whether this version of the operator has these attributes and this type, and its weights can be folded.
-
-        ONNX tells no shape of a Concat before opset 4: see `test_concat_before_opset_4_cannot_be_folded`.
-        """
+        """Whether this version of the operator has these attributes and this type."""
         type_since, attribute_since = 22 * (self.dtype == "bfloat16"), 3 * ("=1" in self.op)
-        return self.opset >= max(14 * self.layout, type_since, attribute_since, 4 * (self.weights == "sliced"))
+        return self.opset >= max(14 * self.layout, type_since, attribute_since)
 
     @property
     def attributes(self) -> dict[str, Any]:

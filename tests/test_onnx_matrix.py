@@ -67,14 +67,6 @@ def test_weights_that_are_inputs_are_asked_for(op: str) -> None:
         converters.convert(model_of(node, values_of(node)))
 
 
-@pytest.mark.parametrize("op", OPERATORS)
-def test_concat_before_opset_4_cannot_be_folded(op: str) -> None:
-    """ONNX tells no shape of it there. Should this fail, `Node.valid` may let such cases in."""
-    node = Node(op, "forward", weights="sliced", opset=3)
-    with pytest.raises(CoverageError, match=r"computed by W \(Concat\), which cannot be folded"):
-        converters.convert(model_of(node, values_of(node)))
-
-
 def test_an_rnn_of_one_direction_and_two_different_functions_is_refused() -> None:
     """onnxruntime takes the first; two that are alike are the schema's own default."""
     node = Node("RNN", "forward", activations=("Tanh", "Relu"))
@@ -113,8 +105,7 @@ the time first, and, where it knows all their options, with the reference evalua
 initializers are inputs of the graph as well, as files of that time have them.
 
 Not in the table, because nothing is computed: a node whose weights are inputs of the graph and are not given with
-`weights=` is refused, with the names of the inputs; and so is one whose weights come out of a Concat before opset 4, of
-which ONNX tells no shape.""".splitlines()
+`weights=` is refused, with the names of the inputs.""".splitlines()
 
 
 def _table(op: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from converters.cli import main
 from converters.model.cards import cards
 from converters.model.checkpoint import Checkpoint
 from converters.model.flow import shown
-from converters.model.graph import Graph
+from converters.model.graph import Graph, as_drawn
 from converters.planning.pictured import plan_page
 from converters.planning.plan import make_plan
 from converters.show.layout_page import layout_page
@@ -178,7 +178,7 @@ def called(checkpoint: Checkpoint, name: str) -> Checkpoint:
         {values[key]: replace(value, name=values[key]) for key, value in graph.values.items()},
     )
     words = {"path": name, "framework": name, "version": name, "custom_layers": (name,), "unused": (name,)}
-    return replace(checkpoint, layers=tuple(layers.values()), graph=named, **words)
+    return replace(checkpoint, layers=tuple(layers.values()), network=as_drawn(named), **words)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))

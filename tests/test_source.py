@@ -19,7 +19,7 @@ from test_build import FILES, drafted, read
 from torch import nn
 
 import converters
-from converters.model.graph import Graph, Node
+from converters.model.graph import Graph, Node, as_drawn
 from converters.model.names import module_name
 from converters.targets.pytorch.source import helpers
 from converters.targets.pytorch.source.words import RESERVED, identifier, is_plain, quoted
@@ -95,7 +95,7 @@ def renamed(file: Path, names: dict[str, str]) -> Draft:
     values = {names.get(name, name): replace(value, name=names.get(name, name)) for name, value in graph.values.items()}
     outputs = tuple(names.get(name, name) for name in graph.outputs)
     other = Graph(inputs, tuple(nodes), outputs, values)
-    return draft(replace(checkpoint, layers=tuple(layers.values()), graph=other), {})
+    return draft(replace(checkpoint, layers=tuple(layers.values()), network=as_drawn(other)), {})
 
 
 def _renamed_node(node: Node, names: dict[str, str], layers: dict[int, Any]) -> Node:
@@ -231,6 +231,6 @@ def test_an_unknown_activation_is_refused_by_name() -> None:
     )
     by_path = {layer.path: layer for layer in layers}
     nodes = tuple(replace(node, layer=node.layer and by_path[node.layer.path]) for node in graph.nodes)
-    checkpoint = replace(found.plan.checkpoint, layers=layers, graph=replace(graph, nodes=nodes))
+    checkpoint = replace(found.plan.checkpoint, layers=layers, network=as_drawn(replace(graph, nodes=nodes)))
     with pytest.raises(converters.NotRepresentable, match=r"dense.*import os.*is not known"):
         draft(checkpoint, {})

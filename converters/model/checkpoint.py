@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from converters.model import flow, rows
-from converters.model.graph import Graph, why
+from converters.model.graph import Drawn, Graph, why
 from converters.model.layers import Layer
 from converters.model.names import module_name
 from converters.show import text
@@ -31,10 +32,20 @@ class Checkpoint:
     """What else a warning has to say of the source as a whole, one sentence each."""
     weightless: tuple[str, ...] = ()
     """Of a file of weights alone: the names of layers that have none, of which no more is told."""
-    graph: Graph | None = None
-    """The whole network; None where the source tells none, as a file of weights alone."""
+    network: Callable[[], Drawn] = Drawn
+    """Draws the whole network, which weights alone do not need."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Arrays for inputs of the source that its caller gives once and for all: the network has no such inputs."""
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """The whole network, drawn when it is first asked for, or why there is none."""
+        return self.network()
+
+    @property
+    def graph(self) -> Graph | None:
+        """The whole network; None where the source tells none, as a file of weights alone."""
+        return self.drawn.graph
 
     def layer(self, path: str) -> Layer:
         """The layer of this path; `UnknownLayer` lists what there is."""
@@ -73,6 +84,7 @@ class Checkpoint:
             ),
             *(f"{printable(node.name)}: {why(node)}" for node in others if node.name not in custom),
             *self.remarks,
+            *self.drawn.problems,
         ]
 
     def data(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ and who reads it, is written down, so that nobody has to know how a framework ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from converters.model.layers import Layer
 from converters.model.operations import Operation, Unknown
@@ -82,6 +83,19 @@ class Graph:
         """The nodes that nobody here can compute."""
         layers = (node for node in self.nodes if isinstance(node.operation, Unknown) or _is_unknown(node.layer))
         return tuple(layers)
+
+
+class Drawn(NamedTuple):
+    """The network of a source; None, and why, where it tells none or its network could not be read."""
+
+    graph: Graph | None = None
+    problems: tuple[str, ...] = ()
+
+
+def as_drawn(graph: Graph | None) -> Callable[[], Drawn]:
+    """What draws a network that is there already."""
+    found = Drawn(graph)
+    return lambda: found
 
 
 def why(node: Node) -> str:

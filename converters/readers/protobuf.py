@@ -48,6 +48,8 @@ def _extent(view: memoryview, wire: int, at: int, stop: int, start: int) -> tupl
 
 def varint(view: memoryview, at: int, stop: int) -> tuple[int, int]:
     """An unsigned number of seven bits a byte, and where it ends."""
+    if at < stop and view[at] < 128:
+        return view[at], at + 1
     value = shift = 0
     for place in range(at, min(stop, at + 10)):
         byte = view[place]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
+from converters.model.graph import as_drawn
 from converters.model.layers import Layer
 from converters.model.settings import Wiring
 from converters.readers.archives import Archive
@@ -241,7 +242,9 @@ def _checkpoint(
     remarks = (*remarks, *not_saved(known if model else (), version))
     known, graph = as_called(known, graph)
     custom = code(model, known, graph)
-    return Checkpoint(path, "keras", version.text, container, known, custom, unused, remarks, weightless, graph=graph)
+    return Checkpoint(
+        path, "keras", version.text, container, known, custom, unused, remarks, weightless, as_drawn(graph)
+    )
 
 
 def _in_graph(layer: Layer, facts: GraphFacts | None) -> Layer:

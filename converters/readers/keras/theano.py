@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from converters.model import operations as op
 from converters.model.checkpoint import Checkpoint
+from converters.model.graph import as_drawn
 from converters.model.layers import Layer, Part
 from layouts.options import Convolution, ConvolutionalRecurrence
 
@@ -29,7 +30,7 @@ def with_same_pooling(found: Checkpoint) -> Checkpoint:
         replace(node, operation=_windows(node.operation)) if isinstance(node.operation, op.Pool) else node
         for node in found.graph.nodes
     )
-    return replace(found, graph=replace(found.graph, nodes=tuple(nodes)))
+    return replace(found, network=as_drawn(replace(found.graph, nodes=tuple(nodes))))
 
 
 def _windows(pool: op.Pool) -> op.Operation:

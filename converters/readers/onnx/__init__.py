@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from converters.model.arrays import in_memory
 from converters.model.checkpoint import Checkpoint
-from converters.model.graph import Graph as Network
+from converters.model.graph import Drawn
 from converters.readers.onnx.file.model import IN_MEMORY, Model, from_memory, open_model
 from converters.readers.onnx.file.skeleton import what_else
 from converters.readers.onnx.graph.branches import settled
@@ -23,7 +24,6 @@ from converters.readers.onnx.graph.functions import without_functions
 from converters.readers.onnx.graph.scans import as_loops
 from converters.readers.onnx.graph.scope import Scope
 from converters.readers.onnx.layers.all import Graph, read_graph
-from converters.readers.onnx.network.whole import network
 from converters.readers.onnx.stated import as_stated
 from converters.readers.opened import Opened, Request
 from converters.readers.protobuf import BYTES, fields
@@ -73,7 +73,6 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, A
         raise UnreadableCheckpoint("the graph has no layer with weights")
     producer = " ".join(filter(None, (model.proto.producer_name.strip(), model.proto.producer_version.strip())))
     container = f"a graph written by {printable(producer)}" if producer else "a graph"
-    whole, problems = _network(root, graph)
     return Checkpoint(
         path,
         "onnx",
@@ -81,8 +80,8 @@ def _checkpoint(model: Model, weights: Mapping[str, Any], assume: Mapping[str, A
         container,
         graph.layers,
         unused=graph.unused,
-        remarks=(*graph.remarks, *problems, *_said(assume)),
-        graph=whole,
+        remarks=(*graph.remarks, *_said(assume)),
+        network=cache(lambda: _network(root, graph)),
         given={name: given[name] for name in root.inputs if name in given},
     )
 
@@ -94,9 +93,11 @@ def _said(assume: Mapping[str, Any]) -> Iterator[str]:
         yield f"the network is the one of what was stated, and of no other: {listed}"
 
 
-def _network(root: Scope, graph: Graph) -> tuple[Network | None, tuple[str, ...]]:
+def _network(root: Scope, graph: Graph) -> Drawn:
     """The whole network, or why there is none: weights are read without it."""
+    from converters.readers.onnx.network.whole import network
+
     try:
-        return network(root, graph.found, graph.layers), ()
+        return Drawn(network(root, graph.found, graph.layers))
     except ConversionError as error:
-        return None, (f"the graph of the model could not be read: {error}",)
+        return Drawn(None, (f"the graph of the model could not be read: {error}",))

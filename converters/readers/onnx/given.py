@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.model.arrays import Array
 from converters.readers.arrays.npz import arrays_in, header
+from converters.readers.onnx.file.messages import model_message, tensor_message
 from converters.readers.onnx.file.model import Model
 from converters.readers.opened import Opened
 from converters.readers.source import Source, open_source
@@ -63,11 +64,9 @@ def _plain(source: Source, name: str) -> Array:
 
 def _tensor(source: Source) -> tuple[str, Array]:
     """The name and the numbers of a TensorProto, as the data sets of ONNX's node tests hold them."""
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto, TensorProto
-
     try:
-        proto = TensorProto.FromString(bytes(source.view))
-    except DecodeError:
+        proto = tensor_message(bytes(source.view))
+        name = proto.name
+    except UnreadableCheckpoint:
         raise UnreadableCheckpoint("this is no TensorProto of ONNX", path=source.path) from None
-    return proto.name, np.array(Model(source.path, ModelProto(), source).tensor(proto).read())
+    return name, np.array(Model(source.path, model_message(b""), source).tensor(proto).read())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.readers.onnx.file.messages import copied
 from converters.readers.onnx.file.model import Model
 from layouts.errors import ConversionError, printable
 
@@ -34,8 +35,7 @@ def as_stated(model: Model, assume: Mapping[str, Any]) -> tuple[Model, dict[str,
     """
     if not assume:
         return model, {}
-    proto = type(model.proto)()
-    proto.CopyFrom(model.proto)
+    proto = copied(model.proto)
     numbers: dict[str, Array] = {}
     inputs = _inputs(proto)
     for key, value in assume.items():

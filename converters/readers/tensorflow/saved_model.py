@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.model.checkpoint import Checkpoint
+from converters.model.graph import Drawn
 from converters.readers.json_data import parse_json
 from converters.readers.keras import files as keras
 from converters.readers.keras.config import is_model
@@ -144,7 +145,7 @@ def _with_configuration(
     if left:
         raise ConversionError(f"{left[0]} belongs to no layer of the model's configuration", array=left[0], path=path)
     checkpoint = keras.from_config(path, _CONTAINER, config, stored, version, request.assume, tuple(unused))
-    return checkpoint if whole is not None else replace(checkpoint, graph=None)
+    return checkpoint if whole is not None else replace(checkpoint, network=Drawn)
 
 
 def _owners(entries: Sequence[Entry], known: Sequence[Object], *, nested: bool) -> list[tuple[Entry, int]]:

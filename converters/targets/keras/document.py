@@ -21,7 +21,8 @@ def model(checkpoint: Checkpoint, modules: Iterable[Planned], suffix: str) -> Tr
     """
     planned = list(modules)
     if checkpoint.graph is None:
-        why = f" ({'; '.join(checkpoint.remarks)})" if checkpoint.remarks else ""
+        said = (*checkpoint.remarks, *checkpoint.drawn.problems)
+        why = f" ({'; '.join(said)})" if said else ""
         raise NotRepresentable(
             f"the source tells no network{why}, only weights: like=, a model of Keras or its file, "
             "says where each of them goes; of a module of PyTorch trace(module, inputs) tells the network",

@@ -16,7 +16,7 @@ import torch
 from torch import fx, nn
 
 from converters.model.checkpoint import Checkpoint
-from converters.model.graph import Value
+from converters.model.graph import Value, as_drawn
 from converters.torch.trace.drawing import drawn
 from converters.torch.trace.following import Follower
 from converters.torch.trace.leaves import layers_of
@@ -71,7 +71,7 @@ def _first_sound(name: str, walked: fx.GraphModule, runs: Runs) -> Checkpoint:
         layers = layers_of(walked)
         try:
             graph = drawn(walked, some, layers)
-            found = Checkpoint(name, "pytorch", "", "module, traced", tuple(layers.values()), graph=graph)
+            found = Checkpoint(name, "pytorch", "", "module, traced", tuple(layers.values()), network=as_drawn(graph))
             _prove(found, some)
         except (NotRepresentable, VerificationFailed) as error:
             errors.append(error)

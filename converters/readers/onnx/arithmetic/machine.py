@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.model.arrays import Array
+from converters.readers.onnx.file.messages import copied
 from converters.readers.onnx.graph.folding import FAILURES
 from converters.readers.onnx.graph.scope import Node
 from layouts.errors import ConversionError, printable
@@ -171,11 +172,10 @@ def _evaluator(content: bytes, opset: int) -> Compute:
 
 def _double(proto: NodeProto) -> NodeProto:
     """The node with double precision in the place of any other that it names."""
-    from onnx import NodeProto, TensorProto, numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     floating = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-    copy = NodeProto()
-    copy.CopyFrom(proto)
+    copy = copied(proto)
     for attribute in copy.attribute:
         if proto.op_type == "Cast" and attribute.name == "to" and attribute.i in floating:
             attribute.i = TensorProto.DOUBLE

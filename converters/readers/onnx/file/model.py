@@ -1,4 +1,4 @@
-"""The bytes of an ONNX model: structure parsed by the onnx package within bounds, weights located and left in the file.
+"""The bytes of an ONNX model: structure parsed within bounds, weights located and left in the file.
 
 Rules for untrusted files kept here: what the structure takes is bounded before it is parsed; sizes are checked against
 the bytes that are there; external data stays within the model's folder, each file opened once.
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from converters.model.arrays import Array, LazyArray
+from converters.readers.onnx.file.messages import model_message
 from converters.readers.onnx.file.skeleton import place_of, skeleton, what_else
 from converters.readers.onnx.file.stored import FIELDS, RAW, Stored, held_in, present
 from converters.readers.onnx.file.tensors import checked_shape, kind_of
@@ -32,7 +33,7 @@ _NEWEST_IR, _NEWEST_OPSET = 64, 64
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One model: its structure as the onnx package gives it, and its tensors on demand."""
+    """One model: its structure as a ModelProto, and its tensors on demand."""
 
     path: str
     proto: ModelProto
@@ -148,17 +149,11 @@ def from_memory(model: ModelProto) -> Model:
 
 
 def _parsed(source: Source) -> ModelProto:
-    """The structure, without bulk, as the onnx package understands it."""
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto
-
+    """The structure, without bulk."""
     other = what_else(source.view)
     if other:
         raise UnreadableCheckpoint(f"this is {other}")
-    try:
-        proto: ModelProto = ModelProto.FromString(skeleton(source.view))
-    except DecodeError as error:
-        raise UnreadableCheckpoint(f"damaged or truncated ONNX file: {printable(error)}") from None
+    proto = model_message(skeleton(source.view))
     source.release()
     if not proto.HasField("graph"):
         raise UnreadableCheckpoint("the file holds no ONNX graph: it is damaged, or a protobuf file of another kind")

@@ -1,15 +1,16 @@
-"""A ModelProto without its bulk: walked and bounded before the onnx package parses it, the data left where it is.
+"""A ModelProto without its bulk: walked and bounded before anything is made of it, the data left where it is.
 
-What is not in `_FIELDS` is left out: documentation, training, devices, types other than tensors, unknown fields. Where
-a tensor's data was taken out, its `doc_string` says the field, the first byte and the length: `place_of` reads that.
-Why a walk of our own comes first: protobuf makes 290 MB of 4 MB of empty nodes, and copies all that is stored.
-Numbers and names of fields: onnx.proto of IR version 14.
+What is not declared in `messages` is left out: documentation, training, devices, types other than tensors, unknown
+fields. Where a tensor's data was taken out, its `doc_string` says the field, the first byte and the length: `place_of`
+reads that. Why the walk comes first: protobuf makes 290 MB of 4 MB of empty nodes, and copies all that is stored.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import islice
 
+from converters.readers.onnx.file.messages import NOTES, PLACE, TEXT, Field, declared, packed
 from converters.readers.protobuf import BYTES, VARINT, as_varint, damaged, fields
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
@@ -24,44 +25,12 @@ _PER_MESSAGE, _PER_FIELD, _PER_NUMBER = 100, 64, 8
 """What each is charged. In memory an empty node takes 146 bytes, an empty string 16, an integer 8; to walk over a field
 that is left out takes time too."""
 
-_TEXT, _KEPT, _NUMBERS, _BULK = "text", "kept", "numbers", "bulk"
-_FIELDS: dict[str, dict[int, str]] = {
-    "model": {
-        1: _KEPT, 2: _TEXT, 3: _TEXT, 4: _TEXT, 5: _KEPT, 7: "graph", 8: "operator set", 14: "note", 25: "function",
-    },
-    "graph": {
-        1: "node", 2: _TEXT, 5: "tensor", 11: "value", 12: "value", 13: "value", 15: "sparse tensor", 16: "note",
-    },
-    "function": {
-        1: _TEXT, 4: _TEXT, 5: _TEXT, 6: _TEXT, 7: "node", 9: "operator set", 10: _TEXT, 11: "attribute", 12: "value",
-        13: _TEXT, 14: "note",
-    },
-    "node": {1: _TEXT, 2: _TEXT, 3: _TEXT, 4: _TEXT, 5: "attribute", 7: _TEXT, 8: _TEXT, 9: "note"},
-    "attribute": {
-        1: _TEXT, 2: _KEPT, 3: _KEPT, 4: _KEPT, 5: "tensor", 6: "graph", 7: _NUMBERS, 8: _NUMBERS, 9: _KEPT,
-        10: "tensor", 11: "graph", 20: _KEPT, 21: _TEXT, 22: "sparse tensor", 23: "sparse tensor",
-    },
-    "tensor": {
-        1: _NUMBERS, 2: _KEPT, 3: "segment", 4: _BULK, 5: _BULK, 7: _BULK, 8: _TEXT, 9: _BULK, 10: _BULK, 11: _BULK,
-        13: "entry", 14: _KEPT,
-    },
-    "sparse tensor": {1: "tensor", 2: "tensor", 3: _NUMBERS},
-    "segment": {1: _KEPT, 2: _KEPT},
-    "value": {1: _TEXT, 2: "type", 4: "note"},
-    "type": {1: "tensor type"},
-    "tensor type": {1: _KEPT, 2: "shape"},
-    "shape": {1: "dimension"},
-    "dimension": {1: _KEPT, 2: _TEXT},
-    "operator set": {1: _TEXT, 2: _KEPT},
-    "note": {1: _TEXT, 2: _TEXT},
-    "entry": {1: _TEXT, 2: _TEXT},
-}  # fmt: skip
 _DOC_STRING = as_varint(12 << 3 | BYTES)
 
 
 def skeleton(view: memoryview) -> bytes:
     """The bytes of the same ModelProto without its bulk. Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`."""
-    return _Walk(view).message("model", 0, len(view), 0)
+    return _Walk(view).message("ModelProto", 0, len(view), 0)
 
 
 def place_of(note: str) -> tuple[int, int, int]:
@@ -81,29 +50,31 @@ class _Walk:
     def message(self, kind: str, start: int, stop: int, depth: int) -> bytes:
         """What is kept of one message."""
         self._count(kind, depth)
-        known = _FIELDS[kind]
+        known = declared(kind)
         kept = bytearray()
         bulk = b""
         for number, wire, at, content, end in fields(self._view, start, stop):
             self._take(_PER_FIELD)
-            what = known.get(number)
-            if what is None or (what == "note" and end - content > _LONGEST_NOTE):
+            field = known.get(number)
+            if field is None or field.holds == PLACE or (field.name == NOTES and end - content > _LONGEST_NOTE):
                 continue
-            if what is _BULK and wire == BYTES and end - content > _SMALL:
+            if field.is_data and wire == BYTES and end - content > _SMALL:
                 if bulk:
                     raise damaged(at, "a tensor whose data stands twice")
                 bulk = f"{number}:{content}:{end - content}".encode()
-            elif what in _FIELDS and wire == BYTES:
-                inner = self.message(what, content, end, depth + 1)
+            elif field.is_message and wire == BYTES:
+                inner = self.message(field.holds, content, end, depth + 1)
                 kept += as_varint(number << 3 | BYTES) + as_varint(len(inner)) + inner
             else:
-                self._check_field(what, at, content, end)
+                self._check_field(field, wire, at, content, end)
                 kept += self._view[at:end]
         return bytes(kept) if not bulk else bytes(kept) + _DOC_STRING + as_varint(len(bulk)) + bulk
 
-    def _check_field(self, what: str, at: int, content: int, end: int) -> None:
-        self._take((end - content) * (_PER_NUMBER if what in (_NUMBERS, _BULK) else 1))
-        if what is _TEXT:
+    def _check_field(self, field: Field, wire: int, at: int, content: int, end: int) -> None:
+        self._take((end - content) * (_PER_NUMBER if field.is_packed else 1))
+        if field.is_packed and wire == BYTES:
+            deque(packed(self._view, content, end, field.holds), 0)
+        elif field.holds == TEXT:
             try:
                 str(self._view[content:end], "utf-8")
             except ValueError:
@@ -111,7 +82,7 @@ class _Walk:
 
     def _count(self, kind: str, depth: int) -> None:
         self._take(_PER_MESSAGE)
-        self._nodes += kind == "node"
+        self._nodes += kind == "NodeProto"
         if self._nodes > _MOST_NODES:
             raise UnsafeCheckpoint(f"the graph has more than {_MOST_NODES} nodes: too large")
         if depth > _DEEPEST:

@@ -71,6 +71,7 @@ _KINDS = {
     25: Kind("uint2", 2, _SMALL_FIELD),
     26: Kind("int2", 2, _SMALL_FIELD),
 }
+_OTHERS = {8: "object", 14: "complex64", 15: "complex128"}
 _REFUSED = {0: "no type", 8: "text", 14: "complex numbers", 15: "complex numbers", 27: "6 bits", 28: "6 bits"}
 
 
@@ -80,6 +81,20 @@ def kind_of(code: int) -> Kind:
         what = _REFUSED.get(code, "an unknown type")
         raise UnreadableCheckpoint(f"its data type {code} is {what}; weights are real numbers")
     return _KINDS[code]
+
+
+def code_of(dtype: np.dtype[Any]) -> int:
+    """The number in `data_type` for numbers of this dtype. Raises `UnreadableCheckpoint` where ONNX has none."""
+    names = {kind.name: code for code, kind in _KINDS.items()} | {name: code for code, name in _OTHERS.items()}
+    found = names.get(dtype.name)
+    if found is None:
+        raise UnreadableCheckpoint(f"ONNX has no numbers of the type {dtype}")
+    return found
+
+
+def dtype_of(code: int) -> str:
+    """The name of the dtype of a value that is of no weight: text is an object, and what is not told float32."""
+    return _KINDS[code].name if code in _KINDS else _OTHERS.get(code, "float32")
 
 
 def checked_shape(dims: list[int], kind: Kind) -> tuple[int, ...]:

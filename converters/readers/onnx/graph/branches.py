@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.readers.onnx.file.messages import copied
 from converters.readers.onnx.graph.conditions import Conditions, Types
 from layouts.errors import UnsafeCheckpoint, printable
 
@@ -30,8 +31,7 @@ def settled(model: Model, given: Mapping[str, np.ndarray[Any, Any]]) -> Model:
     """
     if not any(node.op_type == "If" for node in model.proto.graph.node) or _count(model.proto.graph) > _MOST_NODES:
         return model
-    proto = type(model.proto)()
-    proto.CopyFrom(model.proto)
+    proto = copied(model.proto)
     model = replace(model, proto=proto)
     types = Types()
     for _ in range(_MOST_ROUNDS):
@@ -70,15 +70,9 @@ def _inline(graph: GraphProto, chosen: Mapping[int, bool]) -> None:
             made += _branch(graph, node, chosen[number], counts, taken)
         else:
             made.append(node)
-    copies = [_copied(node) for node in made]
+    copies = [copied(node) for node in made]
     del graph.node[:]
     graph.node.extend(copies)
-
-
-def _copied(node: NodeProto) -> NodeProto:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    return copy
 
 
 def _defined(graph: GraphProto) -> dict[str, int]:
@@ -139,7 +133,7 @@ def _identity(inside: str, outside: str) -> NodeProto:
 
 def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
     """A copy of a node that reads and makes values under other names, in the graphs inside it too."""
-    copy = _copied(node)
+    copy = copied(node)
     _rename(copy, names)
     return copy
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from converters.model.arrays import LazyArray, in_memory
+from converters.readers.onnx.file.messages import as_onnx
+from converters.readers.onnx.file.tensors import code_of
 from converters.readers.onnx.graph.folding import FAILURES, FOLDABLE, run
 from converters.readers.onnx.graph.scope import Node, Scope
 from layouts.records import dataclass, field
@@ -53,7 +55,7 @@ class Conditions:
         self._given, self._types = given, types
         self._scope = Scope(model.proto.graph, model)
         self._scope.link()
-        inputs = {value.name: value.type for value in model.proto.graph.input if value.name not in given}
+        inputs = {value.name: as_onnx(value.type) for value in model.proto.graph.input if value.name not in given}
         self._open: dict[str, TypeProto] = inputs
         self._known: dict[str, Array | None] = {}
         for node in self._scope.nodes:
@@ -169,7 +171,7 @@ def _marked(value: Array) -> Array:
 def _type_of(array: LazyArray) -> TypeProto:
     from onnx import helper
 
-    return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+    return helper.make_tensor_type_proto(code_of(array.dtype), array.shape)
 
 
 def _inferred(node: Node, types: Mapping[str, TypeProto], data: Mapping[str, Array]) -> Mapping[str, TypeProto]:
@@ -181,7 +183,7 @@ def _inferred(node: Node, types: Mapping[str, TypeProto], data: Mapping[str, Arr
         schema = defs.get_schema(node.op, node.scope.opset, node.domain)
         opsets = [helper.make_opsetid("", node.scope.opset)]
         found: Mapping[str, TypeProto] = shape_inference.infer_node_outputs(
-            schema, node.proto, dict(types), tensors, opset_imports=opsets
+            schema, as_onnx(node.proto), dict(types), tensors, opset_imports=opsets
         )
     except (*FAILURES, checker.ValidationError, defs.SchemaError, shape_inference.InferenceError):
         return {}

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from converters.model.arrays import Array, LazyArray
-from converters.readers.onnx.graph.moves import Moving, moved
+from converters.readers.onnx.file.messages import as_onnx
+from converters.readers.onnx.file.tensors import code_of
+from converters.readers.onnx.graph.moves import Moving, moved, outline
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def fold(node: Foldable, name: str) -> LazyArray | None:
     """
     constants = {one: node.scope.constant(one) for one in node.inputs if one}
     known = {one: array for one, array in constants.items() if array is not None}
-    found = _inferred(node, known).get(name) if len(known) == len(constants) else None
+    found = _told(node, known).get(name) if len(known) == len(constants) else None
     if found is None:
         return None
     shape, dtype = found
@@ -104,6 +106,22 @@ def _check_size(node: Foldable, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         raise UnsafeCheckpoint(f"{node.called}: would make {shape} numbers out of a file of {stored} bytes")
 
 
+def _told(node: Foldable, inputs: Mapping[str, LazyArray]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """The shapes and dtypes of what a node makes: of a plain move by the move itself, on arrays of no memory."""
+    try:
+        found = outline(node, {one: _small_or_empty(array) for one, array in inputs.items()}, node.scope.opset)
+    except FAILURES:
+        found = None
+    return _inferred(node, inputs) if found is None else {node.outputs[0]: found}
+
+
+def _small_or_empty(array: LazyArray) -> Array:
+    """The numbers that may say how others move; of any other array its shape and dtype alone."""
+    if array.dtype.kind == "i" and array.size * array.dtype.itemsize <= _SMALL:
+        return array.read()
+    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
+
+
 def _inferred(node: Foldable, inputs: Mapping[str, LazyArray]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """The shapes and dtypes of what a node makes, by ONNX's shape inference; nothing where that cannot tell."""
     from onnx import checker, defs, helper, numpy_helper, shape_inference
@@ -113,20 +131,14 @@ def _inferred(node: Foldable, inputs: Mapping[str, LazyArray]) -> dict[str, tupl
         if array.size * array.dtype.itemsize <= _SMALL and array.dtype.kind in "iuf":
             data[one] = numpy_helper.from_array(np.ascontiguousarray(array.read()), one)
     try:
-        types = {one: helper.make_tensor_type_proto(_code(a.dtype), a.shape) for one, a in inputs.items()}
+        types = {one: helper.make_tensor_type_proto(code_of(a.dtype), a.shape) for one, a in inputs.items()}
         schema = defs.get_schema(node.op, node.scope.opset, "")
         opsets = [helper.make_opsetid("", node.scope.opset)]
-        found = shape_inference.infer_node_outputs(schema, node.proto, types, data, opset_imports=opsets)
+        found = shape_inference.infer_node_outputs(schema, as_onnx(node.proto), types, data, opset_imports=opsets)
         known = {name: _type(proto) for name, proto in found.items()}
     except (*FAILURES, checker.ValidationError, defs.SchemaError, shape_inference.InferenceError):
         return {}
     return {name: both for name, both in known.items() if both is not None}
-
-
-def _code(dtype: np.dtype[Any]) -> int:
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(dtype))
 
 
 def _type(proto: TypeProto) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
@@ -163,7 +175,7 @@ def run(node: Foldable, inputs: Mapping[str, Array]) -> dict[str, Array]:
     given = {name: inputs[name] for name in node.inputs if name}
     made = [name for name in node.outputs if name]
     inside, outside = ([helper.make_empty_tensor_value_info(name) for name in names] for names in (given, made))
-    graph = helper.make_graph([node.proto], "node", inside, outside)
+    graph = helper.make_graph([as_onnx(node.proto)], "node", inside, outside)
     with np.errstate(all="ignore"):
         version = max(node.scope.opset, _EVALUATED_FROM.get(node.op, 1))
         results = ReferenceEvaluator(graph, opsets={"": version}).run(None, given)

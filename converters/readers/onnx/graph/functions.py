@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from converters.readers.onnx.file.messages import as_onnx
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def without_functions(model: ModelProto) -> ModelProto:
     from onnx import inliner
 
     try:
-        return inliner.inline_local_functions(model)
+        return inliner.inline_local_functions(as_onnx(model))
     except (RuntimeError, ValueError) as error:
         raise UnreadableCheckpoint(f"its functions cannot be put in place: {printable(error)}") from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.readers.onnx.file.attributes import values
+from converters.readers.onnx.file.messages import copied
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
@@ -27,24 +28,19 @@ _INT, _BOOL, _LEAST = 7, 9, -(1 << 62)
 def as_loops(model: Model) -> Model:
     """The same model with Loops in place of its Scans; the model itself where there is none that can be told so."""
     opset = next((one.version for one in model.proto.opset_import if one.domain in ("", "ai.onnx")), 1)
-    told = [_Scan.of(node, opset) for node in model.proto.graph.node]
-    if opset < _FIRST_OPSET or not any(told):
+    if opset < _FIRST_OPSET or not any(node.op_type == "Scan" for node in model.proto.graph.node):
         return model
-    proto = type(model.proto)()
-    proto.CopyFrom(model.proto)
+    proto = copied(model.proto)
+    told = [_Scan.of(node, opset) for node in proto.graph.node]
+    if not any(told):
+        return model
     nodes = [
         each for node, scan in zip(proto.graph.node, told, strict=True) for each in (scan.nodes() if scan else [node])
     ]
-    copies = [_copied(node) for node in nodes]
+    copies = [copied(node) for node in nodes]
     del proto.graph.node[:]
     proto.graph.node.extend(copies)
     return replace(model, proto=proto)
-
-
-def _copied(node: NodeProto) -> NodeProto:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    return copy
 
 
 class _Scan:

@@ -41,14 +41,15 @@ class Node:
     subgraphs: Mapping[str, Scope] = field(default_factory=dict)
     """Attribute -> graph: `body` of a Loop or Scan, `then_branch` and `else_branch` of an If."""
 
-    @property
+    @cached_property
     def op(self) -> str:
         return self.proto.op_type
 
-    @property
+    @cached_property
     def domain(self) -> str:
         """The operator set; '' is that of ONNX itself."""
-        return "" if self.proto.domain in _STANDARD else self.proto.domain
+        own = self.proto.domain
+        return "" if own in _STANDARD else own
 
     @property
     def name(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from converters.model import operations as op
+from converters.readers.onnx.file.tensors import dtype_of
 from converters.readers.onnx.graph.scope import Node
-from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of
+from converters.readers.onnx.network.drawing import Drawing, Unfit
 from converters.readers.onnx.network.indices import unwrapped
 from converters.readers.onnx.network.recurrent import call_recurrent
 from converters.readers.onnx.network.sites import Site

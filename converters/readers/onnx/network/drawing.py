@@ -10,6 +10,7 @@ import numpy as np
 from converters.model import graph as neutral
 from converters.model import operations as op
 from converters.model.layers import Layer
+from converters.readers.onnx.file.tensors import code_of, dtype_of
 from converters.readers.onnx.network.sizes import (
     Numbers,
     Pair,
@@ -101,7 +102,7 @@ class Drawing:
         small = constant.size <= _MOST_NUMBERS and constant.dtype.kind in "iufb"
         data = constant.read() if small else None
         return Typed(
-            _kind(constant.dtype),
+            code_of(constant.dtype),
             tuple((n, n) for n in constant.shape),
             None if data is None else (data, data),
         )
@@ -295,7 +296,7 @@ class Drawing:
         made = computed(node, known)
         for name, both in made.items():
             self.numbers[name] = both
-            self.kinds[name] = _kind(both[0].dtype)
+            self.kinds[name] = code_of(both[0].dtype)
         return bool(made)
 
 
@@ -309,22 +310,6 @@ def _called(operation: op.Operation) -> str:
     names = {"Permute": "Transpose", "AddAxis": "Unsqueeze", "DropAxis": "Squeeze", "Regroup": "Reshape"}
     own = type(operation).__name__
     return names.get(own, own)
-
-
-def _kind(dtype: np.dtype[Any]) -> int:
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(dtype))
-
-
-def dtype_of(kind: int) -> str:
-    """The name of a kind of numbers."""
-    from onnx import helper
-
-    try:
-        return str(np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name)
-    except (KeyError, TypeError, ValueError):
-        return "float32"
 
 
 def atoms(groups: Sequence[Sequence[Pair]]) -> tuple[Atom, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from converters.readers.onnx.file.tensors import dtype_of
 from converters.readers.onnx.graph.folding import FAILURES, run
 from converters.readers.onnx.graph.scope import Node
-from converters.readers.onnx.network.drawing import Drawing, dtype_of
+from converters.readers.onnx.network.drawing import Drawing
 
 _OPERATORS = {"Add", "Cast", "Identity", "Less", "Mul", "Not", "Sub", "Where"}
 _MOST, _WHOLE = 16, 7

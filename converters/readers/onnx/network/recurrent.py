@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from converters.model import operations as op
-from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of
+from converters.readers.onnx.file.tensors import dtype_of
+from converters.readers.onnx.network.drawing import Drawing, Unfit
 from converters.readers.onnx.network.sites import Site
 from converters.readers.onnx.network.sizes import Pair, Sizes
 from converters.readers.onnx.network.views import Atom, View, plain

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.readers.onnx.file.messages import as_onnx
 from converters.readers.onnx.graph.folding import FAILURES, FOLDABLE, run
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _inferred(node: Node, inputs: Mapping[str, Typed], time: int) -> dict[str, t
                 data[name] = numpy_helper.from_array(np.ascontiguousarray(one.data[time]), name)
         schema = defs.get_schema(node.op, node.scope.opset, node.domain)
         opsets = [helper.make_opsetid("", node.scope.opset)]
-        found = shape_inference.infer_node_outputs(schema, node.proto, types, data, opset_imports=opsets)
+        found = shape_inference.infer_node_outputs(schema, as_onnx(node.proto), types, data, opset_imports=opsets)
     except (*FAILURES, checker.ValidationError, defs.SchemaError, shape_inference.InferenceError):
         return {}
     return {name: (proto.tensor_type.elem_type, _shape(proto)) for name, proto in found.items()}

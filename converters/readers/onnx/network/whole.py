@@ -8,12 +8,13 @@ from dataclasses import replace
 from converters.model import graph as neutral
 from converters.model import operations as op
 from converters.model.layers import Layer
+from converters.readers.onnx.file.tensors import dtype_of
 from converters.readers.onnx.graph.reasons import why_open
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.network import elementwise, masks, moving, windows
 from converters.readers.onnx.network.calls import call
-from converters.readers.onnx.network.drawing import Drawing, Unfit, dtype_of, title
+from converters.readers.onnx.network.drawing import Drawing, Unfit, title
 from converters.readers.onnx.network.sites import Site, sites
 from layouts.errors import UnreadableCheckpoint, printable
 
