@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from converters.model.checkpoint import Checkpoint
-from converters.readers.arrays import nested
 from converters.readers.containers import ANY, FILES, PLACES, Container, Place
 from converters.readers.opened import Opened, Request
 from converters.readers.source import open_source
@@ -30,14 +29,21 @@ def read(
         return open_checkpoint(source, Request(framework, assume or {}, weights or {}))
     if isinstance(source, list | tuple):
         source = {f"arr_{number}": array for number, array in enumerate(source)}
-    if framework is not None and nested.is_record(source):
-        source = nested.fields(source)
+    if framework is not None:
+        source = _fields(source)
     if isinstance(source, Mapping):
         return _mapping(source, framework, assume or {})
     found = _model(source, assume or {}, weights or {})
     if framework not in (None, found.framework):
         raise _stated_otherwise(found.framework)
     return found
+
+
+def _fields(source: Any) -> Any:
+    """The fields of a record, which count as a mapping; anything else as it is."""
+    from converters.readers.arrays import nested
+
+    return nested.fields(source) if nested.is_record(source) else source
 
 
 def _mapping(source: Mapping[str, Any], framework: str | None, assume: Mapping[str, str]) -> Checkpoint:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from converters.readers.archives import SIGNATURE, Archive
 from converters.readers.hdf5 import tree as hdf5
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source
 from layouts.errors import ConversionError, printable
 from layouts.records import dataclass, field
 
+if TYPE_CHECKING:
+    from converters.readers.archives import Archive
+
 _HEAD = 64
+_ARCHIVE = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ class Opened:
     @cached_property
     def archive(self) -> Archive | None:
         """The zip archive, checked; None where this is none. Raises `CheckpointError` for a damaged one."""
-        return Archive(self.source) if self.head.startswith(SIGNATURE) and not self.is_hdf5 else None
+        if not self.head.startswith(_ARCHIVE) or self.is_hdf5:
+            return None
+        from converters.readers.archives import Archive
+
+        return Archive(self.source)
 
     @cached_property
     def members(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +38,8 @@ class Table(NamedTuple):
 
 def render(*tables: Table) -> str:
     """The tables as plain text, as wide as the terminal."""
+    import shutil
+
     file = io.StringIO()
     _fill(_console(file=file, width=max(80, shutil.get_terminal_size((_WIDTH, 24)).columns), no_color=True), tables)
     return file.getvalue().rstrip()

@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from converters.model.checkpoint import Checkpoint
 from converters.model.graph import as_drawn
 from converters.model.layers import Layer
 from converters.model.settings import Wiring
-from converters.readers.archives import Archive
 from converters.readers.hdf5.group import Group
 from converters.readers.hdf5.tree import read_tree
 from converters.readers.json_data import parse_json
@@ -34,6 +33,9 @@ from layouts.errors import (
     UnsafeCheckpoint,
     printable,
 )
+
+if TYPE_CHECKING:
+    from converters.readers.archives import Archive
 
 Assume = Mapping[str, str]
 """'layer.option' or 'option' -> value, for what a file without a configuration does not store."""

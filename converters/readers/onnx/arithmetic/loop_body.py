@@ -9,9 +9,9 @@ import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.readers.onnx.arithmetic.constants import Fragment, origin, read_by, small
-from converters.readers.onnx.arithmetic.machine import PRODUCTS, Unfit, Values
+from converters.readers.onnx.arithmetic.machine import Unfit, Values
 from converters.readers.onnx.arithmetic.nodes import upstream
-from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.graph.scope import PRODUCTS, Node, Scope
 from layouts.errors import printable
 from layouts.records import dataclass, field
 

@@ -17,7 +17,7 @@ import numpy as np
 from converters.model.arrays import Array
 from converters.readers.onnx.file.messages import copied
 from converters.readers.onnx.graph.folding import FAILURES
-from converters.readers.onnx.graph.scope import Node
+from converters.readers.onnx.graph.scope import PRODUCTS, Node
 from layouts.errors import ConversionError, printable
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ ELEMENTWISE = (
     "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "ThresholdedRelu", "Where", "Xor",
 )
 # fmt: on
-PRODUCTS = ("Gemm", "MatMul")
 _MOVES = ("Concat", "Flatten", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that make no more elements than they read."""
 _SIZED = ("ConstantOfShape", "Expand", "Gather")

@@ -10,8 +10,8 @@ import numpy as np
 
 from converters.model.arrays import Array
 from converters.readers.onnx.arithmetic.constants import Bench, origin
-from converters.readers.onnx.arithmetic.machine import ELEMENTWISE, PRODUCTS, Unfit, doubled
-from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.arithmetic.machine import ELEMENTWISE, Unfit, doubled
+from converters.readers.onnx.graph.scope import PRODUCTS, Node, Scope
 
 CUTS = ("Cast", "Gather", "Identity", "Slice", "Split", "Squeeze")
 """Operators that take a step out of a sequence, or a value out of several."""

@@ -14,10 +14,10 @@ import numpy as np
 from converters.model.arrays import LazyArray
 from converters.readers.onnx.arithmetic.assignments import Assignment, assignments_among
 from converters.readers.onnx.arithmetic.constants import Constants, is_half, origin, read_by
-from converters.readers.onnx.arithmetic.machine import PRODUCTS, Unfit, Values, doubled
+from converters.readers.onnx.arithmetic.machine import Unfit, Values, doubled
 from converters.readers.onnx.arithmetic.nodes import ARITHMETIC, Products, downstream, upstream
 from converters.readers.onnx.arithmetic.prover import Candidate, States, prove
-from converters.readers.onnx.graph.scope import Node
+from converters.readers.onnx.graph.scope import PRODUCTS, Node
 from layouts.options import Recurrence
 
 _MOST_NODES, _MOST_TRIED = 80, 4

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.readers.onnx.file.messages import copied
-from converters.readers.onnx.graph.conditions import Conditions, Types
 from layouts.errors import UnsafeCheckpoint, printable
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ def settled(model: Model, given: Mapping[str, np.ndarray[Any, Any]]) -> Model:
     """
     if not any(node.op_type == "If" for node in model.proto.graph.node) or _count(model.proto.graph) > _MOST_NODES:
         return model
+    from converters.readers.onnx.graph.conditions import Conditions, Types
+
     proto = copied(model.proto)
     model = replace(model, proto=proto)
     types = Types()

@@ -26,6 +26,7 @@ Shape = tuple[int | None, ...]
 
 _STANDARD = ("", "ai.onnx")
 _MEASURING = ("Shape", "Size")
+PRODUCTS = ("Gemm", "MatMul")
 _TEXT = 8
 """The data type of text."""
 _DEEPEST, _MOST_NODES = 200, 10_000

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from converters.model.layers import Layer, Part
 from converters.model.stacking import unstackable
-from converters.readers.onnx.arithmetic import loops
 from converters.readers.onnx.arithmetic.recovered import Recovered
-from converters.readers.onnx.arithmetic.steps import recognise_steps
 from converters.readers.onnx.graph import chains, names, origins
-from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.graph.scope import PRODUCTS, Node, Scope
 from converters.readers.onnx.layers.found import Found, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
 from converters.readers.onnx.layers.norms import recognise_norms
@@ -119,6 +117,8 @@ def _single(node: Node) -> Iterator[Found]:
 
 def _loop(node: Node) -> Found | None:
     """A Loop whose body is a cell written as arithmetic; None for one that is to be read node by node."""
+    from converters.readers.onnx.arithmetic import loops
+
     inside = [one for body in node.subgraphs.values() for one in body.walk()]
     recovered = loops.recognise(node)
     if not isinstance(recovered, str):
@@ -151,15 +151,20 @@ def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:
 
 def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
     """The same with recurrent layers that stand in the graph step by step, in the place of their products and sums."""
-    covered = {node for one in found if one.layer.recurrent for node in one.nodes}
-    steps = [
-        _recovered(recovered, (), names.common(recovered.nodes))
-        for scope in root.scopes()
-        for recovered in recognise_steps(scope, covered)
-    ]
+    steps = list(_steps(root, {node for one in found if one.layer.recurrent for node in one.nodes}))
     covered = {node for one in steps for node in one.nodes}
     yield from (one for one in found if one.layer.recurrent or not covered.intersection(one.nodes))
     yield from steps
+
+
+def _steps(root: Scope, covered: Set[Node]) -> Iterator[Found]:
+    """The layers that stand in a graph step by step: each has a product with its input, and one with its state."""
+    for scope in root.scopes():
+        if sum(node.op in PRODUCTS and node not in covered for node in scope.nodes) > 1:
+            from converters.readers.onnx.arithmetic.steps import recognise_steps
+
+            for recovered in recognise_steps(scope, covered):
+                yield _recovered(recovered, (), names.common(recovered.nodes))
 
 
 def _with_norms(root: Scope, found: list[Found]) -> Iterator[Found]:
