@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from converters.writers import in_place
+from converters.writers import in_place, panels
 from converters.writers.in_place import InPlace, reserve
 from layouts import blocks
 from layouts.errors import ShapeError
@@ -38,14 +38,14 @@ SOURCES: dict[str, Callable[[Any], Array]] = {
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16, np.int8]
 
 
-@pytest.fixture(params=["at once", "one beside", "mapped"])
+@pytest.fixture(params=["at once", "by two threads", "mapped"])
 def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of some megabytes; its writer has one thread or two, or no buffer."""
     monkeypatch.setattr(in_place, "_DIRECT", 1 << 12)
-    monkeypatch.setattr(in_place, "_AT_ONCE", 10007)
-    monkeypatch.setattr(in_place, "_EARLY", 1 << 15)
+    monkeypatch.setattr(panels, "_AT_ONCE", 10007)
+    monkeypatch.setattr(panels, "_EARLY", 1 << 15)
     monkeypatch.setattr(blocks, "_PANEL", 1 << 15)
-    if request.param == "one beside":
+    if request.param == "by two threads":
         monkeypatch.setattr(in_place, "_MANY", 0)
         monkeypatch.setattr("os.cpu_count", lambda: 2)
     if request.param == "mapped":
@@ -71,7 +71,8 @@ def test_a_piece_is_at_its_place(file: Path, kind: str, dtype: Any) -> None:
     writer = InPlace(file, {"a": START}, [source.nbytes])
     writer.assign(writer.allocate("a", source.shape, source.dtype), source, lambda panel: seen.append(panel.tobytes()))
     writer.close()
-    assert stored(file, source.nbytes) == source.tobytes() == b"".join(seen)
+    cut = [source[rows].tobytes() for rows in blocks.panels(source, source.dtype.itemsize)]
+    assert stored(file, source.nbytes) == source.tobytes() and sorted(seen) == sorted(cut)
     assert not any(file.read_bytes()[START + source.nbytes :]) and not any(file.read_bytes()[:START])
 
 
@@ -130,7 +131,7 @@ def test_what_goes_wrong_in_writing_is_raised(file: Path, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer, "_write", full)
+    monkeypatch.setattr(panels, "write", full)
     with pytest.raises(OSError, match="No space"):
         writer.assign(target, source, lambda _: None)
         writer.close()

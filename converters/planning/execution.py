@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,10 +26,10 @@ class Sink(Protocol):
         """Memory for one tensor, to be filled."""
 
     def assign(self, target: Array, source: Array, after: Callable[[Array], None]) -> None:
-        """Fill a place of the tensor allocated last; `after` is given every panel of it."""
+        """Fill a place of the tensor allocated last; `after` is given every panel of it, perhaps by another thread."""
 
     def filled(self) -> None:
-        """Called when some megabytes have been written."""
+        """Called when all of a module is assigned: when it returns, every panel has been given to its `after`."""
 
 
 class Done(NamedTuple):
@@ -56,8 +58,8 @@ class _Filling:
     def __init__(self, module: Module, plan: Plan, sink: Sink) -> None:
         self._module, self._plan, self._sink = module, plan, sink
         self._planned = {tensor.name: tensor for tensor in module.tensors}
-        self._releases: list[Callable[[], None]] = [sink.filled]
-        self._key, self._written = "", 0
+        self._releases: list[Callable[[], None]] = []
+        self._key, self._written, self._counting = "", 0, Lock()
         self._not_finite: dict[str, None] = {}
         self._changed: list[str] = []
 
@@ -69,6 +71,7 @@ class _Filling:
         else:
             self._pack(layout, self._pieces())
         self._release()
+        self._sink.filled()
 
     def remarks(self) -> Iterator[str]:
         """Numbers that are not finite, and biases that a convention of the target changed."""
@@ -118,20 +121,23 @@ class _Filling:
 
     def _assign(self, target: Array, source: Array) -> None:
         """Move one piece; in memory where its numbers are to be changed yet."""
+        after = partial(self._written_panel, self._key)
         if self._module.factors:
-            assign_blocks(target, source, self._written_panel)
+            assign_blocks(target, source, after)
         else:
-            self._sink.assign(target, source, self._written_panel)
+            self._sink.assign(target, source, after)
 
-    def _written_panel(self, panel: Array) -> None:
+    def _written_panel(self, key: str, panel: Array) -> None:
         if _not_finite(panel):
-            self._not_finite[self._key] = None
-        self._written += panel.nbytes
-        if self._written >= _RELEASED:
+            self._not_finite[key] = None
+        with self._counting:
+            self._written += panel.nbytes
+            many = self._written >= _RELEASED
+            self._written = 0 if many else self._written
+        if many:
             self._release()
 
     def _release(self) -> None:
-        self._written = 0
         for release in self._releases:
             release()
 
@@ -157,7 +163,5 @@ def _keeps_both(layout: Layout) -> bool:
 
 
 def _not_finite(panel: Array) -> bool:
-    """Whether any element is NaN or infinite; a sum tells for nearly all panels that none is."""
-    if panel.dtype.itemsize >= 4:
-        return not np.isfinite(panel.sum()) and not bool(np.isfinite(panel).all())
-    return not bool(np.isfinite(panel.astype(np.float32)).all())
+    """Whether any element is NaN or infinite."""
+    return not bool(np.isfinite(panel if panel.dtype.itemsize >= 4 else panel.astype(np.float32)).all())
