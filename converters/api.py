@@ -19,6 +19,7 @@ from converters.planning.plan import Plan, make_plan
 from converters.planning.report import Report, announce
 from converters.targets import KERAS, PYTORCH, find, of_file
 from layouts.errors import ConversionError, printable
+from layouts.records import replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,13 @@ def _planned(checkpoint: Checkpoint, to: str, choices: Choices, **how: Any) -> P
     """The plan of a source that is read already."""
     target = find(to)
     target.check_constants(choices.constants)
-    return make_plan(checkpoint, target, choices=choices, **how)
+    if checkpoint.plans is None:
+        return make_plan(checkpoint, target, choices=choices, **how)
+    asked = f"{to} {choices} {how}"
+    found = checkpoint.plans.get(asked) or make_plan(checkpoint, target, choices=choices, **how)
+    if not found.problems:  # which name the file
+        checkpoint.plans[asked] = found
+    return replace(found, checkpoint=checkpoint)
 
 
 def convert(

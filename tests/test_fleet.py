@@ -31,7 +31,7 @@ import os, signal, sys, time
 from converters import api
 usual = api.convert_file
 def convert_file(source, output, **options):
-    name = os.path.basename(source)
+    name = os.path.basename(getattr(source, "path", source))
     if name.startswith("kill"):
         open(f"{os.path.dirname(output)}/.{os.path.basename(output)}.abcdefgh.part", "w").close()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -20,6 +20,7 @@ from typing import Any
 
 from converters import api
 from converters.fleet.outcome import DONE, FAILED, REFUSED, UNCHANGED
+from converters.readers.alike import Alike
 from converters.readers.remote.urls import answering, filesystem, is_url, local_path
 from converters.readers.source import noting
 from layouts.errors import ConversionError
@@ -70,7 +71,7 @@ def _converted(request: Mapping[str, Any]) -> dict[str, Any]:
     output: str = request["output"]
     _make_folder(output)
     with noting() as opened:
-        report = api.convert_file(request["source"], output, synced=False, **request["options"])
+        report = api.convert_file(_source(request), output, synced=False, **request["options"])
     size, digest = digested(output)
     return {
         "outcome": DONE,
@@ -79,6 +80,17 @@ def _converted(request: Mapping[str, Any]) -> dict[str, Any]:
         "read": digests(opened),
         "warnings": list(report.warnings),
     }
+
+
+_ALIKE = Alike()
+
+
+def _source(request: Mapping[str, Any]) -> Any:
+    """The source as `convert_file` takes it: read already, but for a proof, which reads it once more."""
+    path, options = request["source"], request["options"]
+    if options["verify"] or is_url(request["output"]):
+        return path
+    return _ALIKE.read(path, options["framework"], options["assume"])
 
 
 def _make_folder(output: str) -> None:

@@ -37,6 +37,9 @@ class Checkpoint:
     given: Mapping[str, Any] = field(default_factory=dict)
     """Arrays for inputs of the source that its caller gives once and for all: the network has no such inputs."""
 
+    plans: dict[str, Any] | None = None
+    """Of what stands for one file after another: the plans that were made of it, by what was asked."""
+
     @cached_property
     def drawn(self) -> Drawn:
         """The whole network, drawn when it is first asked for, or why there is none."""

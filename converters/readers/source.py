@@ -56,11 +56,14 @@ _NOTED: ContextVar[list[str] | None] = ContextVar("_NOTED", default=None)
 def noting() -> Iterator[list[str]]:
     """The names of all files that are opened within this, in their order."""
     names: list[str] = []
+    around = _NOTED.get()
     token = _NOTED.set(names)
     try:
         yield names
     finally:
         _NOTED.reset(token)
+        if around is not None:
+            around += names
 
 
 def open_source(path: str | os.PathLike[str], *, ranged: bool = False) -> Source:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +54,10 @@ def read_tree(source: Source, choose: Choose, what: str = "this") -> Group:
     start = next((k for k in USERBLOCKS if source.view[k : k + 8] == SIGNATURE), None)
     if start is None:
         raise UnreadableCheckpoint(f"{what} is not an HDF5 file: its signature is missing", path=source.path)
-    walk = _Walk(source.part(start, len(source) - start), choose)
+    walk = Walk(source.part(start, len(source) - start), choose)
+    noted = _NOTED.get()
+    if noted is not None:
+        noted.append(walk)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -72,7 +77,21 @@ def read_tree(source: Source, choose: Choose, what: str = "this") -> Group:
         raise UnreadableCheckpoint(f"{walk.where}: the HDF5 structure is damaged: {text}", path=source.path) from None
 
 
-class _Walk:
+_NOTED: ContextVar[list[Walk] | None] = ContextVar("_NOTED", default=None)
+
+
+@contextmanager
+def walks() -> Iterator[list[Walk]]:
+    """The walks over all files of HDF5 that are read within this."""
+    found: list[Walk] = []
+    token = _NOTED.set(found)
+    try:
+        yield found
+    finally:
+        _NOTED.reset(token)
+
+
+class Walk:
     """One pass over the objects of a file, counting and locating them."""
 
     def __init__(self, source: Source, choose: Choose) -> None:
@@ -88,6 +107,15 @@ class _Walk:
     def where(self) -> str:
         """The object, or its attribute, that is being parsed."""
         return self._current.where if self._current else printable(self._at or "/")
+
+    @property
+    def read(self) -> list[tuple[int, int]]:
+        """The ranges of bytes that were read."""
+        return self._stream.regions
+
+    def rebase(self, source: Source) -> None:
+        """Let the arrays be those of another file, which has them at the same places."""
+        self._source = source
 
     def root(self, userblock: int) -> Group:
         from converters.readers.hdf5.objects import root_address
@@ -156,7 +184,10 @@ class _Walk:
         if not stored.chunks and stored.inline is None and nbytes:
             self._regions.append((stored.start, stored.start + nbytes, path))
         self._regions += [(chunk.offset, chunk.offset + chunk.size, path) for chunk in stored.chunks if chunk.size]
-        return LazyArray(path, shape, kind, self._reader(stored, path, shape, kind), self._source.release)
+        return LazyArray(path, shape, kind, self._reader(stored, path, shape, kind), self._release)
+
+    def _release(self) -> None:
+        self._source.release()
 
     def _claim(self, nbytes: int, path: str, shape: tuple[int, ...]) -> None:
         """Count what arrays, and chunks beyond the edge of their array, would take in memory."""
@@ -168,14 +199,14 @@ class _Walk:
             )
 
     def _reader(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Callable[[], Array]:
-        view, inline, count = self._source.view, stored.inline, math.prod(shape)
+        inline, count = stored.inline, math.prod(shape)
         if not count:
             return lambda: np.empty(shape, kind)
         if inline is not None:
             return lambda: np.frombuffer(inline, kind, count).reshape(shape)
         if not stored.chunks:
             stop = stored.start + count * kind.itemsize
-            return lambda: np.frombuffer(view[stored.start : stop], kind, count).reshape(shape)
+            return lambda: np.frombuffer(self._source.view[stored.start : stop], kind, count).reshape(shape)
         return lambda: self._read_chunks(stored, path, shape, kind)
 
     def _read_chunks(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
@@ -209,7 +240,7 @@ class _Walk:
 class Members:
     """The names in one group, and what a caller may ask of them to choose among them; no array is located for that."""
 
-    def __init__(self, walk: _Walk, path: str, links: dict[str, Link]) -> None:
+    def __init__(self, walk: Walk, path: str, links: dict[str, Link]) -> None:
         self._walk, self._path, self.links = walk, path, links
 
     def is_link(self, name: str) -> bool:
