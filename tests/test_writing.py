@@ -14,7 +14,7 @@ import converters
 
 OLD = b"an earlier output"
 STEPS = [
-    "tempfile.mkstemp",
+    "converters.writers.atomic._create",
     "os.posix_fallocate",
     "converters.writers.in_place.InPlace.filled",
     "converters.writers.in_place.InPlace.close",

@@ -14,7 +14,6 @@ from converters.model.stacking import difference, placed, unstackable
 from converters.planning.choosing import check_asked, layout_for, of_cell, twin
 from converters.planning.modules import Module, Tensor
 from converters.planning.refusal import factors, reasons, refusal, stored_states, stretching, unstated, untold_groups
-from converters.planning.undecided import agreed
 from converters.targets import Target
 from layouts import catalogue
 from layouts.cells import Piece
@@ -73,7 +72,11 @@ def pair(layer: Layer, name: str, target: Target, choices: Choices = Choices()) 
 def _of_alternatives(layer: Layer, name: str, target: Target, choices: Choices) -> Module | None:
     """The module of a layer that may be one of several, where all of them write the same."""
     found = [pair(alternative, name, target, choices) for alternative in layer.alternatives]
-    return agreed(layer, [modules[0] for modules in found]) if found and all(len(m) == 1 for m in found) else None
+    if not found or any(len(modules) != 1 for modules in found):
+        return None
+    from converters.planning.undecided import agreed
+
+    return agreed(layer, [modules[0] for modules in found])
 
 
 def _at_home(layer: Layer, target: Target, choices: Choices) -> Layer:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +25,8 @@ def remove_leftovers(target: str | os.PathLike[str]) -> None:
     ours = re.compile(rf"{re.escape(_prefix(target))}\w{{8}}\.part(\.\w{{8}}\.part)?")
     if len(target.name) > _LONGEST or not target.parent.is_dir():  # of a cut name it cannot be told whose they are
         return
+    import shutil
+
     for path in target.parent.iterdir():
         if ours.fullmatch(path.name):
             with suppress(OSError):
@@ -48,13 +48,8 @@ def replacing(target: str | os.PathLike[str], source: str | None = None, *, sync
         raise ConversionError("the output is not a regular file", path=str(target))
     if source is not None and os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
         raise ConversionError("the output is the input itself: refused", path=str(target))
+    temporary = _beside(target)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_PART, dir=target.parent)
-    except (OSError, ValueError) as error:
-        raise _cannot_write(target, error) from None
-    temporary = Path(name)
-    try:
-        os.close(descriptor)
         yield temporary
         if synced:
             _sync(temporary)
@@ -75,6 +70,9 @@ def making(target: Path) -> Iterator[Path]:
 
     Raises `ConversionError` where it cannot be written.
     """
+    import shutil
+    import tempfile
+
     try:
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_PART, dir=target.parent))
     except (OSError, ValueError) as error:
@@ -91,6 +89,24 @@ def making(target: Path) -> Iterator[Path]:
         raise _cannot_write(target, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A new and empty file beside the target, which nobody else can read, under a name that nobody knows before.
+
+    What `tempfile.mkstemp` makes, whose import takes longer than a small file.
+    """
+    try:
+        path = target.with_name(f"{_prefix(target)}{os.urandom(4).hex()}{_PART}")
+        _create(path)
+    except (OSError, ValueError) as error:
+        raise _cannot_write(target, error) from None
+    return path
+
+
+def _create(path: Path) -> None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    os.close(os.open(path, flags, 0o600))
 
 
 def _cannot_write(target: Path, error: OSError | ValueError) -> ConversionError:

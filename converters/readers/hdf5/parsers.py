@@ -16,8 +16,24 @@ from typing import Any
 from layouts.errors import MissingDependency
 
 _PACKAGE = "pyfive"
-_WITHOUT = {"h5d": SimpleNamespace(DatasetID=None)}
-"""The module of its access to data, of which the parsers import one name and call it for data alone."""
+
+
+class _Silent:
+    """Stands for `logging`: what a parser says of a stranger's file is an error of ours, or nothing."""
+
+    def __getattr__(self, _: str) -> _Silent:
+        return self
+
+    def __call__(self, *_: object, **__: object) -> _Silent:
+        return self
+
+    def __bool__(self) -> bool:
+        return False
+
+
+_WITHOUT = {"h5d": SimpleNamespace(DatasetID=None), "logging": _Silent()}
+"""What is not loaded for the parsers: the module of its access to data, of which they import one name and call it for
+data alone, and logging, which takes as long to import as all of them."""
 
 
 class _Copy:
@@ -42,7 +58,8 @@ class _Copy:
 
         def importing(name: str, own: Any = None, local: Any = None, names: Any = (), level: int = 0) -> Any:
             inner = name if level else name.removeprefix(f"{_PACKAGE}.")
-            return self.module(inner) if level or inner != name else builtins.__import__(name, own, local, names)
+            ours = level or inner != name or name in _WITHOUT
+            return self.module(inner) if ours else builtins.__import__(name, own, local, names)
 
         return importing
 

@@ -15,7 +15,7 @@ from converters.model.settings import Wiring
 from converters.readers.hdf5.group import Group
 from converters.readers.hdf5.tree import read_tree
 from converters.readers.json_data import parse_json
-from converters.readers.keras import legacy, numbered, unconfigured
+from converters.readers.keras import legacy, numbered
 from converters.readers.keras.belonging import belonging, strangers
 from converters.readers.keras.config import Container, check_object, is_model, read_model
 from converters.readers.keras.flattening import reads_flattened, with_flattened
@@ -137,6 +137,8 @@ def _numbered(
     if model is not None:
         layers = list(numbered.read_layers(stored, model, version))
         return _checkpoint(path, container, version, layers, model, Statements(assume), strangers(*roots))
+    from converters.readers.keras import unconfigured
+
     names = {folder: name for root in roots for folder, name in numbered.layer_names(root).items()}
     statements = Statements(assume)
     found = list(unconfigured.from_folders(stored, names, version, statements))
@@ -167,6 +169,8 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
         layers = list(with_padding(layers)) if theano else layers
         found = _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
         return with_same_pooling(found) if theano else found
+    from converters.readers.keras import unconfigured
+
     statements = Statements(assume)
     grouped = list(unconfigured.from_groups(stored, version, theano, statements))
     layers = list(with_flattened(grouped, statements, version))
@@ -198,6 +202,8 @@ def from_groups(
 
     `told` is what the container tells of each layer beside its arrays.
     """
+    from converters.readers.keras import unconfigured
+
     statements = Statements(assume, told)
     grouped = list(unconfigured.from_groups(stored, version, False, statements))
     layers = list(with_flattened(grouped, statements, version))
