@@ -4,6 +4,7 @@ schemas."""
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import defs
 
+import converters
 from converters.readers.onnx.file import attributes
 from converters.readers.onnx.file.messages import Message, as_onnx, copied, declared, model_message
 from converters.readers.onnx.file.skeleton import skeleton
@@ -148,3 +150,19 @@ def _ended(op: str, since: int) -> bool:
         return since < 6 and defs.get_schema(op, attributes._SETTLED, "").since_version != since
     except defs.SchemaError:
         return since < 6
+
+
+def test_a_network_that_cannot_be_read_is_told_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are converted without a word of it; what shows or builds the network says why there is none."""
+    path = ROOT / "fixtures" / "onnx_torch" / "lstm" / "model.onnx"
+    monkeypatch.setattr("converters.readers.onnx.network.whole._MOST_NODES", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        converters.convert_file(path, tmp_path / "out.safetensors")
+    assert "could not be read" in str(converters.read(path)) and "could not be read" in str(converters.plan(path))
+    with pytest.raises(converters.NotRepresentable, match="could not be read"):
+        converters.build(path)
+    with pytest.raises(converters.NotRepresentable, match="could not be read"):
+        converters.convert_file(path, tmp_path / "out.onnx")

@@ -77,9 +77,10 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
     """The text of a source, with drop-ins where torch.nn is not exact; refused with all that cannot be built."""
     graph = checkpoint.graph
     if graph is None:
+        known = "; ".join((checkpoint.container, *checkpoint.drawn.problems))
         raise NotRepresentable(
             f"{printable(checkpoint.path)}: how its layers are wired is not told by this file, or not read from it "
-            f"({checkpoint.container}): convert gives the weights, and load_into puts them into a module of yours",
+            f"({known}): convert gives the weights, and load_into puts them into a module of yours",
             path=checkpoint.path,
         )
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}

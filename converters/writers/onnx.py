@@ -52,7 +52,8 @@ def open_onnx(path: Path, plan: Plan) -> InPlace:
 def _model(plan: Plan) -> ModelProto:
     """The graph of the plan's source. Raises `NotRepresentable` where it tells none."""
     if plan.checkpoint.graph is None:
-        raise NotRepresentable("the source holds weights and no graph: a model cannot be written", layout="onnx")
+        why = "; ".join(plan.checkpoint.drawn.problems) or "the source holds weights and no graph"
+        raise NotRepresentable(f"{why}: a model cannot be written", layout="onnx")
     held: dict[int, list[Held]] = {}
     for module in plan.modules:
         for layer in module.layers:
