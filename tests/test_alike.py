@@ -15,6 +15,7 @@ from conftest import ROOT
 import converters
 from converters import readers
 from converters.readers.alike import Alike
+from converters.readers.hdf5 import tree
 
 FILES = sorted(
     path
@@ -53,6 +54,21 @@ def trained_on(path: Path, seed: int, folder: Path) -> Path:
     return copy
 
 
+def later(path: Path) -> None:
+    """Let an old file have been written at another time, as h5py noted it before version 3."""
+    content = bytearray(path.read_bytes())
+    for walked in _walks(path):
+        for start, stop in walked.meaningless:
+            content[stop - 4 : stop] = (1_600_000_000 + start).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+def _walks(path: Path) -> list[tree.Walk]:
+    with tree.walks() as found:
+        converters.read(path)
+    return found
+
+
 def outcome(source: Any) -> Any:
     """The arrays of a conversion by name, or the error."""
     try:
@@ -88,6 +104,17 @@ def test_what_is_alike_is_parsed_once(tmp_path: Path, parsed: list[Any]) -> None
     assert parsed == files[:2] and [each.path for each in found] == files
     plans = [converters.plan(each) for each in found[2:]]
     assert [plan.checkpoint.path for plan in plans] == files[2:]
+
+
+def test_when_a_file_was_written_does_not_count(tmp_path: Path, parsed: list[Any]) -> None:
+    path = ROOT / "fixtures" / "keras2" / "lstm_sigmoid" / "model.h5"
+    one, other = trained_on(path, 1, tmp_path), trained_on(path, 2, tmp_path)
+    assert len(_walks(other)[0].meaningless) == 5
+    later(other)
+    parsed.clear()
+    alike = Alike()
+    found = [alike.read(str(file), None, {}) for file in (one, other)]
+    assert len(parsed) == 1 and outcome(found[1]) == outcome(str(other)) != outcome(str(one))
 
 
 def test_another_question_is_another_answer(tmp_path: Path, parsed: list[Any]) -> None:

@@ -8,8 +8,9 @@ is parsed, and no rule is skipped, for each has been applied to the same bytes.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from converters import readers
@@ -80,7 +81,7 @@ def _is_plain(found: Checkpoint) -> bool:
 
 def _contents(source: Source, walk: Walk) -> Iterator[tuple[int, bytes]]:
     """The bytes that were read, those that follow each other together."""
-    for start, stop in _joined([(0, _HEAD), *walk.read]):
+    for start, stop in _without(walk.meaningless, _joined([(0, _HEAD), *walk.read])):
         yield start, bytes(source.view[start:stop])
 
 
@@ -92,3 +93,12 @@ def _joined(regions: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             start = begin
         stop = max(stop, end)
     yield start, stop
+
+
+def _without(holes: Sequence[tuple[int, int]], ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Ranges without holes, both in order; no hole overlaps another."""
+    for start, stop in ranges:
+        for begin, end in holes[bisect_left(holes, (start, 0)) : bisect_left(holes, (stop, 0))]:
+            yield start, begin
+            start = end
+        yield start, stop

@@ -30,6 +30,8 @@ from converters.readers.limits import Bounded
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 
 _DATASPACE, _LINK_INFO, _DATATYPE, _EXTERNAL_FILES, _LAYOUT, _SYMBOL_TABLE = 1, 2, 3, 7, 8, 17
+_TIMES, _FIRST_BLOCK = (14, 18), 16
+"""Messages that tell when an object was changed; where the messages of a header of version 1 begin."""
 _SHARED = 2
 _COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
 _INTEGER, _FLOAT, _OPAQUE = 0, 1, 5
@@ -129,6 +131,16 @@ class Object(DataObjects):  # type: ignore[misc]
     @property
     def is_group(self) -> bool:
         return bool({message["type"] for message in self.msgs} & {_SYMBOL_TABLE, _LINK_INFO})
+
+    def times(self) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        """The ranges of the file that hold times of changes, which mean nothing here, each with the block around it."""
+        if self._header["version"] != 1:
+            return
+        begin, length = self.offset + _FIRST_BLOCK, self._header["object_header_size"]
+        for message in self.msgs:
+            start, size = message["offset_to_message"], message["size"]
+            if message["type"] in _TIMES and start + size <= length:
+                yield (begin + start, begin + start + size), (begin, begin + length)
 
     def children(self) -> Iterator[Link]:
         """Every link of the group, each name once."""

@@ -36,6 +36,7 @@ USERBLOCKS = (0, *(512 << k for k in range(8)))
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
 _MOST_MESSAGES = 1_000_000
+_MOST_COMPARED = 1_000_000
 _MOST_HEADER, _MOST_TREE, _MOST_TEXT = 2 << 20, 16 << 20, 48 << 20
 """Bytes of one object's header, of one index, of the attributes of one object, where a configuration may have 40 MB."""
 _ATTRIBUTES = ("layer_names", "weight_names", "keras_version", "backend", "model_config", "name")
@@ -101,6 +102,7 @@ class Walk:
         self._at = ""
         self._current: Object | None = None
         self._regions: list[tuple[int, int, str]] = []
+        self._times: list[tuple[tuple[int, int], tuple[int, int]]] = []
         self._declared = self._messages = self._objects = 0
 
     @property
@@ -110,8 +112,21 @@ class Walk:
 
     @property
     def read(self) -> list[tuple[int, int]]:
-        """The ranges of bytes that were read."""
+        """The ranges of bytes that were read, those that mean nothing here among them."""
         return self._stream.regions
+
+    @property
+    def meaningless(self) -> list[tuple[int, int]]:
+        """Ranges of bytes of which nothing follows: when an object was changed, and nothing else was read there."""
+        regions = {*self.read}
+        if len(regions) * len(self._times) > _MOST_COMPARED:
+            return []
+        alone = {
+            (start, stop)
+            for (start, stop), block in self._times
+            if not any(begin < stop and start < end for begin, end in regions - {block})
+        }
+        return sorted(alone)
 
     def rebase(self, source: Source) -> None:
         """Let the arrays be those of another file, which has them at the same places."""
@@ -143,6 +158,7 @@ class Walk:
         self._stream.limit(_MOST_HEADER)
         self._current = Object(self._stream, address, path)
         self._messages += len(self._current.msgs)
+        self._times += self._current.times()
         if self._messages > _MOST_MESSAGES:
             raise UnsafeCheckpoint(f"its objects have more than {_MOST_MESSAGES} messages: too large")
         return self._current
