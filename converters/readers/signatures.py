@@ -44,7 +44,9 @@ def _in_orbax(head: bytes) -> bool:
 
 
 def is_flax(opened: Opened) -> bool:
-    return not is_stranger(opened) and bool(function_of("flax.files:is_tree")(opened))
+    first = opened.head[:1]
+    is_map = b"\x81" <= first <= b"\x8f" or first in (b"\xde", b"\xdf")
+    return is_map and not is_stranger(opened) and bool(function_of("flax.files:is_tree")(opened))
 
 
 def is_onnx(opened: Opened) -> bool:

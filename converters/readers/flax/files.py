@@ -31,10 +31,7 @@ _BEYOND_NUMPY = {"bfloat16", "float8_e4m3fn", "float8_e4m3b11fnuz", "float8_e4m3
 
 
 def is_tree(opened: Opened) -> bool:
-    """Whether a file is a map whose first array, found by its start alone, is one of Flax's extensions."""
-    first = opened.head[:1]
-    if not first or not (0x81 <= first[0] <= 0x8F or first[0] in (0xDE, 0xDF)):
-        return False
+    """Whether the first array of a map, found by its start alone, is one of Flax's extensions."""
     return _first_extension(opened.source.view[:_SAMPLE])
 
 
