@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from glob import glob, has_magic
 from pathlib import PurePath
 
@@ -85,12 +86,11 @@ def stem(name: str) -> str:
     return name[: len(name) - len(ending)] or name
 
 
-def _endings() -> Iterator[str]:
+@cache
+def _endings() -> tuple[str, ...]:
     """'.h5', '.keras', …: the usual names of what is read. Only the last part of a name is its format."""
-    for kind in (*FILES, *PLACES):
-        for name in kind.names.split(", "):
-            if name.startswith("*.") and name.count(".") == 1:
-                yield name[1:]
+    names = {name for kind in (*FILES, *PLACES) for name in kind.names.split(", ")}
+    return tuple(name[1:] for name in names if name.startswith("*.") and name.count(".") == 1)
 
 
 def _refuse_clashes(found: dict[str, str]) -> None:

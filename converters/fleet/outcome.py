@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from layouts.records import dataclass, field
@@ -27,7 +26,7 @@ class Task:
 
     def request(self) -> dict[str, Any]:
         """What the process that converts is told."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -59,4 +58,4 @@ class Outcome:
 
     def data(self) -> dict[str, Any]:
         """The line as plain data, for JSON."""
-        return asdict(self)
+        return dict(vars(self))
