@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import converters
 from converters.writers import in_place, panels
 from converters.writers.in_place import InPlace, reserve
 from layouts import blocks
@@ -135,3 +136,17 @@ def test_what_goes_wrong_in_writing_is_raised(file: Path, monkeypatch: pytest.Mo
     with pytest.raises(OSError, match="No space"):
         writer.assign(target, source, lambda _: None)
         writer.close()
+
+
+@pytest.mark.parametrize("place", [0, 4000, 8191])
+def test_what_a_thread_sees_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """A NaN in any panel is in the report, which is made when all threads are done with the layer."""
+    monkeypatch.setattr(in_place, "_MANY", 0)
+    monkeypatch.setattr(in_place, "_DIRECT", 1 << 10)
+    monkeypatch.setattr(blocks, "_PANEL", 1 << 10)
+    monkeypatch.setattr(blocks, "_SMALL", 1 << 10)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    table = np.ones((8192, 64), np.float32)
+    table[place, 5] = np.nan
+    report = converters.convert_file({"table/embeddings": table}, tmp_path / "out.safetensors", framework="keras")
+    assert any("NaN" in warning for warning in report.warnings)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from converters import readers
 from converters.model.checkpoint import Checkpoint
-from converters.readers.hdf5.tree import SIGNATURE, Walk, walks
+from converters.readers.hdf5.tree import Walk, walks
 from converters.readers.source import Source, noting, open_source
 from layouts.records import replace
 
@@ -61,9 +61,11 @@ class Alike:
                 return replace(known.checkpoint, path=path)
         with walks() as walked, noting() as opened:
             found = readers.read(path, framework=framework, assume=assume)
-        if len(walked) == 1 and opened == [path] and _is_plain(found) and source.view[: len(SIGNATURE)] == SIGNATURE:
-            found = replace(found, plans={})
-            self._keep(_Known(asked, len(source), tuple(_contents(source, walked[0])), walked[0], found))
+        if len(walked) == 1 and opened == [path] and _is_plain(found):
+            (walk,) = walked
+            if len(walk.source) == len(source):  # there is no user block before it
+                found = replace(found, plans={})
+                self._keep(_Known(asked, len(source), tuple(_contents(walk)), walk, found))
         return found
 
     def _keep(self, known: _Known) -> None:
@@ -79,10 +81,10 @@ def _is_plain(found: Checkpoint) -> bool:
     return not spoken and all(layer.unknown is None for layer in found.layers)
 
 
-def _contents(source: Source, walk: Walk) -> Iterator[tuple[int, bytes]]:
+def _contents(walk: Walk) -> Iterator[tuple[int, bytes]]:
     """The bytes that were read, those that follow each other together."""
     for start, stop in _without(walk.meaningless, _joined([(0, _HEAD), *walk.read])):
-        yield start, bytes(source.view[start:stop])
+        yield start, bytes(walk.source.view[start:stop])
 
 
 def _joined(regions: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

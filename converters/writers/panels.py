@@ -59,8 +59,8 @@ class Panels:
             self._check()
             self._waiting.append(panel)
             if self._running < self._threads:
-                self._running += 1
                 Thread(target=self._work, daemon=True).start()
+                self._running += 1
 
     def wait(self) -> None:
         """Wait until every panel is in its place. Raises what went wrong with one of them."""

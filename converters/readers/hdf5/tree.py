@@ -96,7 +96,7 @@ class Walk:
     """One pass over the objects of a file, counting and locating them."""
 
     def __init__(self, source: Source, choose: Choose) -> None:
-        self._source, self._choose = source, choose
+        self.source, self._choose = source, choose
         self._stream = Bounded(source.view, _MOST_HEADER, exact=True)
         self._seen: dict[int, str] = {}
         self._at = ""
@@ -130,12 +130,12 @@ class Walk:
 
     def rebase(self, source: Source) -> None:
         """Let the arrays be those of another file, which has them at the same places."""
-        self._source = source
+        self.source = source
 
     def root(self, userblock: int) -> Group:
         from converters.readers.hdf5.objects import root_address
 
-        tree = self._group(self._object(root_address(self._stream, len(self._source), userblock), ""), "", 0)
+        tree = self._group(self._object(root_address(self._stream, len(self.source), userblock), ""), "", 0)
         self._check_regions()
         return tree
 
@@ -195,7 +195,7 @@ class Walk:
         shape, kind = found.dimensions(), found.element()
         nbytes = math.prod(shape) * kind.itemsize
         self._claim(nbytes, path, shape)
-        stored = found.stored(shape, kind, len(self._source))
+        stored = found.stored(shape, kind, len(self.source))
         self._claim(len(stored.chunks) * math.prod(stored.block) * kind.itemsize - nbytes, path, stored.block)
         if not stored.chunks and stored.inline is None and nbytes:
             self._regions.append((stored.start, stored.start + nbytes, path))
@@ -203,15 +203,15 @@ class Walk:
         return LazyArray(path, shape, kind, self._reader(stored, path, shape, kind), self._release)
 
     def _release(self) -> None:
-        self._source.release()
+        self.source.release()
 
     def _claim(self, nbytes: int, path: str, shape: tuple[int, ...]) -> None:
         """Count what arrays, and chunks beyond the edge of their array, would take in memory."""
         self._declared += max(0, nbytes)
-        if self._declared > (64 << 20) + 32 * len(self._source):
+        if self._declared > (64 << 20) + 32 * len(self.source):
             raise UnsafeCheckpoint(
                 f"{printable(path)}: too large: shape {shape} with the arrays before it claims {self._declared} bytes, "
-                f"and the file stores {len(self._source)}"
+                f"and the file stores {len(self.source)}"
             )
 
     def _reader(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Callable[[], Array]:
@@ -222,18 +222,18 @@ class Walk:
             return lambda: np.frombuffer(inline, kind, count).reshape(shape)
         if not stored.chunks:
             stop = stored.start + count * kind.itemsize
-            return lambda: np.frombuffer(self._source.view[stored.start : stop], kind, count).reshape(shape)
+            return lambda: np.frombuffer(self.source.view[stored.start : stop], kind, count).reshape(shape)
         return lambda: self._read_chunks(stored, path, shape, kind)
 
     def _read_chunks(self, stored: Stored, path: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
         array, size = np.empty(shape, kind), math.prod(stored.block) * kind.itemsize
         try:
             for chunk in stored.chunks:
-                data = self._source.view[chunk.offset : chunk.offset + chunk.size]
+                data = self.source.view[chunk.offset : chunk.offset + chunk.size]
                 plain = decode(data, list(stored.filters), chunk.mask, size, kind.itemsize, printable(path))
                 place(array, np.frombuffer(plain, kind).reshape(stored.block), chunk.corner)
         except CheckpointError as error:
-            error.path = self._source.path
+            error.path = self.source.path
             raise
         return array
 
