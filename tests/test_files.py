@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import hostile
 import ml_dtypes
 import numpy as np
 import pytest
+from conftest import ROOT
 from forkserver import ForkServer
 from hostile.cases import h5_model, values
 from safetensors.numpy import load_file
@@ -128,3 +130,19 @@ def test_many_layers_with_long_names_are_no_damage(tmp_path: Path) -> None:
             for array, shape in zip(stored, ((3, 5), (5,)), strict=True):
                 group.create_dataset(array, data=np.ones(shape, np.float32))
     assert [layer.path for layer in converters.read(path).layers] == names
+
+
+@pytest.mark.parametrize("start", [1024, 2048, 8192, 65536])
+def test_an_archive_may_store_its_weights_where_a_user_block_would_end(start: int, tmp_path: Path) -> None:
+    """One archive in some thousands has the signature of HDF5 at such a place by chance."""
+    source, path = ROOT / "fixtures" / "keras3" / "lstm" / "model.keras", tmp_path / "model.keras"
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
+        config, weights = "config.json", "model.weights.h5"
+        text = old.read(config)
+        head = 30 + len(config) + len(text) + 30 + len(weights)
+        new.writestr(zipfile.ZipInfo(config), text + b" " * (start - head))
+        new.writestr(zipfile.ZipInfo(weights), old.read(weights))
+        new.writestr(zipfile.ZipInfo("metadata.json"), old.read("metadata.json"))
+    assert path.read_bytes()[start : start + 4] == b"\x89HDF"
+    found, wanted = converters.convert(path), converters.convert(source)
+    assert found.keys() == wanted.keys() and all(bool((found[key] == wanted[key]).all()) for key in wanted)

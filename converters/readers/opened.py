@@ -54,8 +54,14 @@ class Opened:
 
     @cached_property
     def is_hdf5(self) -> bool:
-        """Whether HDF5 begins here, maybe behind a block of bytes of its user's own, whatever those look like."""
-        return any(self.source.view[start : start + 8] == hdf5.SIGNATURE for start in hdf5.USERBLOCKS)
+        """Whether HDF5 begins here, maybe behind a block of bytes of its user's own, whatever those look like.
+
+        An archive may store a file of HDF5 at just such a place. That one says that it begins at its own start.
+        """
+        start = hdf5.beginning(self.source.view)
+        if start is None:
+            return False
+        return not self.head.startswith(_ARCHIVE) or hdf5.base_address(self.source.view, start) == start
 
     @cached_property
     def archive(self) -> Archive | None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USERBLOCKS = (0, *(512 << k for k in range(8)))
 """Where the signature may stand: at the start, or behind a user block."""
+_BASE = {b"\0": 24, b"\1": 28}
+"""Version of a superblock -> where its base address stands."""
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
 _MOST_MESSAGES = 1_000_000
@@ -52,7 +54,7 @@ def read_tree(source: Source, choose: Choose, what: str = "this") -> Group:
 
     Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`.
     """
-    start = next((k for k in USERBLOCKS if source.view[k : k + 8] == SIGNATURE), None)
+    start = beginning(source.view)
     if start is None:
         raise UnreadableCheckpoint(f"{what} is not an HDF5 file: its signature is missing", path=source.path)
     walk = Walk(source.part(start, len(source) - start), choose)
@@ -76,6 +78,17 @@ def read_tree(source: Source, choose: Choose, what: str = "this") -> Group:
     except Exception as error:  # a parser on a stranger's bytes: whatever it stumbles over, the file is damaged
         text = printable(f"{type(error).__name__} {error}".strip())
         raise UnreadableCheckpoint(f"{walk.where}: the HDF5 structure is damaged: {text}", path=source.path) from None
+
+
+def beginning(view: memoryview) -> int | None:
+    """Where the signature stands; None where it does not."""
+    return next((start for start in USERBLOCKS if view[start : start + 8] == SIGNATURE), None)
+
+
+def base_address(view: memoryview, start: int) -> int:
+    """Where the file says that it begins, by the superblock at `start`; in versions 0, 1 and 2 at different places."""
+    at = start + _BASE.get(bytes(view[start + 8 : start + 9]), 12)
+    return int.from_bytes(view[at : at + 8], "little")
 
 
 _NOTED: ContextVar[list[Walk] | None] = ContextVar("_NOTED", default=None)
