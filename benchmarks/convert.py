@@ -133,7 +133,7 @@ def _row(file: str, way: str, runs: Sequence[Run], first: float, anonymous: floa
 
 def _gateport() -> tuple[str, ...]:
     command = Path(sys.executable).with_name("gateport")
-    return (str(command),) if command.exists() else (sys.executable, "-m", "converters.cli")
+    return (str(command),) if command.exists() else (sys.executable, "-m", "gateport")
 
 
 def _ways(size: str, ending: str, stored: Path, loaders: bool) -> Iterator[Way]:

@@ -7,7 +7,6 @@ What a command needs is imported when it runs, so that help and a usage error co
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
@@ -195,17 +194,20 @@ def _with_weights(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**others, "weights": given_arrays(stated)}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def _width() -> int:
+    """The columns of help: what click itself takes, but without `shutil`, whose import takes longer than the help."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        columns = 80
+    return max(min(columns, 80) - 2, 50)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _width()})
 @click.version_option(__version__, prog_name="gateport")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Trained recurrent models out of other frameworks and into PyTorch."""
-    gc.set_threshold(_GARBAGE)
-    click.get_current_context().call_on_close(gc.freeze)  # else all of it is walked once more at the end
-
-
-_GARBAGE = 200_000
-"""Objects made before garbage is looked for: to walk what was imported is a tenth of a small conversion."""
 
 
 def _without_arithmetic() -> None:

@@ -1,5 +1,5 @@
 """`python -m gateport`: the command."""
 
-from converters.cli import main
+from converters.command import main
 
-main(prog_name="gateport")
+main()
