@@ -29,6 +29,7 @@ ROOMS = (
     ("converters.fleet",),
     ("converters",),
     ("converters.cli",),
+    ("converters.command",),
     ("gateport",),
 )
 """Rooms from the ground up: each may import from those below it, and from itself."""
