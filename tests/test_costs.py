@@ -107,7 +107,7 @@ def test_a_conversion_imports_what_it_needs(folder: Path, tmp_path: Path, ending
     assert code == 0
     assert not names & NEVER
     own = [name for name in names if name.split(".")[0] in ("converters", "layouts")]
-    assert len(own) < (190 if ending == "onnx" else 140)
+    assert len(own) < (130 if ending == "onnx" else 140)
 
 
 COUNTED = """

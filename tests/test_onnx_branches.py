@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import converters
 from converters.cli import main
+from converters.readers.onnx.given import given_arrays
 from converters.verification.evaluate import evaluate
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -320,3 +321,14 @@ def test_a_chain_of_branches_ends() -> None:
         warnings.simplefilter("ignore", converters.ConversionWarning)
         with pytest.raises(converters.NotRepresentable, match="chooses"):
             converters.build(made)
+
+
+@pytest.mark.parametrize("field", ["float_data", "raw_data"])
+def test_a_tensor_of_any_form_may_have_a_description(field: str, tmp_path: Path) -> None:
+    """Data of more than 256 bytes stay in the file, and what somebody wrote of them is no place of theirs."""
+    numbers = np.arange(101, dtype=np.float32)
+    content = {"float_data": list(map(float, numbers))} if field == "float_data" else {"raw_data": numbers.tobytes()}
+    tensor = onnx.TensorProto(name="W", dims=[101], data_type=1, doc_string="made by hand", **content)
+    (tmp_path / "W.pb").write_bytes(tensor.SerializeToString())
+    found = given_arrays([str(tmp_path / "W.pb")])
+    assert list(found) == ["W"] and np.array_equal(found["W"], numbers) and found["W"].dtype == np.float32

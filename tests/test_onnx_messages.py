@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,12 @@ from hypothesis import strategies as st
 from onnx import defs
 
 import converters
-from converters.readers.onnx.file import attributes
+from converters.readers.onnx.file import attributes, messages
 from converters.readers.onnx.file.messages import Message, as_onnx, copied, declared, model_message
 from converters.readers.onnx.file.skeleton import skeleton
 from layouts.errors import CheckpointError
 
 MODELS = sorted(ROOT.glob("fixtures/onnx*/*/*.onnx"))
-KINDS = ("ModelProto", "GraphProto", "FunctionProto", "NodeProto", "AttributeProto", "TensorProto", "ValueInfoProto")
 
 
 def differences(message: Any, own: Any, kind: str, at: str = "") -> Iterator[str]:
@@ -114,9 +114,10 @@ def test_what_stands_twice_is_what_protobuf_makes_of_it() -> None:
         assert list(differences(dimension, onnx.TensorShapeProto.Dimension.FromString(content), dimension._kind)) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", messages._DECLARED)
 def test_declared_fields_are_those_of_the_package(kind: str) -> None:
-    known = {field.number: field.name for field in getattr(onnx, kind).DESCRIPTOR.fields}
+    own = attrgetter(kind)(onnx)
+    known = {field.number: field.name for field in own.DESCRIPTOR.fields}
     assert {number: field.name for number, field in declared(kind).items()}.items() <= known.items()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Alike:
     """Reads files for somebody who lets go of one before the next: a checkpoint is good until the next is read."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, _Known] = OrderedDict()
+        self._known: deque[_Known] = deque(maxlen=_MOST)
 
     def read(self, path: str, framework: str | None, assume: Mapping[str, str]) -> Checkpoint:
         """What is in a file; see `converters.read`."""
@@ -54,9 +54,8 @@ class Alike:
         if "://" in path or not os.path.isfile(path):
             return readers.read(path, framework=framework, assume=assume)
         source = open_source(path)
-        for number, known in self._known.items():
+        for known in self._known:
             if known.is_like(source, asked):
-                self._known.move_to_end(number)
                 known.walk.rebase(source)
                 return replace(known.checkpoint, path=path)
         with walks() as walked, noting() as opened:
@@ -70,9 +69,7 @@ class Alike:
 
     def _keep(self, known: _Known) -> None:
         if sum(len(content) for _, content in known.read) <= _MOST_BYTES:
-            self._known[id(known.walk)] = known
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._known.append(known)
 
 
 def _is_plain(found: Checkpoint) -> bool:

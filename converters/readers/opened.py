@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from converters.readers.hdf5 import tree as hdf5
+from converters.readers.hdf5.signature import base_address, beginning
 from converters.readers.json_data import parse_json
 from converters.readers.source import Source
 from layouts.errors import ConversionError, printable
@@ -58,10 +58,10 @@ class Opened:
 
         An archive may store a file of HDF5 at just such a place. That one says that it begins at its own start.
         """
-        start = hdf5.beginning(self.source.view)
+        start = beginning(self.source.view)
         if start is None:
             return False
-        return not self.head.startswith(_ARCHIVE) or hdf5.base_address(self.source.view, start) == start
+        return not self.head.startswith(_ARCHIVE) or base_address(self.source.view, start) == start
 
     @cached_property
     def archive(self) -> Archive | None:

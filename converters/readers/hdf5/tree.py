@@ -23,6 +23,7 @@ import numpy as np
 from converters.model.arrays import Array, LazyArray
 from converters.readers.hdf5.chunks import decode, place
 from converters.readers.hdf5.group import Group
+from converters.readers.hdf5.signature import beginning
 from converters.readers.limits import Bounded
 from converters.readers.source import Source
 from layouts.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -30,11 +31,6 @@ from layouts.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoi
 if TYPE_CHECKING:
     from converters.readers.hdf5.objects import Link, Object, Stored
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-USERBLOCKS = (0, *(512 << k for k in range(8)))
-"""Where the signature may stand: at the start, or behind a user block."""
-_BASE = {b"\0": 24, b"\1": 28}
-"""Version of a superblock -> where its base address stands."""
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
 _MOST_MESSAGES = 1_000_000
@@ -78,17 +74,6 @@ def read_tree(source: Source, choose: Choose, what: str = "this") -> Group:
     except Exception as error:  # a parser on a stranger's bytes: whatever it stumbles over, the file is damaged
         text = printable(f"{type(error).__name__} {error}".strip())
         raise UnreadableCheckpoint(f"{walk.where}: the HDF5 structure is damaged: {text}", path=source.path) from None
-
-
-def beginning(view: memoryview) -> int | None:
-    """Where the signature stands; None where it does not."""
-    return next((start for start in USERBLOCKS if view[start : start + 8] == SIGNATURE), None)
-
-
-def base_address(view: memoryview, start: int) -> int:
-    """Where the file says that it begins, by the superblock at `start`; in versions 0, 1 and 2 at different places."""
-    at = start + _BASE.get(bytes(view[start + 8 : start + 9]), 12)
-    return int.from_bytes(view[at : at + 8], "little")
 
 
 _NOTED: ContextVar[list[Walk] | None] = ContextVar("_NOTED", default=None)

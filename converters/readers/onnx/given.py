@@ -12,6 +12,7 @@ from converters.model.arrays import Array
 from converters.readers.arrays.npz import arrays_in, header
 from converters.readers.onnx.file.messages import model_message, tensor_message
 from converters.readers.onnx.file.model import Model
+from converters.readers.onnx.file.skeleton import skeleton
 from converters.readers.opened import Opened
 from converters.readers.source import Source, open_source
 from layouts.errors import ConversionError, UnreadableCheckpoint, UnsafeCheckpoint, printable
@@ -65,8 +66,7 @@ def _plain(source: Source, name: str) -> Array:
 def _tensor(source: Source) -> tuple[str, Array]:
     """The name and the numbers of a TensorProto, as the data sets of ONNX's node tests hold them."""
     try:
-        proto = tensor_message(bytes(source.view))
-        name = proto.name
+        proto = tensor_message(skeleton(source.view, "TensorProto"))
     except UnreadableCheckpoint:
         raise UnreadableCheckpoint("this is no TensorProto of ONNX", path=source.path) from None
-    return name, np.array(Model(source.path, model_message(b""), source).tensor(proto).read())
+    return proto.name, np.array(Model(source.path, model_message(b""), source).tensor(proto).read())

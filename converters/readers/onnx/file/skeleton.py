@@ -28,9 +28,9 @@ that is left out takes time too."""
 _DOC_STRING = as_varint(12 << 3 | BYTES)
 
 
-def skeleton(view: memoryview) -> bytes:
-    """The bytes of the same ModelProto without its bulk. Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`."""
-    return _Walk(view).message("ModelProto", 0, len(view), 0)
+def skeleton(view: memoryview, kind: str = "ModelProto") -> bytes:
+    """The bytes of the same message without its bulk. Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`."""
+    return _Walk(view).message(kind, 0, len(view), 0)
 
 
 def place_of(note: str) -> tuple[int, int, int]:
