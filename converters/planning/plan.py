@@ -68,13 +68,12 @@ class Plan:
         """One sentence for all layers that need drop-ins, where there are several."""
         needing = [module for module in self.modules if module.drop_in and not self.choices.dropins]
         if len(needing) > 1:
-            recurrent = sum(any(layer.recurrent for layer in module.layers) for module in self.modules)
-            briefs: dict[str, list[str]] = {}
+            briefs: dict[str, dict[str, None]] = {}
             for module in needing:
-                briefs.setdefault(", ".join(reason.brief for reason in module.drop_in), []).append(module.path)
+                briefs.setdefault(", ".join(reason.brief for reason in module.drop_in), {})[module.path] = None
             listed = "; ".join(f"{', '.join(map(printable, paths))}: {brief}" for brief, paths in briefs.items())
             yield (
-                f"{len(needing)} of {recurrent} recurrent layers need {self.target.drop_ins} ({listed}): "
+                f"{len(needing)} of {len(self.modules)} layers need {self.target.drop_ins} ({listed}): "
                 "dropins=True gives the weights that these load; the plan names their calls"
             )
 

@@ -79,8 +79,8 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
     if graph is None:
         known = "; ".join((checkpoint.container, *checkpoint.drawn.problems))
         raise NotRepresentable(
-            f"{printable(checkpoint.path)}: how its layers are wired is not told by this file, or not read from it "
-            f"({known}): convert gives the weights, and load_into puts them into a module of yours",
+            f"how its layers are wired is not told by this file, or not read from it ({known}): convert gives the "
+            "weights, and load_into puts them into a module of yours",
             path=checkpoint.path,
         )
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}

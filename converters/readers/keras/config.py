@@ -155,7 +155,7 @@ class _Reader:
         listed = _listed(inner)
         if listed is None:
             raise UnreadableCheckpoint("the model configuration lists no layers", path=self._path)
-        for item in self._flat(listed):
+        for item in self._flat(listed, sequential=found.sequential):
             self._count += 1
             if self._count > _MOST_LAYERS:
                 raise UnreadableCheckpoint(f"more than {_MOST_LAYERS} layers", path=self._path)
@@ -163,19 +163,20 @@ class _Reader:
             found.members.append((item, self._read(item, path, group, f"{storage}/{folder}", depth)))
         return found
 
-    def _flat(self, listed: list[Any]) -> Iterator[Config]:
+    def _flat(self, listed: list[Any], *, sequential: bool) -> Iterator[Config]:
         """Members in order; the branches of a Keras 1 Merge come before it, as its file lists them, and it tells their
-        sizes."""
-        for item in map(_member, listed):
+        sizes. Keras reads a stated input shape where the model begins, and nowhere else: others are left out."""
+        for place, item in enumerate(map(_member, listed)):
             branches = _listed(item["config"]) if item["class_name"] == "Merge" else None
             sizes = []
             for branch in branches or ():
-                members = list(self._flat(_listed(branch["config"]) or []))
+                members = list(self._flat(_listed(branch["config"]) or [], sequential=True))
                 sizes.append(len(members))
                 yield from members
-            yield (
-                item if branches is None else {**item, "config": {**item["config"], "layers": None, "branches": sizes}}
-            )
+            if branches is not None:
+                item = {**item, "config": {**item["config"], "layers": None, "branches": sizes}}
+            begins = item["class_name"] == "InputLayer" or (sequential and not place)
+            yield item if begins else _without_shape(item)
 
     @staticmethod
     def _folder(item: Config, sequential: bool, names: dict[str, int]) -> str:
@@ -204,6 +205,17 @@ class _Reader:
         class_name = _own_class(item)
         cells = tuple(_cells(class_name, dict(item["config"])))
         return Leaf(path, group, storage, class_name, dict(item["config"]), cells, tuple(wrappers))
+
+
+def _without_shape(item: Config) -> Config:
+    """A layer without the input shape that was passed to it."""
+    config = item["config"]
+    if not isinstance(config, dict) or _SHAPE not in config:
+        return item
+    return {**item, "config": {name: value for name, value in config.items() if name != _SHAPE}}
+
+
+_SHAPE = "batch_input_shape"
 
 
 def _own_class(item: Config) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from converters.model import operations as op
 from converters.model.graph import Shape
-from converters.readers.keras import function_sites, masking_functions
+from converters.readers.keras import function_sites, masking_functions, node_functions
 from converters.readers.keras.config import Config, Leaf, snake_case
 from converters.readers.keras.draft import Flow
 from converters.readers.keras.function_rows import steps
@@ -19,7 +19,7 @@ from converters.readers.keras.operations import is_known
 from converters.readers.keras.site import Site, flows_in
 from layouts.errors import printable
 
-_TENSORFLOW = {"TFOpLambda", "SlicingOpLambda"}
+_TENSORFLOW = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"}
 
 
 def is_function(item: Config, leaf: Leaf) -> bool:
@@ -37,8 +37,7 @@ def is_function(item: Config, leaf: Leaf) -> bool:
 
 def called(site: Site) -> list[Flow]:
     """The values that a function gives."""
-    name = _name(site.leaf)
-    arguments, options = list(site.given.arguments), {**_options(site.leaf), **site.given.named}
+    name, arguments, options = _call(site)
     masks = masking_functions.called(site, name, arguments, options)
     if masks is not None:
         return masks
@@ -50,6 +49,12 @@ def called(site: Site) -> list[Flow]:
     if found is None:
         return site.unknown(f"the function {printable(name)} with these arguments has no neutral operation")
     return [Flow(_chain(site, found))]
+
+
+def _call(site: Site) -> tuple[str, list[Any], Mapping[str, Any]]:
+    if site.leaf.class_name == "TensorFlowOpLayer":
+        return node_functions.call(site.leaf.config, site.flows)
+    return _name(site.leaf), list(site.given.arguments), {**_options(site.leaf), **site.given.named}
 
 
 def _name(leaf: Leaf) -> str:

@@ -55,15 +55,18 @@ class _Shards:
     big: bool
     opened: dict[int, Source]
 
+    def file(self, number: int) -> Source:
+        """One of the files. Raises `CheckpointError` where there is none of that number, or it cannot be opened."""
+        if not 0 <= number < self.count:
+            raise UnreadableCheckpoint(f"it is in file {number} of {self.count}")
+        if number not in self.opened:
+            stem = os.path.basename(self.index.path).removesuffix(SUFFIX)
+            self.opened[number] = open_beside(self.index.path, f"{stem}.data-{number:05d}-of-{self.count:05d}")
+        return self.opened[number]
+
     def part(self, entry: _Entry) -> Source:
         """The bytes of an entry. Raises `CheckpointError` where they are not there."""
-        if not 0 <= entry.shard < self.count:
-            raise UnreadableCheckpoint(f"it is in file {entry.shard} of {self.count}")
-        if entry.shard not in self.opened:
-            stem = os.path.basename(self.index.path).removesuffix(SUFFIX)
-            name = f"{stem}.data-{entry.shard:05d}-of-{self.count:05d}"
-            self.opened[entry.shard] = open_beside(self.index.path, name)
-        source = self.opened[entry.shard]
+        source = self.file(entry.shard)
         if not 0 <= entry.offset <= entry.offset + entry.size <= len(source):
             raise UnreadableCheckpoint(
                 f"damaged or truncated: its {entry.size} bytes at byte {entry.offset} are not all in "
@@ -85,6 +88,7 @@ def read_bundle(index: Source) -> Stored:
     if not found or found[0].key != _HEADER:
         raise UnreadableCheckpoint("its index has no header")
     shards = _shards(index, Message(found[0].value))
+    shards.file(0)
     plain = [_entry(each) for each in found[1:] if not each.key.startswith(b"\x00")]
     apart = {each.key: each for each in found[1:] if each.key.startswith(b"\x00")}
     arrays, texts, others = {}, {}, {}

@@ -36,6 +36,8 @@ _PAIRS = (
     ("/w", "/b"), ("/W", "/b"), ("/weight", "/bias"), ("/kernel", "/biases"),
 )  # fmt: skip
 """How users end the names of a matrix and of its bias."""
+_HEADS = (("W_", "b_"), ("w_", "b_"), ("W", "b"), ("w", "b"), ("weights_", "biases_"), ("weight_", "bias_"))
+"""How users begin them, where the rest is the layer's name, or its number."""
 _TABLES = {"embedding", "embeddings", "embedding_matrix", "embedding_weights", "word_embedding", "word_embeddings"}
 _NUMBER = re.compile(r"_\d{1,4}$")
 _WRAPPERS = re.compile(r"(^|/)((\w+_)?rnn(_\d+)?|fw|bw|[^/]*cell[^/]*)(/|$)", re.IGNORECASE)
@@ -88,13 +90,25 @@ def _new_names(arrays: Arrays) -> dict[str, str]:
     """Matrices with their biases, and tables of embeddings, under a user's own names: what makes each a layer."""
     new: dict[str, str] = {}
     for name, array in arrays.items():
-        for kernel, bias in _PAIRS:
-            stem = name.removesuffix(kernel)
-            if name.endswith(kernel) and stem and _is_pair(array, arrays.get(stem + bias)):
-                new[name], new[stem + bias] = f"{stem}/kernel", f"{stem}/bias"
+        for stem, bias in _layers(name):
+            if _is_pair(array, arrays.get(bias)):
+                new[name], new[bias] = f"{stem}/kernel", f"{stem}/bias"
         if name.rpartition("/")[2] in _TABLES and len(array.shape) == 2 and _stands_alone(name, arrays):
             new[name] = f"{name}/embeddings"
     return {name: other for name, other in new.items() if other not in arrays}
+
+
+def _layers(name: str) -> Iterator[tuple[str, str]]:
+    """The layer whose matrix may be called so, and the name of its bias: 'out_w', 'W_out' and 'W1' beside 'b1'."""
+    for kernel, bias in _PAIRS:
+        stem = name.removesuffix(kernel)
+        if name.endswith(kernel) and stem:
+            yield stem, stem + bias
+    path, slash, last = name.rpartition("/")
+    for kernel, bias in _HEADS:
+        rest = last.removeprefix(kernel)
+        if last.startswith(kernel) and (rest.isdecimal() or (rest.isidentifier() and kernel.endswith("_"))):
+            yield path + slash + (last if rest.isdecimal() else rest), path + slash + bias + rest
 
 
 def _is_pair(kernel: LazyArray, bias: LazyArray | None) -> bool:

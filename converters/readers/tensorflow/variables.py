@@ -26,15 +26,14 @@ _GRAPH, _COLLECTIONS = 2, 4
 
 def of_names(stored: Stored, request: Request, told: Evidence, problem: str = "") -> Checkpoint:
     """The layers of variables by name, with what a graph tells of them."""
+    framework = request.framework or _framework(stored.arrays, told.names)
+    slots = set(left_out(stored.arrays)) if framework in ("keras", _FRAMEWORK) else set()
     arrays: dict[str, LazyArray] = {}
     for name, array in stored.arrays.items():
-        if name in told.untrained:
+        if name in told.untrained or name in slots:
             continue
         new = told.names.get(name, name)
         arrays[new if new not in stored.arrays or new == name else name] = array
-    framework = request.framework or _framework(arrays)
-    slots = set(left_out(arrays)) if framework == "keras" else set()
-    arrays = {name: array for name, array in arrays.items() if name not in slots}
     found = checkpoint_of(stored.path, stored.container, arrays, framework, request.assume, told=told.stated)
     layers = tuple(_refused(layer, told.refused) for layer in found.layers)
     layers = tuple(map(asked, layers)) if framework == "keras" else layers
@@ -42,16 +41,17 @@ def of_names(stored: Stored, request: Request, told: Evidence, problem: str = ""
     unused = (
         *found.unused,
         *told.untrained,
-        *sorted(slots),
+        *sorted(slots - told.untrained),
         *(f"{name} ({what})" for name, what in stored.others.items()),
         *stored.texts,
     )
     return replace(found, layers=layers, unused=unused, remarks=remarks)
 
 
-def _framework(arrays: Mapping[str, LazyArray]) -> str:
+def _framework(arrays: Mapping[str, LazyArray], names: Mapping[str, str]) -> str:
     """Whose layers these are: Keras's layers have a kernel for the state, which only one cell of TensorFlow's has."""
-    keras = any(name.endswith("/recurrent_kernel") and "nas_cell" not in name for name in arrays)
+    named = (names.get(name, name) for name in arrays)
+    keras = any(name.endswith("/recurrent_kernel") and "nas_cell" not in name for name in named)
     return "keras" if keras else _FRAMEWORK
 
 
