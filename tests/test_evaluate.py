@@ -19,7 +19,7 @@ from converters.model.operations import Apply
 from converters.verification.evaluate import evaluate, run
 
 Array = np.ndarray[Any, Any]
-KERAS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras212", "tf_keras213")
+KERAS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras203", "tf_keras212", "tf_keras213")
 MODELS = ("Sequential", "Functional", "Model", "each_model")
 NOT_TOLD = {
     "subclassed": "the file does not tell how its layers are called",

@@ -105,7 +105,7 @@ def _layers(name: str) -> Iterator[tuple[str, str]]:
         if name.endswith(kernel) and stem:
             yield stem, stem + bias
     path, slash, last = name.rpartition("/")
-    for kernel, bias in _HEADS:
+    for kernel, bias in _HEADS if not is_cell(path) else ():  # GRUBlockCell has w_ru and b_ru
         rest = last.removeprefix(kernel)
         if last.startswith(kernel) and (rest.isdecimal() or (rest.isidentifier() and kernel.endswith("_"))):
             yield path + slash + (last if rest.isdecimal() else rest), path + slash + bias + rest
