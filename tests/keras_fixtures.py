@@ -22,6 +22,7 @@ REFUSED = {
     "keras3/lambda_custom": "no layout describes the class fixtures>Stretch",
     "keras3/quantized": "the layer was quantized",
     "keras3/subclassed": "the source tells no network",
+    "tf_keras/attention_axes": "attention of other axes than batch, steps and features",
     "keras3/vars_over_ten": "no layout describes the class fixtures>Polynomial",
 }
 """Models that have no form of their own in Keras 3, and the reason that is given."""

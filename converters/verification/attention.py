@@ -71,11 +71,12 @@ def scored(score: str, w: Weights, inputs: Sequence[Array], mask: Array | None, 
     """What attention without heads gives, and its weights: scores of every query step against every key step.
 
     inputs: (query, value) or (query, value, key). mask: (batch, key) or (batch, query, key).
+    Dots alone may have any axes before the steps.
     """
     query, value, key = inputs[0], inputs[1], inputs[2 if len(inputs) > 2 else 1]
     scale = w("scale", 1.0)
     if score == "dot":
-        scores = scale * (query @ key.swapaxes(1, 2))
+        scores = scale * (query @ key.swapaxes(-1, -2))
     else:
         both = query[:, :, None] + key[:, None]
         each = np.tanh(scale * both) if score == "concat" else scale * np.tanh(both)

@@ -122,7 +122,7 @@ def _scores(site: Site, query: Flow, key: Flow, heads: int | None) -> list[Shape
     one, other = site.draft.shapes([query.value, key.value])
     if not one or not other:
         return [None]
-    return [(one[0], *([heads] if heads else []), one[1], other[1])]
+    return [(one[0], *([heads] if heads else []), *one[1:-1], other[-2])]
 
 
 def _mask(named: Any, flow: Flow) -> str:
@@ -134,14 +134,15 @@ def dot(site: Site) -> list[Flow]:
     """Attention or AdditiveAttention: a list of query, value and perhaps key. Masked queries give zeros."""
     flows, named = site.flows, site.given.named
     found = operation(site.leaf.class_name, site.leaf.config, site.version, None)
-    why = found.why if isinstance(found, op.Unknown) else _dot_not_known(site)
-    if why or not isinstance(found, op.DotAttention):
-        return site.unknown(why)
+    if not isinstance(found, op.DotAttention):
+        return site.unknown(found.why if isinstance(found, op.Unknown) else "")
     told = named.get("mask")
     pair = told if isinstance(told, list) and len(told) >= 2 else [None, None]
     query, value = _mask(pair[0], flows[0]), _mask(pair[1], flows[1])
     inputs = [flow.value for flow in flows]
     settings = replace(found, causal=found.causal or named.get("use_causal_mask") is True)
+    if why := _dot_not_known(site, plain=settings == op.DotAttention() and not (query or value or site.layer)):
+        return site.unknown(why)
     shape = after(settings, site.draft.shapes(inputs))
     scores = _scores(site, flows[0], flows[-1], None)
     name = f"{site.name}:all" if query else site.name
@@ -151,11 +152,13 @@ def dot(site: Site) -> list[Flow]:
     return [Flow(made[0], query), *map(Flow, made[1:])]
 
 
-def _dot_not_known(site: Site) -> str:
+def _dot_not_known(site: Site, *, plain: bool) -> str:
+    """Why attention without heads is not known; `plain` is that of any axes: dots alone, and every step seen."""
     if site.layer is not None and site.layer.unknown is not None:
         return " ".join(str(site.layer.unknown).split())
     if len(site.flows) not in (2, 3):
         return "attention of other than two or three values"
-    if any(len(shape) != 3 for shape in site.draft.shapes(flow.value for flow in site.flows) if shape is not None):
-        return "attention of values with more axes than batch, steps and features"
+    ranks = {len(shape) for shape in site.draft.shapes(flow.value for flow in site.flows) if shape is not None}
+    if len(ranks) > 1 or (not plain and ranks - {3}):
+        return "attention with a mask, a scale or sums, of values with other axes than batch, steps and features"
     return ""

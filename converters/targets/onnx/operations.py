@@ -151,7 +151,8 @@ def _attention(e: Emission, node: Node, x: list[str], mask: str) -> str:
     if node.layer is not None or settings.causal or settings.score != "dot":
         raise refused(node, "attention with a learned scale, a causal mask or added scores is not written")
     query, value, key = x[0], x[1], x[2] if len(x) > 2 else x[1]
-    scores = e.op("MatMul", query, e.permuted(key, (0, 2, 1)))
+    *outer, steps, features = range(e.rank(node.inputs[-1]))
+    scores = e.op("MatMul", query, e.permuted(key, (*outer, features, steps)))
     if mask:
         least = e.number(float(np.finfo(e.kind).min))
         scores = e.op("Where", e.op("Unsqueeze", mask, e.ints(1)), scores, least)

@@ -61,6 +61,8 @@ def scored(w: Work, node: Node, settings: op.DotAttention, inputs: list[Held]) -
     """An Attention or AdditiveAttention of a list of values, with a learned scale where it has one."""
     if settings.score not in ("dot", "additive", "concat") or any(held.timed for held in inputs):
         w.sketch.refuse(node, f"attention by the score {settings.score}, or on every step")
+    if any(len(shape) != 3 for shape in map(w.shape, node.inputs) if shape is not None):
+        w.sketch.refuse(node, "attention of other axes than batch, steps and features, which Keras 3 does not compute")
     rank = len(w.shape(node.mask) or ()) if node.mask else 0
     if rank not in (0, 2):
         w.sketch.refuse(node, "a mask of pairs of steps, for which Attention of Keras 3 has no argument")

@@ -29,7 +29,7 @@ def dot_attention(
     if op.score not in ("dot", "additive"):
         w.refuse(node, f"its score {printable(op.score)!r} is not known here")
     if op.score == "dot":
-        w.put(f"scores = {query} @ {key}.transpose(1, 2)")
+        w.put(f"scores = {query} @ {key}.transpose(-2, -1)")
     else:
         w.put(f"scores = torch.tanh({query}.unsqueeze(2) + {key}.unsqueeze(1)).sum(-1)")
     if seen:
