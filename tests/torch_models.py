@@ -619,6 +619,42 @@ class ImageCaption(nn.Module):
         return self.linear(hiddens)
 
 
+class LastStep(nn.Module):
+    """The step of each sequence that its length tells, picked in the ways that people write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, batch_first=True, bidirectional=True)
+        self.linear = nn.Linear(10, 2)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Any:
+        return self.linear(self.last(self.lstm(x)[0], lengths - 1))
+
+    def last(self, y: Tensor, places: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class LastGathered(LastStep):
+    def last(self, y: Tensor, places: Tensor) -> Tensor:
+        return y.gather(1, places.view(-1, 1, 1).expand(-1, 1, y.size(2))).squeeze(1)
+
+
+class LastIndexed(LastStep):
+    def last(self, y: Tensor, places: Tensor) -> Tensor:
+        return y[torch.arange(y.size(0)), places]
+
+
+class LastClamped(LastStep):
+    def last(self, y: Tensor, places: Tensor) -> Tensor:
+        wide = places.clamp(min=0).unsqueeze(1).unsqueeze(2).expand(y.size(0), 1, y.size(2))
+        return torch.gather(y, 1, wide).squeeze(1)
+
+
+class LastRepeated(LastStep):
+    def last(self, y: Tensor, places: Tensor) -> Tensor:
+        return y.gather(dim=1, index=places.view(-1, 1).repeat(1, y.size(2)).unsqueeze(1))[:, 0]
+
+
 def words(*shape: int) -> Tensor:
     return torch.randint(1, WORDS, shape, generator=torch.Generator().manual_seed(1))
 
@@ -660,5 +696,9 @@ MODELS: dict[type[nn.Module], tuple[Tensor, ...]] = {
     Siamese: (words(2, 7), words(2, 4)),
     DeepAR: (numbers(1, 2, 1), words(1, 2) % 7, numbers(2, 2, 5), numbers(2, 2, 5)),
     ImageCaption: (numbers(2, 7), words(2, 4)),
+    LastGathered: (numbers(2, 7, 3), torch.tensor([7, 4])),
+    LastIndexed: (numbers(2, 7, 3), torch.tensor([7, 4])),
+    LastClamped: (numbers(2, 7, 3), torch.tensor([7, 4])),
+    LastRepeated: (numbers(2, 7, 3), torch.tensor([7, 4])),
 }
 """Every module, and inputs for it."""

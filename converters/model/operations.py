@@ -203,6 +203,17 @@ class Take:
 
 
 @dataclass(frozen=True)
+class Pick:
+    """(x, indices), with as many axes: at each place of the indices, the element of x that stands there along one axis.
+
+    Along the others x is at least as long as the indices. Negative ones count from the end, or there are none.
+    """
+
+    axis: int
+    from_end: bool = False
+
+
+@dataclass(frozen=True)
 class AddAxis:
     """A new axis of one."""
 
@@ -356,6 +367,7 @@ Operation = (
     | Crop
     | UpSample
     | Take
+    | Pick
     | AddAxis
     | DropAxis
     | Reverse

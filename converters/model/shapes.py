@@ -195,6 +195,10 @@ def _attention(_: Any, shapes: list[Shape], count: int) -> Shape | None:
     return (*shapes[0][:-1], shapes[1][-1]) if _known(shapes, count) else None
 
 
+def _pick(_: Any, shapes: list[Shape], count: int) -> Shape | None:
+    return shapes[1] if _known(shapes, count) else None
+
+
 def _mask_of(operation: op.MaskOf, shapes: list[Shape], count: int) -> Shape:
     return shapes[0] if operation.indices else shapes[0][:-1]
 
@@ -230,6 +234,7 @@ _RULES: dict[type, Callable[[Any, list[Shape], int], Shape | None]] = {
     op.DropAxis: _drop_axis,
     op.Reduce: _reduce,
     op.DotAttention: _attention,
+    op.Pick: _pick,
     op.MaskOf: _mask_of,
     op.MaskOfLengths: _steps,
     op.EveryStep: _steps,

@@ -57,7 +57,7 @@ def _random(graph: Graph, value: Value, size: int) -> Array:
     if value.dtype == "bool":
         return generator.random(shape) < 0.7
     if "int" in value.dtype:
-        return generator.integers(0, 5, shape)
+        return generator.integers(1, 5, shape)  # maybe lengths
     return generator.standard_normal(shape).astype(np.float32)
 
 

@@ -58,6 +58,8 @@ class Entry:
 
 _CARRY = (op.Identity, op.Reshape, op.AddAxis, op.DropAxis, op.Permute, op.Take, op.Reverse, op.MergeTime)
 """What a value may pass on its way into an embedding or a mask, and stay what it is."""
+_COUNT = (*_CARRY, op.Scale, op.Activation, op.Expand)
+"""What lengths may pass on their way to be places."""
 
 
 def entries(graph: Graph) -> list[Entry]:
@@ -71,7 +73,13 @@ def _entry(graph: Graph, value: Value) -> Entry:
     indices = [_rows(node) for node in readers if _rows(node)]
     masks = [node.operation.value for node in readers if isinstance(node.operation, op.MaskOf)]
     lengths = any(isinstance(n.operation, op.MaskOfLengths) and n.inputs[1] == value.name for n in readers)
-    return Entry(value, min(indices, default=0), masks[0] if masks else None, lengths)
+    return Entry(value, min(indices, default=0), masks[0] if masks else None, lengths or _tells_places(graph, value))
+
+
+def _tells_places(graph: Graph, value: Value) -> bool:
+    """Whether whole numbers become the places of elements, as lengths do of which each tells its last step."""
+    counted = _readers(graph, value.name, _COUNT) if "int" in value.dtype else ()
+    return any(isinstance(node.operation, op.Pick) for node in counted)
 
 
 def _rows(node: Node) -> int:
@@ -80,13 +88,13 @@ def _rows(node: Node) -> int:
     return parts[0].solved()["index"] if parts and parts[0].cell.name == "embedding" else 0
 
 
-def _readers(graph: Graph, name: str) -> Iterator[Node]:
+def _readers(graph: Graph, name: str, through: tuple[type, ...] = _CARRY) -> Iterator[Node]:
     """The nodes that read a value, or what it has become on its way."""
     names = {name}
     for node in graph.nodes:
         if names & set(node.inputs):
             yield node
-            if isinstance(node.operation, _CARRY):
+            if isinstance(node.operation, through):
                 names.update(node.outputs)
 
 

@@ -199,6 +199,15 @@ def _split_time(_: Any, inputs: Sequence[Array], __: Array | None) -> Array:
     return x.reshape(*like.shape[:2], *x.shape[1:])
 
 
+def _pick(settings: Any, inputs: Sequence[Array], _: Array | None) -> Array:
+    x, indices = inputs[0], inputs[1].astype(np.int64)
+    axis = settings.axis % x.ndim
+    if not settings.from_end and indices.min(initial=0) < 0:
+        raise IndexError("an index is negative")
+    x = x[tuple(slice(None if k == axis else size) for k, size in enumerate(indices.shape))]
+    return np.take_along_axis(x, indices, axis)
+
+
 def _attention(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
     """Attention without heads; a learned scale where the node has weights."""
     settings: Any = node.operation
@@ -228,6 +237,7 @@ _OPERATIONS: Mapping[type, Operation] = {
     op.Crop: _crop,
     op.UpSample: _up,
     op.Take: _take,
+    op.Pick: _pick,
     op.AddAxis: lambda s, x, m: np.expand_dims(x[0], s.axis),
     op.DropAxis: lambda s, x, m: np.squeeze(x[0], s.axis),
     op.Reverse: lambda s, x, m: np.flip(x[0], s.axis),

@@ -76,6 +76,12 @@ def _expand(e: Emission, node: Node, x: list[str], _: str) -> str:
     return e.op("Expand", x[0], e.op("Concat", *lists, axis=0))
 
 
+def _scale(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings, told = node.operation, e.graph.values.get(node.inputs[0])
+    real = x[0] if told is None or "float" in told.dtype else e.real(x[0])  # lengths are whole numbers
+    return e.op("Add", e.op("Mul", real, e.number(settings.factor)), e.number(settings.offset))  # type: ignore[union-attr]
+
+
 def _take(e: Emission, node: Node, x: list[str], _: str) -> str:
     settings: Any = node.operation
     if settings.index is not None:
@@ -115,6 +121,11 @@ def _mask_of_lengths(e: Emission, _: Node, x: list[str], __: str) -> str:
 def _every_step(e: Emission, node: Node, x: list[str], _: str) -> str:
     sizes = e.op("Shape", x[0], start=0, end=2)
     return e.op("Expand", e.constant(np.array(True)), sizes)
+
+
+def _pick(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings: Any = node.operation
+    return e.op("GatherElements", x[0], e.cast(x[1], np.int64), axis=settings.axis)
 
 
 def _beside(e: Emission, mask: str, like: str) -> str:
@@ -180,15 +191,12 @@ _WRITTEN: Mapping[type, Write] = {
     op.Crop: lambda e, n, x, m: windows.cropped(e, n, x[0]),
     op.UpSample: lambda e, n, x, m: windows.enlarged(e, n, x[0]),
     op.Take: _take,
+    op.Pick: _pick,
     op.AddAxis: lambda e, n, x, m: e.op("Unsqueeze", x[0], e.ints(n.operation.axis)),  # type: ignore[union-attr]
     op.DropAxis: lambda e, n, x, m: e.op("Squeeze", x[0], e.ints(n.operation.axis)),  # type: ignore[union-attr]
     op.Reverse: lambda e, n, x, m: e.reversed(x[0], n.operation.axis),  # type: ignore[union-attr]
     op.Reduce: _reduce,
-    op.Scale: lambda e, n, x, m: e.op(
-        "Add",
-        e.op("Mul", x[0], e.number(n.operation.factor)),  # type: ignore[union-attr]
-        e.number(n.operation.offset),  # type: ignore[union-attr]
-    ),
+    op.Scale: _scale,
     op.UnitLength: lambda e, n, x, m: _unit(e, x[0], n.operation.axis),  # type: ignore[union-attr]
     op.DotAttention: _attention,
     op.MaskOf: _mask_of,

@@ -10,7 +10,7 @@ from torch import fx
 
 from converters.model import operations as op
 from converters.torch.trace.runs import Sizes
-from converters.torch.trace.sketch import Sketch, is_name
+from converters.torch.trace.sketch import Counted, Name, Sketch, is_name
 from converters.torch.trace.words import Arguments, Named, argument, listed
 
 
@@ -19,6 +19,8 @@ def _getitem(d: Sketch, node: fx.Node, a: Arguments, _: Named) -> Any:
     if isinstance(held, tuple | list):
         return held[place]
     places = place if isinstance(place, tuple) else (place,)
+    if isinstance(places[0], Counted):
+        return _one_of_each(d, node, held, places)
     used = sum(each is not None and each is not Ellipsis for each in places)
     x, axis = held, 0
     for each in places:
@@ -28,6 +30,20 @@ def _getitem(d: Sketch, node: fx.Node, a: Arguments, _: Named) -> Any:
         x, step = _at(d, node, x, axis, each)
         axis += step
     return x
+
+
+def _one_of_each(d: Sketch, node: fx.Node, x: Any, places: tuple[Any, ...]) -> Any:
+    """`x[arange(batch), steps]`: one place of the second axis for each sample, the other axes whole."""
+    rank, fits = len(d.shape(x)), len(places) > 1 and isinstance(places[1], Name) and len(d.shape(places[1])) == 1
+    if not fits or any(each not in (slice(None), Ellipsis) for each in places[2:]):
+        raise d.refuse(node, "an index that is a tensor is not known here")
+    steps = places[1]
+    for axis in range(1, rank):
+        steps = d.add(node, op.AddAxis(axis), steps, shape=(*d.shape(steps), 1))
+    others = [op.Axis(axis) if size is None else size for axis, size in enumerate(d.shape(x)) if axis > 1]
+    shape = (d.shape(x)[0], 1, *d.shape(x)[2:])
+    steps = d.add(node, op.Expand((op.Axis(0), 1, *others)), steps, x, shape=shape)
+    return d.add(node, op.DropAxis(1), d.add(node, op.Pick(1, from_end=True), x, steps, shape=shape))
 
 
 def _at(d: Sketch, node: fx.Node, x: Any, axis: int, place: Any) -> tuple[Any, int]:
@@ -181,6 +197,11 @@ def _select(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     return _at(d, node, a[0], axis, argument(a, named, 2, "index"))[0]
 
 
+def _gather(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
+    x, indices = a[0], argument(a, named, 2, "index")
+    return d.add(node, op.Pick(argument(a, named, 1, "dim") % len(d.shape(x))), x, indices)
+
+
 def _narrow(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
     axis, start = argument(a, named, 1, "dim") % len(d.shape(a[0])), argument(a, named, 2, "start")
     return _at(d, node, a[0], axis, slice(start, start + argument(a, named, 3, "length")))[0]
@@ -188,6 +209,7 @@ def _narrow(d: Sketch, node: fx.Node, a: Arguments, named: Named) -> Any:
 
 WRITTEN = {
     "getitem": _getitem,
+    "gather": _gather,
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
     "stack": _stack,
     **dict.fromkeys(("chunk", "split", "tensor_split"), _chunk),

@@ -8,7 +8,7 @@ import torch
 from torch import fx
 
 from converters.model import operations as op
-from converters.torch.trace.sketch import Filled, Name, Sketch
+from converters.torch.trace.sketch import Counted, Filled, Name, Sketch
 from converters.torch.trace.words import Arguments, Named
 
 _SMALL = 1024
@@ -24,8 +24,13 @@ def plain(d: Sketch, node: fx.Node) -> Any:
     if number is not None:
         return Filled(number, node)
     if any(size is None for size in d.runs.shape(node)):
-        raise d.refuse(node, "a tensor that is made for the sizes of the inputs is not known here")
+        if all(each.dim() == 1 and torch.equal(each.cpu(), torch.arange(len(each))) for each in d.runs.each(node)):
+            return Counted(node)
+        raise d.refuse(node, _MADE_FOR_SIZES)
     return numbers(d, node, value)
+
+
+_MADE_FOR_SIZES = "a tensor that is made for the sizes of the inputs is not known here"
 
 
 def _only_number(d: Sketch, node: fx.Node) -> float | None:
@@ -46,12 +51,14 @@ def numbers(d: Sketch, node: fx.Node, value: Any) -> Any:
     return d.add(node, op.Constant(told, tuple(value.shape), dtype), dtype=dtype)
 
 
-def as_value(d: Sketch, made: Any) -> Any:
-    """What was made, every tensor of one number in it as a value of the graph."""
+def as_value(d: Sketch, made: Any, *, counted: bool = False) -> Any:
+    """What was made, every tensor of one number in it as a value of the graph; `counted`: counted places may stay."""
     if isinstance(made, Filled):
         return _expanded(d, made)
+    if isinstance(made, Counted) and not counted:
+        raise d.refuse(made.node, _MADE_FOR_SIZES)
     if isinstance(made, tuple | list):
-        return type(made)(as_value(d, each) for each in made)
+        return type(made)(as_value(d, each, counted=counted) for each in made)
     return {key: as_value(d, each) for key, each in made.items()} if isinstance(made, dict) else made
 
 

@@ -24,7 +24,8 @@ def drawn(d: Sketch, node: fx.Node) -> Any:
     write = _WRITTEN.get(str(name))
     if write is None:
         raise d.refuse(node, "this operation is not known here")
-    return write(d, node, list(filling.as_value(d, arguments)), dict(filling.as_value(d, named)))
+    places = filling.as_value(d, arguments, counted=name == "getitem")
+    return write(d, node, list(places), dict(filling.as_value(d, named)))
 
 
 def constant(d: Sketch, node: fx.Node) -> Any:

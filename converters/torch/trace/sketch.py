@@ -31,6 +31,13 @@ class Filled:
     node: fx.Node
 
 
+@dataclass(frozen=True)
+class Counted:
+    """0, 1, 2, … as far as an open size: the node that makes them."""
+
+    node: fx.Node
+
+
 class Sketch:
     """The nodes so far. `made` holds what each node of torch.fx stands for."""
 

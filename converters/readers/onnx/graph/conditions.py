@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,7 +24,7 @@ Shape = tuple[int | None, ...]
 
 _DEEPEST, _LARGEST = 200, 1024
 """A condition is computed through so many nodes and of so many numbers at most."""
-_MOVING = ("Gather", "Squeeze", "Unsqueeze", "Identity", "Cast", "Slice", "Reshape")
+_MOVING = ("Concat", "Gather", "Squeeze", "Unsqueeze", "Identity", "Cast", "Slice", "Reshape")
 """Operators that move sizes and change none, so that open ones may be among them."""
 
 
@@ -74,7 +74,10 @@ class Conditions:
         values = {name: self._value(name, 0) for name in types if node.op in _TOLD_BY_NUMBERS}
         data = {name: value for name, value in values.items() if value is not None and value.dtype != object}
         self._types.left -= 1
-        for name, told in _inferred(node, types, data).items():
+        made_of = _inferred(node, types, data)
+        if node.op == "Expand" and len(types) == 2:
+            made_of = _expanded(node, types[node.input(0)], values[node.input(1)]) or made_of
+        for name, told in made_of.items():
             sizes = _sizes(told)
             known = sizes is not None and None not in sizes
             (self._types.found if known else self._open)[name] = told
@@ -146,7 +149,9 @@ def _opened(sizes: Array) -> Array:
 def _computed(node: Node, inputs: Mapping[str, Array], name: str) -> Array | None:
     """What a node makes of numbers; sizes that are open are moved, and nothing is computed of them."""
     partly = any(value.dtype == object for value in inputs.values())
-    if partly and (node.op not in _MOVING or inputs[node.input(0)].dtype != object):
+    if partly and node.op in _CHOOSING:
+        return _CHOOSING[node.op](*(inputs[one] for one in node.inputs))
+    if partly and node.op != "Concat" and (node.op not in _MOVING or inputs[node.input(0)].dtype != object):
         return None
     try:
         made = run(node, {one: _marked(value) for one, value in inputs.items()})[name]
@@ -155,6 +160,42 @@ def _computed(node: Node, inputs: Mapping[str, Array], name: str) -> Array | Non
     if made.size > _LARGEST or (partly and made.dtype != np.int64):
         return None
     return _opened(made) if partly else made
+
+
+def _equal(one: Array, other: Array) -> Array | None:
+    """Where sizes, of which some are open, are equal to other numbers: no open one is negative."""
+    pairs, shape = list(np.broadcast(one, other)), np.broadcast(one, other).shape
+    if any(None in pair and not any(number is not None and number < 0 for number in pair) for pair in pairs):
+        return None
+    return np.asarray([a == b for a, b in pairs], bool).reshape(shape)
+
+
+def _where(test: Array, one: Array, other: Array) -> Array | None:
+    """Elements of sizes, of which some are open, by a test of which none is."""
+    if test.dtype == object:
+        return None
+    chosen = np.where(test, one.astype(object), other.astype(object))
+    return chosen if None in chosen.reshape(-1).tolist() else chosen.astype(np.int64)
+
+
+_CHOOSING: Mapping[str, Callable[..., Array | None]] = {"Equal": _equal, "Where": _where}
+"""Operators that tell open sizes from -1, as an expansion does whose exporter left sizes as they are."""
+
+
+def _expanded(node: Node, told: TypeProto, wanted: Array | None) -> dict[str, TypeProto]:
+    """The type of an expansion to sizes of which some are open; nothing where all are known, or none."""
+    from onnx import helper
+
+    sizes = _sizes(told)
+    if sizes is None or wanted is None or wanted.dtype != object:
+        return {}
+    asked = wanted.reshape(-1).tolist()
+    rank = max(len(sizes), len(asked))
+    pairs = zip((1,) * (rank - len(sizes)) + sizes, [1] * (rank - len(asked)) + asked, strict=True)
+    made = [
+        b if a == 1 else a if b in (1, a) else (a or b) if None in (a, b) and (a or b) != 1 else None for a, b in pairs
+    ]
+    return {node.output(0): helper.make_tensor_type_proto(told.tensor_type.elem_type, made)}
 
 
 _OPEN = np.int64(-(1 << 62) - 12345)

@@ -10,6 +10,7 @@ import numpy as np
 from converters.model import operations as op
 from converters.readers.onnx.network.drawing import Array, Drawing, Unfit
 from converters.readers.onnx.network.elementwise import axes_of
+from converters.readers.onnx.network.picking import one_of_each
 from converters.readers.onnx.network.sizes import Sizes, fixed, product
 from converters.readers.onnx.network.views import View, reshape
 
@@ -122,9 +123,12 @@ def _told(d: Drawing, node: Node, view: View) -> Sizes | None:
 def _expand(d: Drawing, node: Node) -> None:
     """Nothing, where the shape stays; else repeated to sizes that are fixed, or those of an input of the graph."""
     sizes = d.inferred(node)[node.output(0)][1]
-    if sizes is None:
+    before = d.sizes(node.input(0))
+    if sizes is None or before is None:
         raise Unfit("the sizes that it repeats to are not known")
-    if sizes == d.sizes(node.input(0)):
+    if node.op == "Tile" and any(one not in (other, (1, 1)) for one, other in zip(before, sizes, strict=True)):
+        raise Unfit("it repeats an axis of several")
+    if sizes == before:
         d.alias(node, d.view(node.input(0)))
         return
     x, like, told = d.own(node.input(0)), "", list[int | op.Axis]()
@@ -228,6 +232,8 @@ def _gather(d: Drawing, node: Node) -> None:
     """One place of an axis, or places in a row."""
     view, index = d.view(node.input(0)), d.typed(node.input(1)).data
     axis = int(node.attributes.get("axis", 0)) % view.rank
+    if index is None and not axis and one_of_each(d, node, view):
+        return
     if index is None:
         raise Unfit("it picks by computed indices")
     size = np.asarray(view.sizes[axis])
@@ -310,7 +316,7 @@ DRAW: Mapping[str, Draw] = {
     **dict.fromkeys(("Flatten", "Reshape"), _reshaped),
     "Concat": _concat,
     "ConstantOfShape": _filled,
-    "Expand": _expand,
+    **dict.fromkeys(("Expand", "Tile"), _expand),
     "Gather": _gather,
     "ReverseSequence": _reverse,
     "Slice": _slice,

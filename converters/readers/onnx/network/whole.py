@@ -12,13 +12,13 @@ from converters.readers.onnx.file.tensors import dtype_of
 from converters.readers.onnx.graph.reasons import why_open
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
-from converters.readers.onnx.network import elementwise, masks, moving, windows
+from converters.readers.onnx.network import elementwise, masks, moving, picking, windows
 from converters.readers.onnx.network.calls import call
 from converters.readers.onnx.network.drawing import Drawing, Unfit, title
 from converters.readers.onnx.network.sites import Site, sites
 from layouts.errors import UnreadableCheckpoint, printable
 
-_DRAW = {**elementwise.DRAW, **moving.DRAW, **windows.DRAW, **masks.DRAW}
+_DRAW = {**elementwise.DRAW, **moving.DRAW, **picking.DRAW, **windows.DRAW, **masks.DRAW}
 _FLOAT, _MOST_NODES = 1, 20_000
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a node raises that lacks an input or an attribute, or has one of another kind: a stranger wrote it."""

@@ -113,6 +113,15 @@ def take(w: Work, node: Node, settings: op.Take, inputs: Inputs) -> Held:
     return replace(x, tensor=w.sketch.function(node.name, "GetItem", [x.tensor, key]), mask="")
 
 
+def pick(w: Work, node: Node, settings: op.Pick, inputs: Inputs) -> Held:
+    x, indices = inputs
+    if x.timed or indices.timed or x.shape is None or indices.shape is None:
+        w.sketch.refuse(node, "elements picked of a value whose axes are not known")
+        return x
+    places = w.sketch.function(f"{node.name}_places", "Cast", [indices.tensor], "core", dtype="int32")
+    return Held(w.sketch.function(node.name, "TakeAlongAxis", [x.tensor, places], axis=settings.axis), indices.shape)
+
+
 def add_axis(w: Work, node: Node, settings: op.AddAxis, inputs: Inputs) -> Held:
     return _along(w, node, "ExpandDims", inputs[0], axis=inputs[0].axis(settings.axis))
 
@@ -193,6 +202,7 @@ LOWER: Mapping[type, Lower] = {
     op.Crop: maps.crop,
     op.UpSample: maps.up_sample,
     op.Take: take,
+    op.Pick: pick,
     op.AddAxis: add_axis,
     op.DropAxis: drop_axis,
     op.Reverse: reverse,

@@ -21,6 +21,7 @@ from converters.model.operations import (
     MergeTime,
     Pad,
     Permute,
+    Pick,
     Regroup,
     Repeat,
     Reshape,
@@ -202,6 +203,15 @@ def _turned(op: Take) -> Take:
     return replace(op, start=start, stop=stop, step=-op.step)
 
 
+def pick(w: Writing, node: Node, op: Pick, values: list[Held]) -> Held:
+    x, indices = (value.as_source() for value in values)
+    places = f"{indices.text}.long()"
+    if op.from_end:
+        w.put(f"places = {places}")
+        places = f"places + {x.text}.size({op.axis}) * (places < 0)"
+    return Held(f"torch.gather({x.text}, {op.axis}, {places})", w.shape(node.outputs[0]))
+
+
 def add_axis(w: Writing, node: Node, op: AddAxis, values: list[Held]) -> Held:
     x = values[0].as_source()
     return Held(f"{x.text}.unsqueeze({op.axis})", w.shape(node.outputs[0]))
@@ -260,5 +270,6 @@ LOWER: Mapping[type, Callable[..., Held]] = {
     Reshape: reshape,
     Reverse: reverse,
     SplitTime: split_time,
+    Pick: pick,
     Take: take,
 }
