@@ -23,6 +23,7 @@ from converters.model.graph import Graph, Node, as_drawn
 from converters.model.names import module_name
 from converters.targets.pytorch.source import helpers
 from converters.targets.pytorch.source.words import RESERVED, identifier, is_plain, quoted
+from converters.targets.pytorch.source.writing import OWN
 from converters.torch.build import Draft, draft, realize
 
 FIXTURES = ROOT / "fixtures"
@@ -234,3 +235,26 @@ def test_an_unknown_activation_is_refused_by_name() -> None:
     checkpoint = replace(found.plan.checkpoint, layers=layers, network=as_drawn(replace(graph, nodes=nodes)))
     with pytest.raises(converters.NotRepresentable, match=r"dense.*import os.*is not known"):
         draft(checkpoint, {})
+
+
+class Residual(nn.Module):
+    """Each input is read again behind a recurrent layer, whose outputs and states take their variables by rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(5, 5, batch_first=True, bidirectional=True)
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> Any:
+        y, (h, _) = self.lstm(first + second)
+        return y[..., :5] + first * second, h[-1] + second[:, 0], self.lstm(second)[0][:, -1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(name for name in OWN if not name[-1].isdigit()))
+def test_an_input_may_be_called_like_a_variable_of_the_way(name: str, tmp_path: Path) -> None:
+    module, inputs = Residual().eval(), (torch.randn(2, 7, 5), torch.randn(2, 7, 5))
+    for names in ([name, "other"], ["other", name]):
+        torch.onnx.export(module, inputs, tmp_path / "model.onnx", dynamo=False, input_names=names)
+        with torch.no_grad():
+            pairs = zip(converters.build(tmp_path / "model.onnx")(*inputs), module(*inputs), strict=True)
+        assert all(float((found - wanted).abs().max()) <= 1e-6 for found, wanted in pairs)

@@ -65,8 +65,10 @@ class Site:
             yield from (name for own in self.starts() for name in own if name)
             yield from filter(None, (self.lengths, self.mask))
         elif not self.found.proven:
-            inside = {name for node in self.found.nodes for name in node.outputs}
-            yield from (name for node in self.found.nodes[1:] for name in node.inputs if name and name not in inside)
+            others = {node for call in self.found.again for node in call.nodes}
+            own = [node for node in self.found.nodes if node not in others]
+            inside = {name for node in own for name in node.outputs}
+            yield from (name for node in own[1:] for name in node.inputs if name and name not in inside)
 
     def gives(self) -> Iterator[str]:
         """The values that it makes."""

@@ -12,7 +12,7 @@ from converters.targets.pytorch.source.held import Held, described
 from converters.targets.pytorch.source.layout import LONGEST, wrapped
 from converters.targets.pytorch.source.lowering import lower
 from converters.targets.pytorch.source.words import class_name, comment, identifier, quoted
-from converters.targets.pytorch.source.writing import Planned, Writing
+from converters.targets.pytorch.source.writing import OWN, Planned, Writing
 from layouts.records import dataclass
 
 
@@ -94,7 +94,7 @@ def _arguments(w: Writing, dtype: str) -> list[str]:
     """The names of the inputs, each held by its argument; numbers are taken in the dtype of the weights."""
     values, names = w.graph.inputs, ["x"] if len(w.graph.inputs) == 1 else []
     for value in values if len(values) > 1 else ():
-        names.append(identifier(value.name, {*names, "x"}, "input"))
+        names.append(identifier(value.name, {*names, *OWN}, "input"))
     for name, value in zip(names, values, strict=True):
         w.held[value.name] = Held(name, value.shape)
         w.used.add(name)

@@ -43,8 +43,8 @@ _MASKS = (BothMasks, EitherMask, EveryStep, MaskOf, MaskOfLengths)
 OUTPUTS = "y"
 """What the outputs of a recurrent layer are called until they have a name of their own."""
 _WORDS = re.compile(r"[A-Za-z_]\w*")
-_OWN = frozenset(
-    {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "moved"}
+OWN = frozenset(
+    {OUTPUTS, "mask", "h", "c", "steps", "ahead", "back", "read", "made", "moved", "places"}
     | {"scores", "hidden", "seen", "some", "x"}
     | {f"{way}_{state}{number}" for way in ("ahead", "back") for state in "hc" for number in ("", *range(100))}
 )
@@ -128,7 +128,7 @@ class Writing:
         if usual not in alive and not held.wish:
             return usual
         wish = "_".join(filter(None, (node.name.rpartition("/")[2], held.wish, "mask" if mask else "")))
-        name = identifier(wish, {*alive, *_OWN, *self.used})
+        name = identifier(wish, {*alive, *OWN, *self.used})
         self.used.add(name)
         return name
 
