@@ -237,6 +237,17 @@ SEPARABLE_CONV2D = _convolved(
 )
 
 
+def _locally_connected(name: str, places: str, space: str) -> Cell:
+    slots = {"weight": Slot(f"{places} out in {space}"), "bias": _bias(f"out {places}")}
+    chooses = ("strides", "padding", "pads", "channels_last")
+    return Cell(name, slots, told=True, options=Convolution(), chooses=chooses)
+
+
+LOCALLY_CONNECTED1D = _locally_connected("locally_connected1d", "column", "width")
+LOCALLY_CONNECTED2D = _locally_connected("locally_connected2d", "row column", "height width")
+"""A convolution whose every place of the output has a kernel and a bias of its own."""
+
+
 def _norm(name: str, slots: Mapping[str, Slot], *chooses: str) -> Cell:
     return Cell(name, slots, options=Normalization(), chooses=("epsilon", "axes", *chooses))
 

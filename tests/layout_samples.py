@@ -16,6 +16,8 @@ BOTH = ("forward", "backward")
 PRIMES = (5, 3, 7, 11, 13, 17, 19, 23)
 NOT_IN_SHAPES = ("head", "multiplier")
 """Sizes that some layouts keep only as a product: the options of a layer tell them."""
+OF_WINDOWS = ("height", "width")
+"""Such sizes of locally connected layers, whose output has a size on every axis too."""
 
 OPTIONS = {"forget_bias": 0.75}
 """An offset that no framework has as its default."""
@@ -41,7 +43,8 @@ def sizes_of(layout: Layout, without: Sequence[str] = ()) -> dict[str, int]:
 
 def given(sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes that a caller must state."""
-    return {name: sizes[name] for name in NOT_IN_SHAPES if name in sizes}
+    names = (*NOT_IN_SHAPES, *(OF_WINDOWS if "column" in sizes else ()))
+    return {name: sizes[name] for name in names if name in sizes}
 
 
 def slots_of(entry: Entry) -> set[str]:

@@ -26,7 +26,7 @@ from layout_samples import (
 )
 
 import layouts
-from layouts import Layout, catalogue, cells, pack, unpack
+from layouts import Layout, axes, catalogue, cells, pack, unpack
 from layouts.axes import Axis, Pattern
 from layouts.cells import Cell
 from layouts.errors import CoverageError, ShapeError
@@ -76,7 +76,7 @@ def test_views_share_the_memory_of_their_array(layout: Layout) -> None:
     for view in unpack(bare(layout), arrays, directions=directions, layers=layers, sizes=stated(layout)).values():
         view[...] = 1.0
     customs = {entry.name for entry in layout.entries(directions, layers) if entry.custom}
-    assert [name for name, array in arrays.items() if not array.all()] == [n for n in arrays if n in customs]
+    assert {name for name, array in arrays.items() if not array.all()} <= customs
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint16"])
@@ -184,7 +184,7 @@ def test_a_cell_is_called_as_it_is_written() -> None:
 
 
 CUSTOMS = [
-    pytest.param(entry.custom, len(layout.gates), id=f"{layout.name} {entry.name}".replace(" ", "-"))
+    pytest.param(entry.custom, max(len(layout.gates), 1), id=f"{layout.name} {entry.name}".replace(" ", "-"))
     for layout in EVERY
     for entry in layout.entries()
     if entry.custom
@@ -193,7 +193,8 @@ CUSTOMS = [
 
 @pytest.mark.parametrize(("custom", "gates"), CUSTOMS)
 def test_a_custom_reordering_is_a_permutation_and_its_inverse(custom: Custom, gates: int) -> None:
-    stored = np.arange(3 * gates * 5).reshape(3, gates * 5)
+    shape = (3, gates * 5, 7)[: len(axes.parse(custom.pattern).axes)]
+    stored = np.arange(np.prod(shape)).reshape(shape)
     plain = custom.unpack(stored, gates)
     assert plain.shape == custom.shape(stored.shape)
     assert custom.shape(plain.shape) == stored.shape

@@ -14,11 +14,15 @@ _FILES = {
     "GRU": (*_RECURRENT, "gru"),
     "RNN": (*_RECURRENT, "rnn"),
     **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), ("activations", "loops", "conv_lstm")),
+    **dict.fromkeys(("LocallyConnected1D", "LocallyConnected2D"), ("locally_connected",)),
     **dict.fromkeys(("Attention", "MultiheadAttention"), ("attention",)),
     **dict.fromkeys(("EinsumDense", "Normalization", "PReLU"), ("elementwise",)),
 }
 """The files that each class needs, in the order in which they may stand in one."""
-_ORDER = ("activations", "loops", "recurrent", "lstm", "gru", "rnn", "conv_lstm", "attention", "elementwise")
+_ORDER = (
+    *("activations", "loops", "recurrent", "lstm", "gru", "rnn", "conv_lstm", "locally_connected"),
+    *("attention", "elementwise"),
+)
 _HEAD = '''"""Layers that torch.nn does not have, out of gateport's converters.nn (Apache-2.0)."""
 
 # ruff: noqa: B905, E731, RUF100, UP006, UP035, UP045

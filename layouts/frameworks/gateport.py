@@ -5,6 +5,7 @@
 3. Peepholes of an LSTM stand in one more array, blocks i, f, o: no module of torch.nn has them.
 4. Heads whose values have a width of their own have three biases, and not the one of nn.MultiheadAttention.
 5. A ConvLSTM has kernels for matrices, (out, in, …) as those of nn.Conv2d, and one bias.
+6. A locally connected layer has such a kernel for each place of its output, and a bias (out, …) as wide as its output.
 """
 
 from layouts import cells
@@ -65,6 +66,18 @@ CONV_LSTM3D = Layout(
     gates="ifgo",
     class_name="ConvLSTM3D",
 )
+LOCALLY_CONNECTED1D = Layout(
+    "gateport",
+    cells.LOCALLY_CONNECTED1D,
+    {"weight": "column out in width -> weight", "bias": "out column -> bias"},
+    class_name="LocallyConnected1D",
+)
+LOCALLY_CONNECTED2D = Layout(
+    "gateport",
+    cells.LOCALLY_CONNECTED2D,
+    {"weight": "row column out in height width -> weight", "bias": "out row column -> bias"},
+    class_name="LocallyConnected2D",
+)
 ATTENTION_OF_VALUE_WIDTH = Layout(
     "gateport",
     cells.ATTENTION_OF_VALUE_WIDTH,
@@ -120,6 +133,8 @@ LAYERS = {
     "ConvLSTM1D": (CONV_LSTM1D,),
     "ConvLSTM2D": (CONV_LSTM2D,),
     "ConvLSTM3D": (CONV_LSTM3D,),
+    "LocallyConnected1D": (LOCALLY_CONNECTED1D,),
+    "LocallyConnected2D": (LOCALLY_CONNECTED2D,),
     "MultiheadAttention": (ATTENTION_OF_VALUE_WIDTH,),
     "Attention": (DOT_ATTENTION, ADDITIVE_ATTENTION, CONCAT_ATTENTION),
     "PReLU": (PRELU_BY_ELEMENT, PRELU_BY_ELEMENT_2D),

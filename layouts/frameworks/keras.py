@@ -17,12 +17,14 @@
 10. hard_sigmoid is clip(x / 6 + 0.5) since Keras 3 and was clip(0.2 x + 0.5) before. The one of an argument times 1.2
    is the other, so gates whose weights and biases are written times 1.2 compute the old one. Not so the function of an
    LSTM's candidate, which acts on its cell too. Source: `keras.activations` of both.
+11. LocallyConnected1D and LocallyConnected2D, until Keras 2, have a kernel for every place of the output, its window
+   flattened. Source: the constructors and `local_conv` of the backends.
 """
 
 from layouts import cells
 from layouts.arrangements import Arrangement
 from layouts.custom import BlockBuffers
-from layouts.frameworks import keras_attention, keras_convolutions, keras_maps, keras_other
+from layouts.frameworks import keras_attention, keras_convolutions, keras_local, keras_maps, keras_other
 from layouts.layout import Custom, Layout
 
 _KERNELS = {
@@ -180,7 +182,8 @@ LAYERS = {
     "SimpleRNNCell": (RNN,),
     **keras_maps.MAPS,
     **keras_convolutions.LAYERS,
+    **keras_local.LAYERS,
     **keras_attention.LAYERS,
     **keras_other.LAYERS,
 }
-USUAL = keras_convolutions.USUAL
+USUAL = keras_convolutions.USUAL | keras_local.USUAL

@@ -3,7 +3,8 @@
 `LSTM`, `GRU` and `RNN` take the arguments of their namesakes in torch.nn, have the same parameter names, shapes, states
 and outputs, accept packed sequences, and add keywords for what differs. With the defaults they run torch.nn's kernel.
 `layer(x, lengths=lengths)` is a packed sequence that compilers and exporters take: what counts is in front.
-`ConvLSTM1D`, `ConvLSTM2D` and `ConvLSTM3D` have no namesake there: they are those of Keras, channels first.
+`ConvLSTM1D`, `ConvLSTM2D` and `ConvLSTM3D`, `LocallyConnected1D` and `LocallyConnected2D` have no namesake there: they
+are those of Keras, channels first.
 `MultiheadAttention` has heads of any width, and `Attention` learned numbers in its scores; `PReLU` has a slope for
 every element; `Normalization` and `EinsumDense` are those of Keras.
 
@@ -18,6 +19,7 @@ from converters.torch.nn.attention import Attention, MultiheadAttention
 from converters.torch.nn.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from converters.torch.nn.elementwise import EinsumDense, Normalization, PReLU
 from converters.torch.nn.gru import GRU
+from converters.torch.nn.locally_connected import LocallyConnected1D, LocallyConnected2D
 from converters.torch.nn.lstm import LSTM
 from converters.torch.nn.rnn import RNN
 
@@ -31,6 +33,8 @@ __all__ = [
     "ConvLSTM2D",
     "ConvLSTM3D",
     "EinsumDense",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
     "MultiheadAttention",
     "Normalization",
     "PReLU",
