@@ -254,7 +254,7 @@ def after_layer(layer: Layer, shape: Shape | None) -> Shape | None:
         return (*shape, sizes["feature"])
     if cell.startswith("einsum"):
         return _einsum(layer, shape)
-    if "conv" in cell:
+    if "conv" in cell or cell.startswith("locally"):
         return _convolved(layer, shape)
     if cell.startswith("attention"):
         return (*shape[:-1], sizes["out"])

@@ -98,7 +98,7 @@ def _bases(part: Part, rank: int) -> Iterator[Arrangement]:
         yield flattened(part.flattened)
     if over_maps(part.cell):
         yield moved(-1, 2, "channels before space") if options_of(part).channels_last else PLAIN
-    elif cell.startswith(("conv", "depthwise", "separable")):
+    elif cell.startswith(("conv", "depthwise", "separable", "locally")):
         yield CHANNELS_FIRST if last else PLAIN
         yield PLAIN if last else moved(1, -1, "channels last")
     elif cell in ("batch_norm", "group_norm") or (cell == "prelu" and rank > 2):

@@ -78,6 +78,18 @@ def _convolution(part: Part, w: Weights, inputs: Sequence[Array], _: Array | Non
     return _back(part, _biased(y, w.maybe("bias")))
 
 
+def _locally_connected(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> Array:
+    """A kernel (out, in, …) of its own for every place of the output, which the bias (out, …) is as wide as."""
+    x, weight, options = _first(part, inputs[0]), w("weight"), part.convolution
+    count = x.ndim - 2
+    strides, kernel = windows.per_axis(options.strides, count), weight.shape[count + 2 :]
+    pairs = windows.padding(options.padding, options.pads, x.shape[2:], kernel, strides)
+    seen = windows.windows(np.pad(x, [(0, 0), (0, 0), *pairs]), kernel, strides, [1] * count)
+    places, inner = "rc"[:count], "yx"[:count]
+    y = np.einsum(f"bi{places}{inner},{places}oi{inner}->bo{places}", seen, weight, optimize=True)
+    return _back(part, y + w("bias"))
+
+
 def _transposed(part: Part, w: Weights, inputs: Sequence[Array], _: Array | None) -> Array:
     groups = part.convolution.groups
     y = windows.convolve_transposed(
@@ -191,6 +203,7 @@ _CELLS: Mapping[str, Cell] = {
     **dict.fromkeys((f"conv_transpose{n}d{kind}" for n in (1, 2, 3) for kind in ("", "_grouped")), _transposed),
     **dict.fromkeys(("depthwise_conv1d", "depthwise_conv2d"), _depthwise),
     **dict.fromkeys(("separable_conv1d", "separable_conv2d"), _separable),
+    **dict.fromkeys(("locally_connected1d", "locally_connected2d"), _locally_connected),
     "batch_norm": _batch_norm,
     **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d"), _layer_norm),
     "group_norm": _group_norm,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from converters.readers.keras.config import Config
-from converters.readers.keras.semantics import EPSILON, GRUS, RECURRENT, Version, activation
+from converters.readers.keras.semantics import EPSILON, GRUS, LOCALLY_CONNECTED, RECURRENT, Version, activation
 from layouts.errors import ConversionError
 from layouts.reference import ACTIVATIONS
 
@@ -97,6 +97,7 @@ VALUES: Mapping[str, Value] = {
     "stateful": _TRUTH,
     "zero_output_for_mask": _TRUTH,
     "mask_zero": _TRUTH,
+    "kernel_size": _COUNTS,
     "padding": _choice("valid", "same", "causal"),
     "strides": _COUNTS,
     "dilation_rate": _COUNTS,
@@ -135,6 +136,8 @@ def assumable(class_name: str, config: Config, version: Version, *, both: bool) 
     if class_name in RECURRENT:
         return _recurrent(class_name, config, version, both=both)
     found = dict(_BY_CLASS.get(_ALSO.get(class_name, class_name), {}))
+    if class_name in LOCALLY_CONNECTED:
+        return {"kernel_size": None, "activation": "linear", "strides": [1], "data_format": "channels_last"}
     if "Conv" in class_name or class_name == "Deconvolution2D":
         found |= {key: value for key, value in _WINDOW.items() if key != "data_format" or "dim_ordering" not in config}
         found |= {"groups": 1} if class_name in ("Conv1D", "Conv2D", "Conv3D") else {}

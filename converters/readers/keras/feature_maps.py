@@ -40,11 +40,13 @@ _SAME_SHAPE = {
 }
 _ELEMENTWISE = {"Activation", "Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
 _CONVOLUTIONS = {"Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "SeparableConv1D", "SeparableConv2D"}
+_LOCAL = {"LocallyConnected1D", "LocallyConnected2D"}
 _SAME_RANK = {"AtrousConvolution1D", "AtrousConvolution2D", "Convolution3D", "Concatenate", "Add", "Multiply"}
 """Other layers whose output has as many axes as their input."""
 _TRANSPOSED = {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Deconvolution2D"}
 _DEPTHWISE = {"DepthwiseConv1D", "DepthwiseConv2D"}
 _POOLING = {f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)}
+_WINDOWS = _CONVOLUTIONS | _DEPTHWISE | _POOLING | _LOCAL
 
 
 RECURRENT_LAYERS = {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
@@ -76,13 +78,12 @@ def after(leaf: Leaf, value: Value, inputs: Sequence[Value]) -> Value:
     if leaf.cells[0].class_name in _MAP_SEQUENCES:
         return _after_maps(leaf, shape)
     if _is_first(config):
-        keeps = kind in _SAME_SHAPE | _CONVOLUTIONS | _DEPTHWISE | _POOLING | _TRANSPOSED
-        return Value((None,) * len(shape) if shape and keeps else None)
+        return Value(_after_first(leaf, shape))
     if kind == "Flatten":
         return _flatten(value)
     if kind in _ELEMENTWISE or (kind in _SAME_SHAPE and value.flattened is None):
         return value
-    if kind in _CONVOLUTIONS | _DEPTHWISE | _POOLING:
+    if kind in _WINDOWS:
         return Value(_window(kind, config, shape), spatial=True)
     if kind in ("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D") and value.spatial:
         sign = 1 if kind.startswith("Zero") else -1
@@ -99,6 +100,17 @@ def after(leaf: Leaf, value: Value, inputs: Sequence[Value]) -> Value:
 
 def _is_first(config: Config) -> bool:
     return config.get("data_format") == "channels_first" or config.get("dim_ordering") == "th"
+
+
+def _after_first(leaf: Leaf, shape: Shape | None) -> Shape | None:
+    """The shape behind a layer that has its channels first."""
+    kind = leaf.class_name
+    if shape is None or kind in _SAME_SHAPE:
+        return shape
+    if kind in _WINDOWS:
+        last = _window(kind, leaf.config, (shape[0], *shape[2:], shape[1]))
+        return (last[0], last[-1], *last[1:-1]) if last else (None,) * len(shape)
+    return (None,) * len(shape) if kind in _TRANSPOSED else None
 
 
 _MAP_SEQUENCES = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}

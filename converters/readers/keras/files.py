@@ -21,7 +21,7 @@ from converters.readers.keras.config import Container, check_object, is_model, r
 from converters.readers.keras.flattening import reads_flattened, with_flattened
 from converters.readers.keras.graph import GraphFacts, graph_facts
 from converters.readers.keras.orderings import with_orderings
-from converters.readers.keras.semantics import KERAS1, Version, not_saved, parse_version
+from converters.readers.keras.semantics import KERAS1, LOCALLY_CONNECTED, Version, not_saved, parse_version
 from converters.readers.keras.statements import Statements
 from converters.readers.keras.theano import with_padding, with_same_pooling
 from converters.readers.keras.whole import as_called, code, empty_folders, graph_of, without_weights
@@ -133,7 +133,7 @@ def _numbered(
     path: str, container: str, roots: list[Group], config: Any, version: Version, assume: Assume
 ) -> Checkpoint:
     stored = numbered.folders(*roots)
-    model = read_model(config, path) if is_model(config) else None
+    model = _model(config, path, version) if is_model(config) else None
     if model is not None:
         layers = list(numbered.read_layers(stored, model, version))
         return _checkpoint(path, container, version, layers, model, Statements(assume), strangers(*roots))
@@ -163,8 +163,7 @@ def _legacy(path: str, root: Group, assume: Assume, config: Any = None, version:
         version.major == 1 and not any(n.endswith(":0") for _, w in stored for n, _ in w)
     )
     if is_model(config):
-        model = read_model(config, path)
-        model = with_orderings(model) if version.major == 1 else model
+        model = _model(config, path, version)
         layers = list(legacy.read_layers(dict(stored), model, version, theano))
         layers = list(with_padding(layers)) if theano else layers
         found = _checkpoint(path, "whole model (HDF5)", version, layers, model, Statements(assume), strangers(root))
@@ -184,7 +183,7 @@ def from_memory(
 ) -> Checkpoint:
     """A model in memory: its own JSON, and the arrays of every layer under the names of its file."""
     described = parse_json(config, "the configuration", name)
-    model = read_model(described, name)
+    model = _model(described, name, version)
     layers = list(legacy.read_layers(stored, model, version, False))
     return _checkpoint(name, "model in memory", version, layers, model, Statements(assume))
 
@@ -221,9 +220,20 @@ def from_config(
     unused: tuple[str, ...] = (),
 ) -> Checkpoint:
     """Arrays by layer, and the configuration of the model that has them."""
-    model = read_model(config, path)
+    model = _model(config, path, version)
     layers = list(legacy.read_layers(stored, model, version, False))
     return _checkpoint(path, container, version, layers, model, Statements(assume), unused)
+
+
+def _model(config: Any, path: str, version: Version) -> Container:
+    """The structure of a model, its layers with what only the whole of it tells of them."""
+    model = read_model(config, path)
+    model = with_orderings(model) if version.major == 1 else model
+    if not any(leaf.class_name in LOCALLY_CONNECTED for leaf in model.leaves()):
+        return model
+    from converters.readers.keras.locally_connected import with_inputs
+
+    return with_inputs(model, version)
 
 
 def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:

@@ -69,5 +69,5 @@ def _channels(layer: Layer) -> Iterator[int]:
         sizes = part.solved()
         if "depthwise" in part.cell.name:
             yield sizes["in"] * sizes["multiplier"]
-        elif "conv" in part.cell.name:
+        elif "conv" in part.cell.name or part.cell.name.startswith("locally"):
             yield sizes["unit" if "lstm" in part.cell.name else "out"]

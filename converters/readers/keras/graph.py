@@ -55,7 +55,7 @@ class GraphFacts:
     """For one layer: whether its input is masked, the map that was flattened before it, or that one was lost.
 
     `fed_by`: the layers it reads from, past those that do nothing at inference, such as Dropout. `rank`: the number of
-    axes of its input, batch included, where that is certain.
+    axes of its input, batch included, where that is certain; `shape`: its sizes, as far as they are.
     """
 
     masked: bool = False
@@ -63,6 +63,7 @@ class GraphFacts:
     reshaped: bool = False
     fed_by: tuple[str, ...] = ()
     rank: int | None = None
+    shape: Shape | None = None
 
 
 _TRANSPARENT = {"Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"}
@@ -84,14 +85,15 @@ def graph_facts(model: Container) -> dict[str, GraphFacts]:
         fed_by = tuple(dict.fromkeys(source for feed in node.feeds for source in sources.get(feed, (feed,))))
         sources[path] = fed_by if node.leaf.class_name in _TRANSPARENT else (path,)
         lost = any(value.lost for value in inputs)
-        found[path] = GraphFacts(masked, first.flattened, lost, fed_by, _rank(node, first.shape or _declared(node)))
+        shape = _seen(node, first.shape or _declared(node))
+        found[path] = GraphFacts(masked, first.flattened, lost, fed_by, len(shape) if shape else None, shape)
         values[path] = _output(node, inputs, masked)
     return found
 
 
-def _rank(node: Node, shape: Shape | None) -> int | None:
-    """Axes of the input as the layer inside a TimeDistributed sees it."""
-    return len(shape) - ("TimeDistributed" in node.leaf.wrappers) if shape else None
+def _seen(node: Node, shape: Shape | None) -> Shape | None:
+    """The shape of the input as the layer inside a TimeDistributed sees it."""
+    return (shape[0], *shape[2:]) if shape and "TimeDistributed" in node.leaf.wrappers else shape
 
 
 def _connect(container: Container, inputs: Sequence[str], nodes: dict[str, Node]) -> list[str]:

@@ -195,7 +195,7 @@ def _convolution(arrays: Arrays, name: str) -> tuple[str, bool]:
     *_, before, last = arrays["kernel"].shape
     bias = arrays["bias"].shape[0] if "bias" in arrays and len(arrays["bias"].shape) == 1 else None
     dims = len(arrays["kernel"].shape) - 2
-    if dims > 3 or (bias is not None and bias not in (before, last)):
+    if dims > 3 or ("bias" in arrays and bias is None) or (bias is not None and bias not in (before, last)):
         return _nothing(arrays), False
     transposed = bias == before != last or (bias in (None, before) and "transpose" in name)
     return f"Conv{dims}DTranspose" if transposed else f"Conv{dims}D", bias is not None and before != last

@@ -11,10 +11,11 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.readers.keras.config import CellConfig, Leaf
 from converters.readers.keras.contradictions import check_input, check_names, check_reset, check_sizes, switched_on
-from converters.readers.keras.semantics import GRUS, Version, call, conditions, options
+from converters.readers.keras.semantics import GRUS, LOCALLY_CONNECTED, Version, call, conditions, options
 from layouts import catalogue
 from layouts.errors import ConversionError, CoverageError, NotRepresentable, ShapeError, UnknownLayer, printable
 from layouts.layout import Layout
+from layouts.options import Convolution
 
 Arrays = Mapping[str, LazyArray]
 
@@ -118,6 +119,8 @@ def unknown(leaf: Leaf, arrays: Arrays, error: ConversionError) -> Layer:
 
 
 def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> Part:
+    if cell.class_name in LOCALLY_CONNECTED:
+        return _local_part(cell, arrays, version)
     known = conditions(cell.class_name, cell.config) | {"flipped": flipped}
     shapes = {name: array.shape for name, array in arrays.items()}
     after = check_reset(cell, shapes) if cell.class_name in GRUS else None
@@ -130,11 +133,27 @@ def _part(cell: CellConfig, arrays: Arrays, version: Version, flipped: bool) -> 
         )
     layout = catalogue.choose("keras", cell.class_name, known, shapes)
     computed = options(cell.class_name, cell.config, version, layout)
-    part = Part(layout, arrays, computed, direction=cell.direction, layer=cell.depth)
+    return _checked(cell, Part(layout, arrays, computed, direction=cell.direction, layer=cell.depth))
+
+
+def _checked(cell: CellConfig, part: Part) -> Part:
+    """The part, whose arrays are those that its configuration makes."""
     part.pieces()
-    check_names(cell, layout, arrays)
+    check_names(cell, part.layout, part.arrays)
     check_sizes(cell, part)
     return part
+
+
+def _local_part(cell: CellConfig, arrays: Arrays, version: Version) -> Part:
+    """A layer without shared kernels, whose configuration tells what no shape of its arrays does."""
+    from converters.readers.keras.locally_connected import settled
+
+    found = settled(cell, arrays)
+    shapes = {name: array.shape for name, array in found.arrays.items()}
+    layout = catalogue.choose("keras", cell.class_name, conditions(cell.class_name, cell.config), shapes)
+    computed = options(cell.class_name, cell.config, version, layout)
+    assert isinstance(computed, Convolution)
+    return _checked(cell, Part(layout, found.arrays, found.options(computed), given=found.sizes))
 
 
 def check_known(leaf: Leaf) -> None:

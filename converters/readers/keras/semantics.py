@@ -26,6 +26,7 @@ RECURRENT = {"LSTM", "LSTMCell", "PeepholeLSTMCell", "GRU", "GRUCell"} | {
     "CuDNNLSTM",
     "CuDNNGRU",
 }
+LOCALLY_CONNECTED = {"LocallyConnected1D", "LocallyConnected2D"}
 CONV_LSTMS = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
 
 _ALIASES = {"swish": "silu", "hard_swish": "hard_silu", None: "linear"}
@@ -92,8 +93,10 @@ def _described(value: Config) -> str:
 
 
 def conditions(class_name: str, config: Config) -> dict[str, Any]:
-    """What decides between the layouts of a class: how a GRU resets, and how Keras 1 orders a kernel's axes."""
+    """What decides between the layouts of a class: how a GRU resets, and in which order the axes of a kernel are."""
     found: dict[str, Any] = {"dim_ordering": config.get("dim_ordering", "tf")}
+    if class_name in LOCALLY_CONNECTED:
+        found["channels_last"] = is_channels_last(config)
     if class_name in GRUS:
         found["reset_after"] = bool(config.get("reset_after", False))
     return found
@@ -148,8 +151,13 @@ def _convolution(config: Config) -> dict[str, Any]:
         "groups": _whole(config.get("groups"), 1),
         "padding": str(_first(config, "padding", "border_mode") or "valid"),
         "output_padding": _numbers(config.get("output_padding")),
-        "channels_last": config.get("data_format") != "channels_first" and config.get("dim_ordering") != "th",
+        "channels_last": is_channels_last(config),
     }
+
+
+def is_channels_last(config: Config) -> bool:
+    """Whether a layer over maps has their channels on the last axis."""
+    return config.get("data_format") != "channels_first" and config.get("dim_ordering") != "th"
 
 
 EPSILON = {

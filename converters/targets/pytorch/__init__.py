@@ -5,6 +5,7 @@ from converters.targets.pytorch.notes import notes
 from converters.targets.target import Target
 
 _RESET_BEFORE = "a GRU with {variant} resets the state before the matrix product, and nn.GRU after it"
+_LOCAL = "torch.nn has no convolution with a kernel for every place of its output"
 _NORMALIZATION = "torch.nn has no layer that divides by stored deviations alone"
 
 TARGET = Target(
@@ -19,6 +20,7 @@ TARGET = Target(
     lacks={
         "gru_reset_before": ("reset before", _RESET_BEFORE),
         **dict.fromkeys(("conv_lstm1d", "conv_lstm2d", "conv_lstm3d"), ("ConvLSTM", "torch.nn has no ConvLSTM")),
+        **dict.fromkeys(("locally_connected1d", "locally_connected2d"), ("LocallyConnected", _LOCAL)),
         "attention_of_value_width": ("value width", "its values are wider or narrower than its keys"),
         **dict.fromkeys(
             ("dot_attention", "additive_attention", "concat_attention"),

@@ -348,7 +348,29 @@ _EINSUM = Constructor(
     ),
     {"bias": lambda s: tuple(s.sizes[word] for word in ("first", "second") if word in s.sizes) or None},
 )
+
+
+def _places(s: Subject) -> int | tuple[int, ...]:
+    """The places of the output that have kernels of their own."""
+    return _one_or_all(tuple(s.sizes[word] for word in ("row", "column") if word in s.sizes))
+
+
+_LOCALLY_CONNECTED = {
+    f"locally_connected{n}d": Constructor(
+        f"LocallyConnected{n}D",
+        (_size("in"), _size("out")),
+        {
+            "output_size": _places,
+            "kernel_size": lambda s: _one_or_all(s.kernel),
+            "stride": _spatial("strides", 1),
+            "padding": lambda s: s.convolution.pads if s.convolution.padding == "explicit" else None,
+            "bias": _without("bias"),
+        },
+    )
+    for n in (1, 2)
+}
 _OTHER_DROP_INS = {
+    **_LOCALLY_CONNECTED,
     **dict.fromkeys(("attention", "attention_of_widths", "attention_of_value_width"), _HEADS),
     "dot_attention": Constructor("Attention"),
     "additive_attention": Constructor("Attention", (lambda _: "additive", _size("feature"))),

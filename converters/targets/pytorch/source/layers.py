@@ -55,6 +55,13 @@ def _convolution(w: Writing, node: Node, part: Part, modules: Sequence[str], val
     return windows.convolution(w, node, values[0], modules, part.convolution, kernel, transposed)
 
 
+def _locally_connected(w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held]) -> Held:
+    """The module pads by itself."""
+    rank = 2 + sum(word in part.solved() for word in ("height", "width"))
+    x = windows.maps(values[0], part.convolution.channels_last, rank)
+    return windows.made(w, node, x, f"{modules[0]}({x.text})")
+
+
 def _along_channels(
     w: Writing, node: Node, part: Part, modules: Sequence[str], values: list[Held], usual: int = 1
 ) -> Held:
@@ -112,6 +119,7 @@ _LOWER: Mapping[str, Lower] = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "depthwise_conv1d", "depthwise_conv2d"), _convolution),
     **dict.fromkeys(("separable_conv1d", "separable_conv2d"), _convolution),
     **dict.fromkeys((f"conv_transpose{n}d{kind}" for n in (1, 2, 3) for kind in ("", "_grouped")), _convolution),
+    **dict.fromkeys(("locally_connected1d", "locally_connected2d"), _locally_connected),
     "batch_norm": _along_channels,
     "group_norm": _along_channels,
     "prelu": _slopes,
