@@ -278,6 +278,8 @@ def _other(layer: Layer, built: nn.Module, inputs: Sequence[torch.Tensor]) -> to
         return built(x, key, inputs[min(1, len(inputs) - 1)], need_weights=False)[0]
     if cell.startswith(("conv", "depthwise", "separable")):
         return _convolved(cell, part.convolution, built, x)
+    if cell.startswith("locally"):
+        return built(x.movedim(-1, 1)).movedim(1, -1) if part.convolution.channels_last else built(x)
     if cell == "batch_norm":
         return built(x.movedim(axes[0], 1)).movedim(1, axes[0])
     if cell.startswith("layer_norm") and axes:
