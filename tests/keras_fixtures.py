@@ -18,6 +18,16 @@ REFUSED = {
     "keras1/conv_lstm": "its recurrent_padding is same_lower",
     "keras1/conv_lstm_tf_order": "its recurrent_padding is same_lower",
     "keras2/theano_conv_lstm": "its recurrent_padding is same_lower",
+    **dict.fromkeys(
+        (
+            "keras1/locally_connected",
+            "keras1/tensorflow_locally_connected",
+            "keras2/locally_connected",
+            "tf_keras/locally_connected",
+            "tf_keras/locally_connected_forms",
+        ),
+        "Keras 3 has no LocallyConnected2D any more",
+    ),
     "keras2/lambda_layer": "Lambda holds code",
     "keras3/lambda_custom": "no layout describes the class fixtures>Stretch",
     "keras3/quantized": "the layer was quantized",

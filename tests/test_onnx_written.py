@@ -57,6 +57,16 @@ REFUSED = {
         ),
         "ONNX has no module for conv lstm2d",
     ),
+    **dict.fromkeys(
+        (
+            "keras1/locally_connected",
+            "keras1/tensorflow_locally_connected",
+            "keras2/locally_connected",
+            "tf_keras/locally_connected",
+            "tf_keras/locally_connected_forms",
+        ),
+        "ONNX has no module for locally connected2d",
+    ),
     "onnx_keras/batch_norm_after": "no layout describes this node",
     "onnx_keras/conv_net": "no layout describes this node",
     "onnx_keras/layer_norm": "no layout describes this node",

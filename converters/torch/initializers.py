@@ -25,7 +25,7 @@ Rule = Function | Mapping[str, Any]
 
 SCHEMES = ("keras", "torch")
 
-_PREPARED = ("linear", "embedding", "conv", "depthwise")
+_PREPARED = ("linear", "embedding", "conv", "depthwise", "locally")
 """Cells beside the recurrent ones whose slots `weight` and `bias` are set; norms keep their scale and shift."""
 
 

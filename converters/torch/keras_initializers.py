@@ -47,13 +47,14 @@ def _started(
     """The neutral pieces of one layer of Keras, as its constructor leaves them, in float32."""
     shapes = {piece: tuple(view.shape) for piece, view in views.items() if piece.slot in layout.slots}
     dummies = {piece: np.broadcast_to(np.float32(0), shape) for piece, shape in shapes.items()}
-    arrays = {}
+    arrays, known = {}, dict(sizes)
     for target in targets(layout, dummies, sizes):
+        known |= {word: size.value for word, size in target.sizes.items()}
         tensor = torch.zeros(target.shape)
         short = target.name.rpartition("/")[2]
         _INITIALIZERS.get(target.name, _INITIALIZERS[short])(tensor)
         arrays[target.name] = tensor.numpy()
-    pieces = unpack(layout, arrays, sizes=sizes)
+    pieces = unpack(layout, arrays, sizes=known)
     for piece, start in pieces.items():
         if piece.slot == "input_bias" and piece.gate and piece.gate == layout.cell.gate("forget"):
             start[...] = 1.0

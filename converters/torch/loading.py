@@ -220,6 +220,10 @@ def _wanted(module: nn.Module, layer: Layer, part: Part) -> dict[str, Any]:
         wanted["reset_after"] = part.cell.name != "gru_reset_before"
     if isinstance(module, nn.modules.conv._ConvNd):
         wanted |= _convolution(module, part.convolution)
+    if isinstance(module, drop_in.LocallyConnected1D | drop_in.LocallyConnected2D):
+        told, count = part.convolution, len(module.kernel_size)
+        wanted["stride"] = list(per_axis(told.strides, count))
+        wanted["padding"] = list(told.pads) or [0] * 2 * count
     return wanted
 
 

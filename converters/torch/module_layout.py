@@ -19,7 +19,7 @@ from layouts import catalogue
 from layouts.cells import Piece
 from layouts.errors import CoverageError, NotRepresentable, UnknownLayer, printable
 from layouts.layout import DIRECTIONS, Layout
-from layouts.options import Options, Recurrence
+from layouts.options import Convolution, Options, Recurrence
 
 _HOMES = ("torch.nn.modules", "converters.torch.nn")
 """Where the classes that have layouts are defined; a class of one's own is described by the one it derives from."""
@@ -86,8 +86,12 @@ _CLIPS = ("clip", "cell_clip", "projection_clip")
 _CHOSEN = ("activation", "recurrent_activation", "output_activation", *_CLIPS, "input_forget")
 
 
-def _options(module: nn.Module, layout: Layout) -> Options:
+def _options(module: Any, layout: Layout) -> Options:
     """What the module computes, out of its own settings."""
+    if isinstance(layout.options, Convolution) and layout.cell.name.startswith("locally"):
+        pads = tuple(module.padding) if any(module.padding) else ()
+        strides, padding = tuple(module.stride), "explicit" if pads else "valid"
+        return replace(layout.options, strides=strides, padding=padding, pads=pads)
     if not isinstance(layout.options, Recurrence):
         return layout.options
     found = {name: getattr(module, name) for name in _CHOSEN if hasattr(module, name)}
