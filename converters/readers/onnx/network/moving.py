@@ -99,8 +99,25 @@ def _reshaped(d: Drawing, node: Node) -> None:
     try:
         operation = reshape(view.sizes, sizes)
     except ValueError as error:
+        if _split_batch(d, node, x, view.sizes, sizes):
+            return
         raise Unfit(str(error)) from None
     d.result(node, operation, (x,), node.output(0), d.kinds[node.input(0)], sizes)
+
+
+def _split_batch(d: Drawing, node: Node, x: str, before: Sizes, after: Sizes) -> bool:
+    """Cut the first axis into batch and time again, and say whether that is what a reshape does."""
+    like = next((name for name in d.inputs if (d.sizes(name) or ())[:2] == after[:2]), "")
+    if not like or not before or product(after[:2]) != before[0]:
+        return False
+    made, kind, apart = node.output(0), d.kinds[node.input(0)], (*after[:2], *before[1:])
+    if apart == after:
+        d.result(node, op.SplitTime(), (x, like), made, kind, after)
+        return True
+    steps = d.fresh(f"{made}_steps")
+    d.put(made, node.op, op.SplitTime(), (x, like), {steps: apart}, dtype=d.values[x].dtype)
+    d.result(node, reshape(apart, after), (steps,), made, kind, after)
+    return True
 
 
 def _told(d: Drawing, node: Node, view: View) -> Sizes | None:
