@@ -27,18 +27,12 @@ REAL = ROOT.parent / "shared" / "real"
 EXACT = 1e-5
 
 REFUSED = {
-    "onnx_keras/batch_norm_after": "batchnorm/mul_1",
-    "onnx_keras/conv_net": "batchnorm/mul_1",
-    "onnx_keras/layer_norm": "p_re_lu_1/mul",
     "onnx_keras/stacked_cells": "rnn_1",
-    "onnx_tf2onnx/batch_norm_after": "batchnorm/mul_1",
-    "onnx_tf2onnx/conv_net": "batchnorm/mul_1",
-    "onnx_tf2onnx/layer_norm": "p_re_lu/mul",
     "onnx_tf2onnx/stacked_cells": "rnn",
     "onnx_torch/scripted": "/If",
     "silero-vad/silero_vad_16k_op15.onnx": "/model/If",
 }
-"""Files with a node that nobody here computes: a norm or slopes taken apart, cells in one loop, a choice of graphs."""
+"""Files with a node that nobody here computes: cells in one loop, a choice of graphs."""
 
 CASES = [
     pytest.param(case.parent, id=str(case.parent.relative_to(FIXTURES)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from converters.model.layers import Layer
-from converters.model.operations import Operation, Unknown
+from converters.model.operations import Operation, Stored, Unknown
 from layouts.records import dataclass, field
 
 Shape = tuple[int | None, ...]
@@ -81,8 +81,11 @@ class Graph:
     @property
     def unknown(self) -> tuple[Node, ...]:
         """The nodes that nobody here can compute."""
-        layers = (node for node in self.nodes if isinstance(node.operation, Unknown) or _is_unknown(node.layer))
-        return tuple(layers)
+        return tuple(node for node in self.nodes if isinstance(node.operation, Unknown) or _is_unknown(node))
+
+    def reads(self, layer: Layer) -> bool:
+        """Whether arithmetic reads the arrays of a layer: parameters, which no module has to compute."""
+        return any(node.layer is layer and isinstance(node.operation, Stored) for node in self.nodes)
 
 
 class Drawn(NamedTuple):
@@ -102,8 +105,9 @@ def why(node: Node) -> str:
     """Why nobody here can compute a node; '' where it can be computed."""
     if isinstance(node.operation, Unknown):
         return node.operation.why
-    return " ".join(str(node.layer.unknown).split()) if node.layer and node.layer.unknown else ""
+    return " ".join(str(node.layer.unknown).split()) if node.layer and _is_unknown(node) else ""
 
 
-def _is_unknown(layer: Layer | None) -> bool:
-    return layer is not None and layer.unknown is not None
+def _is_unknown(node: Node) -> bool:
+    own = node.layer is not None and node.layer.unknown is not None
+    return own and not isinstance(node.operation, Stored)

@@ -126,6 +126,13 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """No inputs: one array of the node's layer as it is, a parameter that arithmetic reads; `name` is its own there."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Permute:
     """The axes in another order: the whole order, the batch at 0 among it."""
 
@@ -359,6 +366,7 @@ Operation = (
     | Regroup
     | Expand
     | Constant
+    | Stored
     | Permute
     | Repeat
     | Pool

@@ -86,7 +86,11 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}
     _check_known(graph, factories)
     plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True, calls=True))
-    modules = tuple(module for module in plan.modules if not {layer.path for layer in module.layers} & open_layers)
+    modules = tuple(
+        replace(module, problems=()) if any(map(graph.reads, module.layers)) else module
+        for module in plan.modules
+        if not {layer.path for layer in module.layers} & open_layers
+    )
     plan = replace(plan, modules=modules)
     source = write(
         graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories), any_length=any_length

@@ -49,7 +49,7 @@ def located(
     """The modules of the layers, in the order of the source, and a sentence for what stood in the way."""
     planned = make_plan(checkpoint, PYTORCH, rename=rename, choices=Choices(dropins=True), strict=False).modules
     found = [each for own in planned for each in _by_name(module, own)]
-    missing = {id(layer) for own in planned for layer in own.layers} - {id(each.layer) for each in found}
+    missing = {id(layer) for own in planned if own.parts for layer in own.layers} - {id(each.layer) for each in found}
     if not missing:
         return found, []
     try:

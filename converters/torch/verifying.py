@@ -116,7 +116,7 @@ def _layer_results(subject: Subject, results: Sequence[CaseResult]) -> Iterable[
         )
     known = {id(layer) for place in subject.places for layer in place.layers}
     for layer in subject.checkpoint.layers:
-        if id(layer) not in known:
+        if id(layer) not in known and not (subject.checkpoint.graph and subject.checkpoint.graph.reads(layer)):
             yield LayerResult(layer.path, layer.class_name, note="no module found for it")
 
 

@@ -41,6 +41,8 @@ def run(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
     """What one node makes."""
     if isinstance(node.operation, op.Apply) and node.layer is not None:
         return apply(node.layer, inputs, mask, node.operation)
+    if isinstance(node.operation, op.Stored) and node.layer is not None:
+        return [node.layer.arrays[node.operation.name].read()]
     if isinstance(node.operation, op.DotAttention):
         return _attention(node, inputs, mask)
     function = _OPERATIONS.get(type(node.operation))

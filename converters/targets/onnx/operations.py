@@ -98,6 +98,12 @@ def _constant(e: Emission, node: Node, _: list[str], __: str) -> str:
     return e.constant(array.astype(e.kind) if array.dtype.kind == "f" else array)
 
 
+def _stored(e: Emission, node: Node, _: list[str], __: str) -> str:
+    settings: Any = node.operation
+    array = node.layer.arrays[settings.name].read() if node.layer is not None else np.zeros(())
+    return e.constant(array.astype(e.kind))
+
+
 def _repeat(e: Emission, node: Node, x: list[str], _: str) -> str:
     count = node.operation.count  # type: ignore[union-attr]
     return e.op("Tile", e.op("Unsqueeze", x[0], e.ints(1)), e.ints(1, count, 1))
@@ -183,6 +189,7 @@ _WRITTEN: Mapping[type, Write] = {
     op.Regroup: _regroup,
     op.Expand: _expand,
     op.Constant: _constant,
+    op.Stored: _stored,
     op.Permute: lambda e, n, x, m: e.op("Transpose", x[0], perm=list(n.operation.order)),  # type: ignore[union-attr]
     op.Repeat: _repeat,
     op.Pool: lambda e, n, x, m: windows.pooled(e, n, x[0]),

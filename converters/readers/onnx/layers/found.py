@@ -21,6 +21,8 @@ from layouts.records import dataclass, replace
 Leaf = tuple[Scope, str]
 """A stored array: the graph that holds it, and its name there."""
 
+PARAMETER = "Parameter"
+"""The class of a layer that holds arrays which arithmetic reads, and computes nothing itself."""
 QUANTIZED = ("int8", "uint8", "int4", "uint4", "int2", "uint2")
 
 

@@ -13,7 +13,7 @@ from converters.readers.onnx.graph import origins
 from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers import constants
 from converters.readers.onnx.layers.accounts import Accounts, Slot, slots
-from converters.readers.onnx.layers.found import Found, Leaf, is_weight, shortened
+from converters.readers.onnx.layers.found import PARAMETER, Found, Leaf, is_weight, shortened
 from layouts.errors import UnknownLayer, printable
 from layouts.records import dataclass, field
 
@@ -130,4 +130,4 @@ def _unknown(readers: Mapping[Node, Mapping[str, LazyArray]]) -> Iterator[Found]
 def _parameters(modules: Mapping[str, tuple[dict[str, LazyArray], Node]]) -> Iterator[Found]:
     """Parameters of PyTorch that arithmetic reads, such as those of a norm that was exported as its formula."""
     for module, (arrays, node) in modules.items():
-        yield Found(Layer(module.replace(".", "/"), "Parameter", arrays=arrays), (node,))
+        yield Found(Layer(module.replace(".", "/"), PARAMETER, arrays=arrays), (node,))

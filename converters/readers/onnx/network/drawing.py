@@ -56,6 +56,8 @@ class Drawing:
 
     scope: Scope
     inputs: tuple[str, ...] = ()
+    parameters: Mapping[str, tuple[Layer, str]] = field(default_factory=dict)
+    """Stored arrays that arithmetic reads: the layer that holds each, and its name there."""
     stand_ins: StandIns = field(default_factory=StandIns)
     nodes: list[neutral.Node] = field(default_factory=list)
     values: dict[str, neutral.Value] = field(default_factory=dict)
@@ -133,7 +135,9 @@ class Drawing:
             one, other = self.numbers[name]
             return one if np.array_equal(one, other) else None
         stored = self.scope.constant(name) if self.scope.is_constant(name) else None
-        return None if stored is None or stored.size > _MOST_NUMBERS else stored.read()
+        if stored is None or stored.size > _MOST_NUMBERS or name in self.parameters:
+            return None
+        return stored.read()
 
     # what is made
 
@@ -175,7 +179,11 @@ class Drawing:
         return current
 
     def stored(self, name: str) -> str:
-        """A small stored array as a value."""
+        """A parameter, or a small stored array, as a value."""
+        if name in self.parameters:
+            return self._parameter(name)
+        if any(leaf in self.parameters for leaf in self.scope.leaves(name)):
+            raise Unfit("it reads a parameter of which something else is computed first")
         array = self.constant(name)
         if array is None or array.size > _MOST_CONSTANT or array.dtype.kind not in "iufb":
             raise Unfit("it reads a stored array, or numbers that depend on sizes")
@@ -184,6 +192,16 @@ class Drawing:
             operation = op.Constant(numbers, tuple(array.shape), array.dtype.name)
             sizes = tuple((size, size) for size in array.shape)
             self.put(name, "Constant", operation, (), {name: sizes}, dtype=array.dtype.name)
+            self.views[name] = plain(name, sizes)
+        return name
+
+    def _parameter(self, name: str) -> str:
+        layer, own = self.parameters[name]
+        stored = self.scope.constant(name)
+        if name not in self.values and stored is not None:
+            sizes = tuple((size, size) for size in stored.shape)
+            path = f"{layer.path}/{own}" if layer.path else own
+            self.put(path, layer.class_name, op.Stored(own), (), {name: sizes}, layer=layer, dtype=stored.dtype.name)
             self.views[name] = plain(name, sizes)
         return name
 

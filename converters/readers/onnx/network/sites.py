@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from converters.model.layers import Layer
 from converters.readers.onnx.graph.scope import Node, Scope
-from converters.readers.onnx.layers.found import Found
+from converters.readers.onnx.layers.found import PARAMETER, Found
 from converters.readers.onnx.layers.recurrent import OPERATORS, STATES, is_zero
 from layouts.records import dataclass
 
 _LENGTHS = 4
+_ARITHMETIC = {PARAMETER, "Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +83,18 @@ class Site:
             yield from self.found.recovered.between if self.found.recovered else ()
 
 
+def is_parameter(layer: Layer) -> bool:
+    """Whether a layer holds arrays that arithmetic reads: no module computes it, and the graph does."""
+    exact = all(array.is_floating for array in layer.arrays.values())
+    return not layer.parts and layer.class_name in _ARITHMETIC and exact
+
+
 def sites(found: Sequence[Found], layers: Sequence[Layer], root: Scope) -> dict[str, Site]:
     """Every value of the outermost graph that a layer makes, and where it is called."""
     made: dict[str, Site] = {}
     for one, layer in zip(found, layers, strict=True):
+        if is_parameter(layer):
+            continue
         for call in (one, *one.again):
             site = Site(call, layer)
             if call.nodes[0].scope is root:

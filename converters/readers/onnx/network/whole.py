@@ -15,7 +15,7 @@ from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.network import elementwise, masks, moving, picking, windows
 from converters.readers.onnx.network.calls import call
 from converters.readers.onnx.network.drawing import Drawing, Unfit, title
-from converters.readers.onnx.network.sites import Site, sites
+from converters.readers.onnx.network.sites import Site, is_parameter, sites
 from layouts.errors import UnreadableCheckpoint, printable
 
 _DRAW = {**elementwise.DRAW, **moving.DRAW, **picking.DRAW, **windows.DRAW, **masks.DRAW}
@@ -30,7 +30,7 @@ def network(root: Scope, found: Sequence[Found], layers: Sequence[Layer]) -> neu
     if len(root.nodes) > _MOST_NODES:
         raise UnreadableCheckpoint(f"it has {len(root.nodes)} nodes, and {_MOST_NODES} at most are followed")
     inputs = tuple(name for name in root.inputs if root.is_input(name))
-    d = Drawing(root, inputs)
+    d = Drawing(root, inputs, _parameters(layers))
     d.taken |= {*root.inputs, *root.stored(), *(name for node in root.nodes for name in node.outputs if name)}
     given = [_given(d, name) for name in inputs]
     made = sites(found, layers, root)
@@ -41,6 +41,12 @@ def network(root: Scope, found: Sequence[Found], layers: Sequence[Layer]) -> neu
     used = {*inputs, *(name for node in nodes for name in node.outputs), *outputs}
     values = {name: value for name, value in d.values.items() if name in used}
     return neutral.Graph(tuple(given), tuple(nodes), outputs, values)
+
+
+def _parameters(layers: Sequence[Layer]) -> dict[str, tuple[Layer, str]]:
+    """The arrays that arithmetic reads, by their names in the file: the layer of each, and its name there."""
+    held = (layer for layer in layers if is_parameter(layer))
+    return {array.name: (layer, name) for layer in held for name, array in layer.arrays.items()}
 
 
 def _given(d: Drawing, name: str) -> neutral.Value:

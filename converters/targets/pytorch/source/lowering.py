@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from converters.model.graph import Node
-from converters.model.operations import Apply, DotAttention, Unknown
+from converters.model.operations import Apply, DotAttention, Stored, Unknown
 from converters.targets.pytorch.source import arrangement, elementwise, windows
 from converters.targets.pytorch.source.attention import dot_attention, heads
 from converters.targets.pytorch.source.held import Held
@@ -24,8 +24,17 @@ _REFUSED = Held("x")
 
 def lower(w: Writing, node: Node) -> None:
     """Write what a node computes, or note why nobody can."""
+    if isinstance(node.operation, Stored):
+        w.held[node.outputs[0]] = _parameter(w, node, node.operation)
+        return
     values = [w.held[value] for value in node.inputs]
     w.define(node, _made(w, node, values))
+
+
+def _parameter(w: Writing, node: Node, op: Stored) -> Held:
+    """A parameter is read where it stands."""
+    tensors = (tensor for module in w.modules_of(node) for tensor in module.tensors if tensor.name == op.name)
+    return Held(next(w.attributes[tensor.key] for tensor in tensors), w.shape(node.outputs[0]))
 
 
 def _made(w: Writing, node: Node, values: list[Held]) -> list[Held]:

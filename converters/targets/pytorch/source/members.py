@@ -47,7 +47,8 @@ def attributes(root: Place, reached: str = "self", prefix: str = "") -> Iterator
         yield "", "super().forward"
     for word, place in root.inside.items():
         name = f"{prefix}{word}"
-        attribute = _attribute(reached, word, _is_list(root))
+        held = place.call.startswith(_PARAMETER)
+        attribute = _parameter(reached, word) if held else _attribute(reached, word, _is_list(root))
         yield name, attribute
         yield from attributes(place, attribute, f"{name}.")
 
@@ -70,6 +71,11 @@ def _attribute(reached: str, word: str, in_list: bool) -> str:
     if _clashes(word) or word.isidentifier():
         return f"{reached}._modules[{quoted(word)}]"
     return f"getattr({reached}, {quoted(word)})"
+
+
+def _parameter(reached: str, word: str) -> str:
+    """A parameter of a module: as an attribute, or by what every module keeps them in."""
+    return f"{reached}.{word}" if is_plain(word) else f"{reached}._parameters[{quoted(word)}]"
 
 
 def _clashes(word: str) -> bool:
@@ -97,6 +103,8 @@ def statements(root: Place, reached: str = "self") -> Iterator[str]:
 def _assigned(reached: str, word: str, call: str) -> str:
     if is_plain(word):
         return f"{reached}.{word} = {call}"
+    if call.startswith(_PARAMETER):
+        return f"{_parameter(reached, word)} = {call}"
     if _clashes(word):
         return f"{reached}._modules[{quoted(word)}] = {call}"
     return f"{reached}.add_module({quoted(word)}, {call})"
@@ -105,4 +113,15 @@ def _assigned(reached: str, word: str, call: str) -> str:
 def all_calls(modules: Sequence[Planned], replaced: Collection[str] = ()) -> dict[str, str]:
     """The calls of all modules of a plan that have one, those that are replaced as drop-ins."""
     found = (constructor_calls(planned, replaced) for planned in modules if planned.parts)
-    return {name: call for calls in found for name, call in calls.items()}
+    called = {name: call for calls in found for name, call in calls.items()}
+    return called | {name: call for planned in modules for name, call in _parameters(planned)}
+
+
+def _parameters(planned: Planned) -> Iterator[tuple[str, str]]:
+    """The parameters that are no module's, by their full names."""
+    if not planned.parts and not planned.problems:
+        for tensor in planned.tensors:
+            yield tensor.key, f"{_PARAMETER}torch.empty({', '.join(map(str, tensor.shape)) or '()'}))"
+
+
+_PARAMETER = "nn.Parameter("

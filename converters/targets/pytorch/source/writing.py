@@ -16,6 +16,17 @@ from layouts.errors import ConversionError, NotRepresentable, printable
 from layouts.records import dataclass, field, replace
 
 
+class Tensor(Protocol):
+    """What a plan tells of a parameter."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
 class Planned(Protocol):
     """What a plan tells of a module."""
 
@@ -25,6 +36,8 @@ class Planned(Protocol):
     def layers(self) -> tuple[Layer, ...]: ...
     @property
     def parts(self) -> tuple[Part, ...]: ...
+    @property
+    def tensors(self) -> tuple[Tensor, ...]: ...
     @property
     def drop_in(self) -> tuple[object, ...]: ...
     @property
