@@ -15,7 +15,7 @@ _DEQUANTIZED = (
 
 
 def read_file(opened: Opened, request: Request) -> Checkpoint:
-    """The layers of the fused operations of a file. What is computed by loops is refused by name."""
+    """The layers of a file: fused operations, and recurrences that are proven to be what a layer computes."""
     if request.assume:
         key = printable(next(iter(request.assume)))
         raise ConversionError(f"assume {key}: the file itself tells what its operations compute")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
 from converters.readers.tflite.model import Model, Operation
 from converters.readers.tflite.options import STEPS, call, options, pairs
+from converters.readers.tflite.recurrent import PRODUCTS, Recurrence, recurrences
 from layouts import catalogue
 from layouts.errors import ConversionError, NotRepresentable
 from layouts.layout import DIRECTIONS
@@ -79,13 +81,18 @@ class Reading:
         """Every layer, in the order of the operations; both directions of one as one."""
         paired = dict(pairs(self.model))
         seconds = {id(one) for one in paired.values()}
+        proven = recurrences(self.model)
+        first = {id(one.operations[0]): one for one in proven if one.operations}
+        covered = {id(operation) for one in proven for operation in one.operations}
+        self.taken.update(*(one.held for one in proven))
         often = self._unrolled()
         for operation in self.model.operations:
-            if operation.kind not in _PLACES or id(operation) in seconds or not self._weights(operation):
+            if id(operation) in first:
+                yield self._recurrent(first[id(operation)])
+            if id(operation) in covered or id(operation) in seconds or operation.kind not in _PLACES:
                 continue
-            if operation.graph or self._weights(operation)[0] in often:
-                continue
-            if operation.kind in STEPS and self.taken >= {*self._weights(operation)}:
+            weights = self._weights(operation)
+            if not weights or operation.graph or weights[0] in often or self._is_told(operation, weights):
                 continue
             yield self._layer(operation, paired.get(id(operation)))
         yield from self._loops(often)
@@ -95,11 +102,20 @@ class Reading:
         found = (a for _, members in _arrays(self.model, operation) for a in members.values())
         return [id(array) for array in found]
 
+    def _is_told(self, operation: Operation, weights: list[int]) -> bool:
+        """Whether an operation is a step, or the rest of one, of a layer that has all its weights."""
+        return (operation.kind in STEPS or operation.kind in PRODUCTS) and self.taken >= {*weights}
+
+    def _recurrent(self, one: Recurrence) -> Layer:
+        if one.layer.unknown:
+            return replace(one.layer, path=self._path("loop"))
+        return replace(one.layer, path=self._path(one.layer.parts[0].cell.name.partition("_")[0]))
+
     def _unrolled(self) -> set[int]:
-        """Matrices that several products read: a loop that was written out, step by step."""
-        products = [one for one in self.model.operations if one.kind == "FULLY_CONNECTED" and len(one.inputs) > 1]
+        """Matrices that several products read, and no layer has: a loop that was written out, step by step."""
+        products = [one for one in self.model.operations if one.kind in PRODUCTS and len(one.inputs) > 1]
         read = Counter(id(array) for one in products if (array := self.model.constant(one.graph, one.inputs[1])))
-        return {array for array, count in read.items() if count > 1}
+        return {array for array, count in read.items() if count > 1 and array not in self.taken}
 
     def _path(self, kind: str) -> str:
         name = _NAMES.get(kind, kind.lower())

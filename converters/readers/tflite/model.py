@@ -15,19 +15,15 @@ import numpy as np
 from converters.model.arrays import Array, LazyArray
 from converters.readers.source import Source
 from converters.readers.tflite.flatbuffer import Table, root
+from converters.readers.tflite.operations import CUSTOM, OPERATIONS
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
 from layouts.records import dataclass, field
 
-_DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8", 10: "float64"}
+_DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"} | {
+    10: "float64"
+}
 _QUANTIZED = {"uint8", "int8", "int16", "int32"}
-_MOST_AXES = 32
-OPERATIONS = {
-    2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 7: "EMBEDDING_LOOKUP",
-    9: "FULLY_CONNECTED", 16: "LSTM", 22: "RESHAPE", 24: "RNN", 27: "SVDF", 35: "UNIDIRECTIONAL_SEQUENCE_RNN",
-    36: "GATHER", 44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 46: "BIDIRECTIONAL_SEQUENCE_RNN",
-    52: "BIDIRECTIONAL_SEQUENCE_LSTM", 67: "TRANSPOSE_CONV", 105: "REVERSE_V2", 118: "IF", 119: "WHILE",
-}  # fmt: skip
-"""The operations that are looked at, by the numbers of BuiltinOperator."""
+_TEXT, _MOST_AXES = 5, 32
 
 
 @dataclass(frozen=True)
@@ -56,20 +52,35 @@ class Model:
     @cached_property
     def operations(self) -> list[Operation]:
         """Every operation, those of the main graph first."""
-        codes = [max(code.number(0, "b"), code.number(3, "i")) for code in self._root.tables(1)]
+        codes = [_named(code) for code in self._root.tables(1)]
         found = []
         for number, graph in enumerate(self._graphs):
             for operation in graph.tables(3):
                 index = operation.number(0, "I")
                 if index >= len(codes):
                     raise UnreadableCheckpoint("damaged: an operation is of a kind that is not listed")
-                kind = OPERATIONS.get(codes[index], f"operation {codes[index]}")
-                reads, makes = (tuple(map(int, operation.numbers(k, "<i4"))) for k in (1, 2))
+                kind, reads, makes = codes[index], _tensors(operation, 1), _tensors(operation, 2)
                 options = operation.table(4)
                 if kind == "LSTM" and options is not None and options.number(3, "b", 0) == 1:
                     kind = "BASIC_LSTM"
                 found.append(Operation(kind, reads, makes, options, number))
         return found
+
+    @cached_property
+    def _by_graph(self) -> list[list[Operation]]:
+        found: list[list[Operation]] = [[] for _ in self._graphs]
+        for one in self.operations:
+            found[one.graph].append(one)
+        return found
+
+    def of_graph(self, number: int) -> list[Operation]:
+        """The operations of one graph."""
+        return self._by_graph[number]
+
+    @cached_property
+    def ends(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """The inputs and the outputs of every graph, the main one first."""
+        return [(_tensors(graph, 1), _tensors(graph, 2)) for graph in self._graphs]
 
     @cached_property
     def _graphs(self) -> list[Table]:
@@ -99,7 +110,7 @@ class Model:
         return [one for one in self.operations if one.graph == graph and tensor in one.inputs]
 
     def constant(self, graph: int, tensor: int) -> LazyArray | None:
-        """A tensor that is stored, as numbers with a fraction where it is quantized; None for one that is made."""
+        """A tensor that is stored, as numbers with a fraction where it is quantized; None for text and what is made."""
         key = graph, tensor
         if key not in self._arrays:
             self._arrays[key] = self._constant(graph, tensor)
@@ -112,11 +123,25 @@ class Model:
         if maker is not None:
             return self.constant(graph, maker.inputs[0]) if maker.kind == "DEQUANTIZE" and maker.inputs else None
         table = self._tensor(graph, tensor)
-        data = self._data(table)
-        return _array(table, data, self.source) if len(data) else None
+        data = self._data(table) if table.number(1, "b") != _TEXT else b""
+        return _array(table, memoryview(data), self.source) if len(data) else None
+
+    def name(self, graph: int, tensor: int) -> str:
+        """What a tensor is called."""
+        return self._tensor(graph, tensor).text(3)
+
+    def described(self, graph: int, tensor: int) -> tuple[str, tuple[int | None, ...] | None]:
+        """The kind of a tensor's numbers, and its shape: None for sizes that are open, and for one of any shape."""
+        table = self._tensor(graph, tensor)
+        sizes = table.numbers(7, "<i4") if len(table.numbers(7, "<i4")) else table.numbers(0, "<i4")
+        if len(sizes) > _MOST_AXES:
+            raise UnsafeCheckpoint(f"{printable(table.text(3))}: a shape of {len(sizes)} axes", array=table.text(3))
+        known = len(sizes) or table.number(8, "?", False)
+        shape = tuple(int(size) if size >= 0 else None for size in sizes)
+        return _DTYPES.get(table.number(1, "b"), ""), shape if known else None
 
     def _tensor(self, graph: int, tensor: int) -> Table:
-        if tensor >= len(self._tensors[graph]):
+        if not 0 <= tensor < len(self._tensors[graph]):
             raise UnreadableCheckpoint(f"damaged: an operation reads tensor {tensor}, which is not there")
         return self._tensors[graph][tensor]
 
@@ -132,6 +157,17 @@ class Model:
         if offset + size > len(self.source):
             raise UnreadableCheckpoint(f"damaged or truncated: {size} bytes of a tensor at byte {offset}")
         return self.source.part(offset, size).view
+
+
+def _named(code: Table) -> str:
+    """The operation behind a code."""
+    number = max(code.number(0, "b"), code.number(3, "i"))
+    return f"custom {code.text(1)}" if number == CUSTOM else OPERATIONS.get(number, f"operation {number}")
+
+
+def _tensors(table: Table, field: int) -> tuple[int, ...]:
+    """The numbers of tensors."""
+    return tuple(map(int, table.numbers(field, "<i4")))
 
 
 def open_model(source: Source) -> Model:

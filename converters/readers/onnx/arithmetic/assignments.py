@@ -15,8 +15,8 @@ from layouts.layout import Layout
 from layouts.repack import unpack
 
 Roles = Mapping[str, tuple[str, ...]]
-"""An array of the layout -> the name under which it is stored, or the names of its parts: the rows of a bias, the
-columns of a kernel."""
+"""An array of the layout -> the name under which it is stored, or the names of its parts: the columns of a kernel or of
+a bias, row by row."""
 
 _GATES = {4: (keras.LSTM,), 3: (keras.GRU, keras.GRU_BEFORE), 1: (keras.RNN,)}
 _PYTORCH = {4: pytorch.LSTM_CELL, 3: pytorch.GRU_CELL, 1: pytorch.RNN_CELL}
@@ -38,6 +38,11 @@ class Assignment(NamedTuple):
         return self.roles[names[0]][0], self.roles[names[1]][0]
 
     @property
+    def kernels(self) -> tuple[str, ...]:
+        """The stored names of all weights of the input."""
+        return self.roles["kernel" if "kernel" in self.roles else "weight_ih"]
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """The numbers of inputs and units."""
         return self.inputs, self.units
@@ -54,12 +59,27 @@ class Assignment(NamedTuple):
 
     def pieces(self, arrays: Mapping[str, Array]) -> dict[Piece, Array]:
         """The neutral pieces, where the stored arrays hold these numbers."""
-        joined = {role: _joined([arrays[name] for name in names]) for role, names in self.roles.items()}
+        joined = {role: self._joined(role, [arrays[name] for name in names]) for role, names in self.roles.items()}
         return unpack(self.layout, joined)
 
     def arrays(self, stored: Mapping[str, LazyArray]) -> dict[str, LazyArray]:
         """The arrays of the layout, as stored or put together of what is stored."""
-        return {role: _array(names, stored) for role, names in self.roles.items()}
+        return {role: self._array(role, [stored[name] for name in names]) for role, names in self.roles.items()}
+
+    def _array(self, role: str, parts: Sequence[LazyArray]) -> LazyArray:
+        """An array as stored; where the file stores parts of it, put together when it is read."""
+        if len(parts) == 1:
+            return parts[0]
+        shape = self._joined(role, [np.broadcast_to(np.uint8(0), part.shape) for part in parts]).shape
+        name = " + ".join(dict.fromkeys(part.name for part in parts))
+        return LazyArray(name, shape, parts[0].dtype, lambda: self._joined(role, [part.read() for part in parts]))
+
+    def _joined(self, role: str, parts: Sequence[Array]) -> Array:
+        """Columns, or the rows of the bias of a GRU."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = np.concatenate(parts, axis=-1)
+        return whole.reshape(2, -1) if role == "bias" and self.layout is keras.GRU else whole
 
 
 def assignments(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Assignment]:
@@ -69,6 +89,7 @@ def assignments(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Assignment]:
         rest = {name: shape for name, shape in shapes.items() if name not in (kernel, recurrent)}
         yield from _of_keras(kernel, recurrent, shapes, rest)
         yield from _of_pytorch(kernel, recurrent, shapes, rest)
+        yield from _in_two(kernel, recurrent, shapes, rest)
 
 
 def assignments_among(
@@ -79,8 +100,6 @@ def assignments_among(
     `added`: the arrays that are added to the product of the input, as far as they are known.
     """
     others = [name for name in shapes if name not in matrices][:_MOST_OTHERS]
-    if shapes[matrices[1]][1] == 2 * shapes[matrices[1]][0]:
-        yield from _in_two(shapes, matrices, others)
     for count in range(min(len(others), 2), -1, -1):
         for some in combinations(others, count):
             for one in assignments({name: shapes[name] for name in (*matrices, *some)}):
@@ -97,15 +116,16 @@ def _in_order(one: Assignment, added: Set[str], others: Sequence[str]) -> bool:
 
 
 def _in_two(
-    shapes: Mapping[str, tuple[int, ...]], matrices: tuple[str, str], others: Sequence[str]
+    kernel: str, recurrent: str, shapes: Mapping[str, tuple[int, ...]], rest: Mapping[str, tuple[int, ...]]
 ) -> Iterator[Assignment]:
     """A GRU that resets before its product, whose recurrent matrix is stored as columns of z and r, and those of n."""
-    (kernel, recurrent), inputs, units = matrices, shapes[matrices[0]][0], shapes[matrices[1]][0]
-    for rest in (name for name in others if shapes[name] == (units, units)):
-        roles = {"kernel": (kernel,), "recurrent_kernel": (recurrent, rest)}
-        for bias in (name for name in others if shapes[name] == (3 * units,)):
-            yield Assignment(keras.GRU_BEFORE, roles | {"bias": (bias,)}, inputs, units)
-        yield Assignment(keras.GRU_BEFORE, roles, inputs, units)
+    (inputs, width), (units, gated) = shapes[kernel], shapes[recurrent]
+    columns = [name for name, shape in rest.items() if shape == (units, units)]
+    bias = {name: shape for name, shape in rest.items() if name not in columns}
+    if len(columns) == 1 and (width, gated) == (3 * units, 2 * units):
+        for own in _biases(keras.GRU_BEFORE, bias, width):
+            roles = {"kernel": (kernel,), "recurrent_kernel": (recurrent, *columns)} | own
+            yield Assignment(keras.GRU_BEFORE, roles, inputs, units)
 
 
 def _of_keras(
@@ -144,19 +164,3 @@ def _biases(layout: Layout, rest: Mapping[str, tuple[int, ...]], width: int) -> 
         yield {"bias": names}
     elif two and len(rest) <= 2 and all(shape == (width,) for shape in rest.values()):
         yield from ({"bias": rows} for rows in (permutations(names, 2) if len(names) == 2 else [names * 2]))
-
-
-def _array(names: tuple[str, ...], arrays: Mapping[str, LazyArray]) -> LazyArray:
-    """An array as stored; where the file stores parts of it, put together when it is read."""
-    parts = [arrays[name] for name in names]
-    if len(parts) == 1:
-        return parts[0]
-    shape = _joined([np.broadcast_to(np.uint8(0), part.shape) for part in parts]).shape
-    return LazyArray(" + ".join(names), shape, parts[0].dtype, lambda: _joined([part.read() for part in parts]))
-
-
-def _joined(parts: Sequence[Array]) -> Array:
-    """Rows of a bias, or columns of a kernel."""
-    if len(parts) == 1:
-        return parts[0]
-    return np.stack(parts) if parts[0].ndim == 1 else np.concatenate(parts, axis=1)

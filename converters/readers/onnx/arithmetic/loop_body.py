@@ -19,7 +19,7 @@ _FLOATS, _INT32 = (1, 10, 11, 16), 6
 """ONNX's codes of single, half, double and bfloat16; and that of 32-bit integers."""
 MOST_STEPS = 4096
 """A loop is followed no further."""
-_MOST_NODES, _MOST_WEIGHTS, _MOST_STATES, _DEEPEST = 300, 8, 4, 16
+_MOST_NODES, _MOST_WEIGHTS, _MOST_STATES, _DEEPEST = 300, 12, 4, 16
 
 
 class Taker(NamedTuple):

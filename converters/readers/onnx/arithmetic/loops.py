@@ -13,9 +13,11 @@ import numpy as np
 
 from converters.readers.onnx.arithmetic.assignments import Assignment, assignments
 from converters.readers.onnx.arithmetic.constants import Bench, is_half, small
+from converters.readers.onnx.arithmetic.gates import assignments_of, gated
 from converters.readers.onnx.arithmetic.loop_body import MOST_STEPS, Body, Taker, needed, read_body
 from converters.readers.onnx.arithmetic.loop_outputs import Loop, called, masked_by, measuring
 from converters.readers.onnx.arithmetic.machine import GIVEN_UP, Machine, Unfit, Values
+from converters.readers.onnx.arithmetic.nodes import Products
 from converters.readers.onnx.arithmetic.prover import Candidate, Proof, States, prove
 from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.graph.scope import Node
@@ -50,7 +52,7 @@ def _recognised(node: Node) -> Recovered:
     body = read_body(node)
     bench = Bench(len(body.nodes))
     runs = _course(body, bench)
-    tried = list(assignments({name: array.shape for name, array in body.weights.items()}))
+    tried = [*assignments({name: array.shape for name, array in body.weights.items()})] or [*_of_gates(body)]
     if not tried:
         shapes = ", ".join(str(array.shape) for array in body.weights.values())
         raise Unfit(f"its constants ({shapes or 'none'}) are not the weights of one LSTM, GRU or SimpleRNN")
@@ -63,6 +65,15 @@ def _recognised(node: Node) -> Recovered:
     masked = masked_by(Loop(body, x, mask, proof), bench)
     arrays = one.arrays(body.weights)
     return Recovered(one.layout, arrays, proof.claim.options, call, wiring, nodes, stored, starts, masked)
+
+
+def _of_gates(body: Body) -> Iterator[Assignment]:
+    """The layers that all the weights are where every gate is a product of its own."""
+    graph = Products(body.scope, frozenset())
+    for h in filter(body.reaches_product, body.states):
+        found = gated(graph, h)
+        if found is not None:
+            yield from (one for one in assignments_of(graph, found) if {*one.stored} == {*body.weights})
 
 
 class _Course(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -93,6 +93,13 @@ class Products:
         self.bench = Bench(len(scope.nodes))
         self.uses = {use.node: use for use in _uses(scope, covered)}
         self.counted = Counter(use.stored for use in self.uses.values())
+        self._read: dict[str, list[Use]] = {}
+        for use in self.uses.values():
+            self._read.setdefault(use.value, []).append(use)
+
+    def of(self, value: str) -> Sequence[Use]:
+        """The products of a value."""
+        return self._read.get(value, ())
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a constant; () for any other value."""

@@ -14,6 +14,7 @@ import numpy as np
 from converters.model.arrays import LazyArray
 from converters.readers.onnx.arithmetic.assignments import Assignment, assignments_among
 from converters.readers.onnx.arithmetic.constants import Constants, is_half, origin, read_by
+from converters.readers.onnx.arithmetic.gates import assignments_of, gated
 from converters.readers.onnx.arithmetic.machine import Unfit, Values, doubled
 from converters.readers.onnx.arithmetic.nodes import ARITHMETIC, Products, downstream, upstream
 from converters.readers.onnx.arithmetic.prover import Candidate, States, prove
@@ -36,7 +37,7 @@ class Step(NamedTuple):
 
 def find_step(graph: Products, recurrent: str, h: str, like: Step | None) -> Step | None:
     """The step in which this matrix is multiplied with the state h; of the cell of another step, where one is given."""
-    for candidate in _candidates(graph, recurrent, h, like):
+    for candidate in _of_gates(graph, h, like) or _candidates(graph, recurrent, h, like):
         try:
             proof = prove([candidate], graph.bench)
         except Unfit:
@@ -62,6 +63,22 @@ def _candidates(graph: Products, recurrent: str, h: str, like: Step | None) -> I
                 yield candidate
 
 
+def _of_gates(graph: Products, h: str, like: Step | None) -> list[Candidate]:
+    """The same where every gate is a product of its own; no other candidate then, since a gate looks like a cell."""
+    found = gated(graph, h)
+    if found is None:
+        return []
+    tried = [like.assignment] if like is not None else [*assignments_of(graph, found)]
+    nodes, lacking = _computable(graph, {h, found.x}, found.matrices)
+    candidates = list[Candidate]()
+    for cell in ("", *lacking[:_MOST_TRIED]):
+        full = _computable(graph, {h, found.x, cell}, found.matrices)[0] if cell else nodes
+        constants = Constants(graph.scope, (n for n in read_by(full) if n not in (h, found.x, cell)), graph.bench)
+        if constants.weights.keys() >= {name for one in tried for name in one.stored}:
+            candidates.append(_named(graph, full, (found.x, h, cell), constants, tried, like))
+    return candidates
+
+
 def _computable(graph: Products, known: set[str], matrices: Set[str]) -> tuple[tuple[Node, ...], list[str]]:
     """The arithmetic that can be done with some values and matrices, and the values that come next to it."""
     return downstream(graph.scope, known, lambda node: _is_arithmetic(graph, node, matrices), _MOST_NODES)
@@ -85,7 +102,6 @@ def _candidate(
     graph: Products, nodes: tuple[Node, ...], matrices: tuple[str, str], names: tuple[str, str, str], like: Step | None
 ) -> Candidate | None:
     """Nodes with their input, h and the cell state or ''; None where they do not read both matrices."""
-    x, h, cell = names
     constants = Constants(graph.scope, (name for name in read_by(nodes) if name not in names), graph.bench)
     if not constants.weights.keys() >= set(matrices):
         return None
@@ -93,10 +109,28 @@ def _candidate(
         tried = [like.assignment] if constants.weights.keys() >= set(like.assignment.stored) else []
     else:
         tried = list(assignments_among(constants.shapes, matrices, _added_to(graph, matrices[0], nodes)))
+    return _named(graph, nodes, names, constants, tried, like)
+
+
+def _named(
+    graph: Products,
+    nodes: tuple[Node, ...],
+    names: tuple[str, str, str],
+    constants: Constants,
+    tried: Sequence[Assignment],
+    like: Step | None,
+) -> Candidate:
+    """Nodes with the parts that their values may play."""
+    x, h, cell = names
     states = [States((h, cell or h), ("", "")), *([] if cell else [States((h,), ("",))])]
-    half = is_half(graph.scope.constant(name) for name in matrices)
-    options = [like.options] if like else ()
-    return Candidate(nodes, x, states, constants.values, constants.weights, tried, options, half)
+    half = is_half(graph.scope.constant(name) for one in tried[:1] for name in one.matrices)
+    options, batch = [like.options] if like else (), _sequences(graph, h, nodes)
+    return Candidate(nodes, x, states, constants.values, constants.weights, tried, options, half, batch)
+
+
+def _sequences(graph: Products, h: str, nodes: Sequence[Node]) -> int:
+    """How many sequences nodes are run on: one where they are made for one and drop its axis, else two."""
+    return 1 if (graph.scope.shape(h) or ())[:1] == (1,) and any(node.op == "Squeeze" for node in nodes) else 2
 
 
 def _added_to(graph: Products, kernel: str, nodes: Sequence[Node]) -> set[str]:
@@ -142,7 +176,7 @@ def _leading_to(graph: Products, step: Step) -> tuple[tuple[Node, ...], str]:
         if node is None or not graph.has(node, ARITHMETIC):
             raise Unfit("its states come from elsewhere")
         use = graph.uses.get(node)
-        if use is not None and use.stored == step.assignment.matrices[0]:
+        if use is not None and use.stored in step.assignment.kernels:
             reads[use.value] = None
         return node
 

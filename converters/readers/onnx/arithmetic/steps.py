@@ -44,6 +44,8 @@ def recognise_steps(scope: Scope, covered: Set[Node] = frozenset()) -> list[Reco
         if use.node not in taken:
             matrices.setdefault(use.stored, []).append(use)
     for own in matrices.values():
+        if taken.issuperset(use.node for use in own):
+            continue
         try:
             steps = _steps(graph, own)
             if steps and not taken.intersection(node for step in steps for node in step.nodes):

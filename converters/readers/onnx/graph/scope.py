@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from converters.model.arrays import LazyArray, in_memory
 from converters.readers.onnx.file.attributes import values
@@ -18,9 +18,7 @@ from layouts.errors import UnsafeCheckpoint, printable
 from layouts.records import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto, TensorProto, TypeProto
-
-    from converters.readers.onnx.file.model import Model
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
 Shape = tuple[int | None, ...]
 
@@ -31,6 +29,19 @@ _TEXT = 8
 """The data type of text."""
 _DEEPEST, _MOST_NODES = 200, 10_000
 """A constant that is computed through more nodes than this is not folded: files with weights need a few dozen."""
+
+
+class Model(Protocol):
+    """What holds a graph: an ONNX file, or one of another format that is told as ONNX."""
+
+    @property
+    def proto(self) -> ModelProto: ...
+
+    def tensor(self, proto: TensorProto) -> LazyArray:
+        """A stored tensor, located and not yet read."""
+
+    def stored(self) -> int:
+        """The bytes of the file, and of those opened beside it."""
 
 
 @dataclass(frozen=True, eq=False)

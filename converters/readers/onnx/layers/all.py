@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from converters.model.layers import Layer, Part
+from converters.model.layers import Layer
 from converters.model.stacking import unstackable
-from converters.readers.onnx.arithmetic.recovered import Recovered
 from converters.readers.onnx.graph import chains, names, origins
-from converters.readers.onnx.graph.scope import PRODUCTS, Node, Scope
+from converters.readers.onnx.graph.scope import Node, Scope
+from converters.readers.onnx.layers.computed import layer_of_loop, layers_of_steps
 from converters.readers.onnx.layers.found import Found, shortened, weights
 from converters.readers.onnx.layers.leftovers import leftovers
 from converters.readers.onnx.layers.norms import recognise_norms
@@ -90,7 +90,7 @@ def _check_amount(found: Sequence[Found], stored: int) -> None:
 def _found(scope: Scope) -> Iterator[Found]:
     """The layers of a graph and of those inside it, nodes that share all weights not yet merged."""
     for node in scope.nodes:
-        whole = _loop(node) if node.op in ("Loop", "Scan") and not node.domain else None
+        whole = layer_of_loop(node) if node.op in ("Loop", "Scan") and not node.domain else None
         if whole is not None:
             yield whole
             continue
@@ -115,56 +115,12 @@ def _single(node: Node) -> Iterator[Found]:
         raise type(problem)(f"{node.called}: {problem}", array=problem.array) from None
 
 
-def _loop(node: Node) -> Found | None:
-    """A Loop whose body is a cell written as arithmetic; None for one that is to be read node by node."""
-    from converters.readers.onnx.arithmetic import loops
-
-    inside = [one for body in node.subgraphs.values() for one in body.walk()]
-    recovered = loops.recognise(node)
-    if not isinstance(recovered, str):
-        return _recovered(recovered, (node, *inside))
-    read = {name: array for one in inside for name, array in weights(one).items()}
-    if not read or any(one.op in OPERATORS for one in inside):
-        return None
-    unknown = Layer("", node.op, unknown=NotRepresentable(recovered), arrays=shortened(read))
-    return Found(unknown, (node, *inside))
-
-
-def _recovered(recovered: Recovered, loop: tuple[Node, ...], name: str = "") -> Found:
-    """The layer of a Loop, or of steps that stand in the graph itself."""
-    part = Part(recovered.layout, recovered.arrays, recovered.options)
-    layer = Layer("", recovered.layout.class_name, (part,), recovered.call, recovered.wiring)
-    proven = loop or tuple(_leading_to(recovered.wiring.gives, recovered.nodes))
-    scope = proven[0].scope
-    stored = frozenset(leaf for array in recovered.stored for leaf in scope.leaves(array, measured=False))
-    return Found(layer, tuple(dict.fromkeys((*loop, *recovered.nodes))), name, frozenset(proven), stored, recovered)
-
-
-def _leading_to(names: Iterable[str], nodes: Sequence[Node]) -> Iterator[Node]:
-    """The nodes that these values depend on: what else stood by when they were run is proven to be nothing."""
-    wanted = {*names}
-    for node in sorted(nodes, key=lambda node: node.scope.places[node], reverse=True):
-        if wanted.intersection(filter(None, node.outputs)):
-            wanted.update(node.inputs)
-            yield node
-
-
 def _with_steps(root: Scope, found: list[Found]) -> Iterator[Found]:
     """The same with recurrent layers that stand in the graph step by step, in the place of their products and sums."""
-    steps = list(_steps(root, {node for one in found if one.layer.recurrent for node in one.nodes}))
+    steps = list(layers_of_steps(root, {node for one in found if one.layer.recurrent for node in one.nodes}))
     covered = {node for one in steps for node in one.nodes}
     yield from (one for one in found if one.layer.recurrent or not covered.intersection(one.nodes))
     yield from steps
-
-
-def _steps(root: Scope, covered: Set[Node]) -> Iterator[Found]:
-    """The layers that stand in a graph step by step: each has a product with its input, and one with its state."""
-    for scope in root.scopes():
-        if sum(node.op in PRODUCTS and node not in covered for node in scope.nodes) > 1:
-            from converters.readers.onnx.arithmetic.steps import recognise_steps
-
-            for recovered in recognise_steps(scope, covered):
-                yield _recovered(recovered, (), names.common(recovered.nodes))
 
 
 def _with_norms(root: Scope, found: list[Found]) -> Iterator[Found]:

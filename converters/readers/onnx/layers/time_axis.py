@@ -90,7 +90,7 @@ def _transposed(scope: Scope, name: str) -> bool:
     """Whether a value has as its second axis the first one of what it was made of, which is the batch."""
     for _ in range(_DEEPEST):
         node = scope.producer(name)
-        if node is None or node.domain or node.op not in ("Cast", "Identity"):
+        if node is None or node.domain or node.op not in ("Cast", "Identity", "Slice"):
             break
         name = node.input(0)
     order = [] if node is None or node.op != "Transpose" else list(node.attributes.get("perm", ()))
