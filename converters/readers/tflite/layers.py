@@ -9,18 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
+from converters.model.settings import Wiring
 from converters.readers.tflite.model import Model, Operation
 from converters.readers.tflite.options import STEPS, call, options, pairs
-from converters.readers.tflite.recurrent import PRODUCTS, Recurrence, recurrences
+from converters.readers.tflite.recurrent import PRODUCTS, Recurrence, may_recur, recurrences
 from layouts import catalogue
-from layouts.errors import ConversionError, NotRepresentable
+from layouts.errors import ConversionError, NotRepresentable, UnknownLayer, printable
 from layouts.layout import DIRECTIONS
 from layouts.records import dataclass, field
+
+if TYPE_CHECKING:
+    from converters.readers.tflite.words.told import InWords
 
 _GATES = ("input", "forget", "cell", "output")
 _INPUTS = [f"input_to_{gate}_weights" for gate in _GATES]
@@ -61,6 +67,7 @@ _PLACES: Mapping[str, tuple[tuple[int, list[str]], ...]] = {
     "GATHER": ((0, ["value"]),),
 }
 """Where the weights of an operation stand among its inputs, one list a direction."""
+_PASSED = "strict=False passes what it reads through under its own name"
 _NAMES = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm", "BIDIRECTIONAL_SEQUENCE_LSTM": "lstm", "FULLY_CONNECTED": "dense",
     "UNIDIRECTIONAL_SEQUENCE_RNN": "rnn", "BIDIRECTIONAL_SEQUENCE_RNN": "rnn", "CONV_2D": "conv2d",
@@ -71,17 +78,28 @@ _NAMES = {
 
 @dataclass
 class Reading:
-    """One model on its way to layers: how often each name was given, and the tensors that have gone somewhere."""
+    """One model on its way to layers: how often each name was given, and the tensors that have gone somewhere.
+
+    `told`: what each layer stands for, in their order: operations, or what is proven to be a recurrence.
+    """
 
     model: Model
     counts: Counter[str] = field(default_factory=Counter)
     taken: set[int] = field(default_factory=set)
+    told: list[tuple[Operation, ...] | Recurrence] = field(default_factory=list)
+
+    @cached_property
+    def words(self) -> InWords:
+        """The file in the words of ONNX."""
+        from converters.readers.tflite.words.loops import in_words
+
+        return in_words(self.model)
 
     def layers(self) -> Iterator[Layer]:
         """Every layer, in the order of the operations; both directions of one as one."""
         paired = dict(pairs(self.model))
-        seconds = {id(one) for one in paired.values()}
-        proven = recurrences(self.model)
+        seconds = {id(second) for second, _ in paired.values()}
+        proven = recurrences(self.words) if may_recur(self.model) else []
         first = {id(one.operations[0]): one for one in proven if one.operations}
         covered = {id(operation) for one in proven for operation in one.operations}
         self.taken.update(*(one.held for one in proven))
@@ -94,8 +112,8 @@ class Reading:
             weights = self._weights(operation)
             if not weights or operation.graph or weights[0] in often or self._is_told(operation, weights):
                 continue
-            yield self._layer(operation, paired.get(id(operation)))
-        yield from self._loops(often)
+            yield self._layer(operation, *paired.get(id(operation), ()))
+        yield from self._rest(often)
 
     def _weights(self, operation: Operation) -> list[int]:
         """The identities of the stored tensors at the places of an operation's weights."""
@@ -107,9 +125,10 @@ class Reading:
         return (operation.kind in STEPS or operation.kind in PRODUCTS) and self.taken >= {*weights}
 
     def _recurrent(self, one: Recurrence) -> Layer:
-        if one.layer.unknown:
-            return replace(one.layer, path=self._path("loop"))
-        return replace(one.layer, path=self._path(one.layer.parts[0].cell.name.partition("_")[0]))
+        layer = one.found.layer
+        name = "loop" if layer.unknown else layer.parts[0].cell.name.partition("_")[0]
+        self.told.append(one)
+        return replace(layer, path=self._path(name), wiring=Wiring(transposed=layer.wiring.transposed))
 
     def _unrolled(self) -> set[int]:
         """Matrices that several products read, and no layer has: a loop that was written out, step by step."""
@@ -123,8 +142,10 @@ class Reading:
         self.counts[name] += 1
         return f"{name}_{number}" if number else name
 
-    def _layer(self, operation: Operation, other: Operation | None) -> Layer:
-        path = self._path(operation.kind)
+    def _layer(self, operation: Operation, *others: Operation) -> Layer:
+        """The layer of an operation, or of both directions and what joins them."""
+        path, other = self._path(operation.kind), others[0] if others else None
+        self.told.append((operation, *others))
         members = [*_arrays(self.model, operation), *(_arrays(self.model, other) if other else ())]
         arrays = [member for _, member in members]
         everything = {
@@ -168,25 +189,32 @@ class Reading:
         part.pieces()
         return part
 
-    def _loops(self, often: set[int]) -> Iterator[Layer]:
-        """What stands inside loops, or was written out of one: named, and refused."""
+    def _rest(self, often: set[int]) -> Iterator[Layer]:
+        """The weights that no layer has: of loops, of what was written out of one, and of single operations."""
         inside: dict[str, LazyArray] = {}
+        single: dict[int, tuple[Operation, dict[str, LazyArray]]] = {}
         for operation in self.model.operations:
-            for tensor in operation.inputs:
-                array = self.model.constant(operation.graph, tensor)
-                if array is not None and id(array) not in self.taken and _is_weight(array, operation, often):
-                    inside[array.name] = array
-                    self.taken.add(id(array))
+            for array in (self.model.constant(operation.graph, tensor) for tensor in operation.inputs):
+                if array is None or id(array) in self.taken or not _is_weight(array, operation):
+                    continue
+                of_loop = operation.graph or id(array) in often
+                found = inside if of_loop else single.setdefault(id(operation), (operation, {}))[1]
+                found[array.name] = array
+                self.taken.add(id(array))
+        for operation, arrays in single.values():
+            listed = ", ".join(map(printable, arrays))
+            problem = UnknownLayer(f"no layout describes this operation, which reads {listed}: {_PASSED}")
+            yield Layer(self._path(operation.kind), operation.kind, unknown=problem, arrays=arrays)
         if inside:
             error = NotRepresentable(
-                "its recurrence is a loop of single operations, or written out step by step, which is not read from "
-                "TensorFlow Lite: convert the model's own file (.keras, .h5, SavedModel)"
+                "its recurrence is a loop of single operations, or written out step by step, and is not proven to be "
+                "that of a layer: convert the model's own file (.keras, .h5, SavedModel)"
             )
             yield Layer(self._path("loop"), "WHILE" if not often else "unrolled loop", unknown=error, arrays=inside)
 
 
-def _is_weight(array: LazyArray, operation: Operation, often: set[int]) -> bool:
-    """Whether a stored tensor is a weight that no layer has: of more than one number with a fraction."""
+def _is_weight(array: LazyArray, operation: Operation) -> bool:
+    """Whether a stored tensor may be a weight: more than one number with a fraction."""
     return array.is_floating and array.size > 1 and (bool(operation.graph) or bool(array.shape))
 
 

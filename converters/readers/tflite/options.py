@@ -81,8 +81,9 @@ def _reversed(model: Model, operation: Operation) -> tuple[bool, bool]:
     return maker is not None and maker.kind == "REVERSE_V2", [one.kind for one in readers] == ["REVERSE_V2"]
 
 
-def pairs(model: Model) -> Iterator[tuple[int, Operation]]:
-    """Two operations of one input, of which the second runs from the end and is joined behind the first."""
+def pairs(model: Model) -> Iterator[tuple[int, tuple[Operation, Operation]]]:
+    """Two operations of one input, of which the second runs from the end and is joined behind the first: the first,
+    and the second with what joins them."""
     for joint in model.operations:
         if joint.kind != "CONCATENATION" or len(joint.inputs) != 2:
             continue
@@ -94,4 +95,4 @@ def pairs(model: Model) -> Iterator[tuple[int, Operation]]:
         before = model.makers.get((joint.graph, second.inputs[0]))
         alone = all(len(model.readers(joint.graph, one.outputs[0])) == 1 for one in (first, second))
         if before is not None and before.kind == "REVERSE_V2" and before.inputs[0] == first.inputs[0] and alone:
-            yield id(first), second
+            yield id(first), (second, joint)

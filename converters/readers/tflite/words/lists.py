@@ -73,11 +73,11 @@ class _Look:
         if len(joint.inputs) != 3 or len(readers) != 2:
             return None
         left, middle, right = map(self._maker, joint.inputs)
-        whole = self._model.described(self._body, self._inputs[k])[1]
-        if middle is None or middle.kind not in ("RESHAPE", "EXPAND_DIMS") or not whole:
+        whole = self._starts[k]
+        if middle is None or middle.kind not in ("RESHAPE", "EXPAND_DIMS") or whole is None or not whole.shape:
             return None
         item = middle.inputs[0]
-        if not self._is_one_step(joint.inputs[1], item) or whole[0] != self._steps():
+        if not self._is_one_step(joint.inputs[1], item) or whole.shape[0] != self._steps():
             return None
         cuts = [
             one for one in (left, right) if one is not None and one.kind == "SLICE" and one.inputs[0] == self._inputs[k]

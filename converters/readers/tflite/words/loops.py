@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from onnx import GraphProto, NodeProto, TensorProto, helper
 
-from converters.readers.tflite.model import Operation
+from converters.readers.tflite.model import Model, Operation
 from converters.readers.tflite.words.lists import List, lists
 from converters.readers.tflite.words.single import say
-from converters.readers.tflite.words.told import Told, Untold, Words
+from converters.readers.tflite.words.told import InWords, Told, Untold, Words, linked
 
 _LAST = (1 << 63) - 1
 
@@ -90,9 +90,9 @@ def _condition(w: Words, condition: int, given: Mapping[int, str]) -> str:
     return asked.reads(answer)
 
 
-def in_words(told: Told) -> Words:
-    """The main graph."""
-    inputs = told.model.ends[0][0]
-    words = told.graph(0, {tensor: f"input{tensor}" for tensor in inputs}, 0)
+def in_words(model: Model) -> InWords:
+    """A file, beginning with its main graph."""
+    inputs = model.ends[0][0] if model.ends else ()
+    words = Told(model).graph(0, {tensor: f"input{tensor}" for tensor in inputs}, 0)
     tell(words)
-    return words
+    return linked(words)

@@ -22,6 +22,7 @@ _BINARY = {
     "LESS": "Less", "GREATER": "Greater", "GREATER_EQUAL": "GreaterOrEqual", "LESS_EQUAL": "LessOrEqual",
     "EQUAL": "Equal", "LOGICAL_AND": "And", "LOGICAL_OR": "Or", "BROADCAST_TO": "Expand",
 }  # fmt: skip
+_REDUCED = {"MEAN": "ReduceMean", "SUM": "ReduceSum", "REDUCE_PROD": "ReduceProd", "REDUCE_MAX": "ReduceMax"}
 _FUSED = ("ADD", "SUB", "MUL", "DIV")
 _CLIPPED = {2: (-1.0, 1.0), 3: (0.0, 6.0)}
 """Activations by the limits that they are."""
@@ -125,12 +126,12 @@ def _item_of_list(w: Words, one: Operation) -> None:
 
 def _reshape(w: Words, one: Operation) -> None:
     """A reshape; where it swaps an axis of one with another, or drops one, the transposition or squeeze that it is."""
-    before, after = (w.shape(tensor) for tensor in (one.inputs[0], one.outputs[0]))
+    before, after = (w.described(tensor) or () for tensor in (one.inputs[0], one.outputs[0]))
     x = w.reads(one.inputs[0])
     if len(before) == 3 and after == (before[1], before[0], before[2]) and None not in before and 1 in before[:2]:
         w.put("Transpose", x, gives=one.outputs[0], perm=[1, 0, 2])
         return
-    if before == (1, *after) and None not in after:
+    if len(before) > 1 and before == (1, *after) and None not in after:
         w.put("Squeeze", x, w.number(0), gives=one.outputs[0])
         return
     if len(one.inputs) > 1:
@@ -217,6 +218,32 @@ def _softmax(w: Words, one: Operation) -> None:
     w.put("Softmax", w.reads(one.inputs[0]), gives=one.outputs[0], axis=-1)
 
 
+def _pool(w: Words, one: Operation) -> None:
+    """A pool over height and width, with the channels behind them."""
+    strides, size = ([one.option(number, "i") for number in numbers] for numbers in ((2, 1), (4, 3)))
+    first = w.put("Transpose", w.reads(one.inputs[0]), perm=[0, 3, 1, 2])
+    rule = {0: "SAME_UPPER", 1: "VALID"}[one.option(0, "b")]
+    op = "MaxPool" if one.kind == "MAX_POOL_2D" else "AveragePool"
+    made = w.put(op, first, kernel_shape=size, strides=strides, auto_pad=rule)
+    _with_activation(w, one, 5, "Transpose", made, perm=[0, 2, 3, 1])
+
+
+def _reduce(w: Words, one: Operation) -> None:
+    axes = w.number(*w.numbers(one.inputs[1]))
+    kept = int(one.option(0, "?", False))
+    w.put(_REDUCED[one.kind], w.reads(one.inputs[0]), axes, gives=one.outputs[0], keepdims=kept)
+
+
+def _pad(w: Words, one: Operation) -> None:
+    amounts = w.numbers(one.inputs[1])
+    w.put("Pad", w.reads(one.inputs[0]), w.number(*amounts[::2], *amounts[1::2]), gives=one.outputs[0])
+
+
+def _gelu(w: Words, one: Operation) -> None:
+    how = "tanh" if one.option(0, "?", False) else "none"
+    w.put("Gelu", w.reads(one.inputs[0]), gives=one.outputs[0], approximate=how)
+
+
 def _between(low: float, high: float) -> Callable[[Words, Operation], None]:
     return lambda w, one: _clip(w, w.reads(one.inputs[0]), one.outputs[0], low, high)
 
@@ -245,6 +272,11 @@ _OWN: Mapping[str, Callable[[Words, Operation], None]] = {
     "NOT_EQUAL": _not_equal,
     "LEAKY_RELU": _leaky_relu,
     "SOFTMAX": _softmax,
+    "AVERAGE_POOL_2D": _pool,
+    "MAX_POOL_2D": _pool,
+    **dict.fromkeys(_REDUCED, _reduce),
+    "PAD": _pad,
+    "GELU": _gelu,
     "RELU6": _between(0.0, 6.0),
     "RELU_N1_TO_1": _between(-1.0, 1.0),
 }

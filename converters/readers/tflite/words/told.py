@@ -19,7 +19,7 @@ from converters.readers.tflite.model import Model, Operation
 from layouts.errors import UnsafeCheckpoint
 from layouts.records import dataclass, field, replace
 
-OPSET = 18
+OPSET = 20
 DOMAIN = "tensorflow.lite"
 """Of operations that have no words of ONNX here."""
 _MOST_NODES, _DEEPEST, _MOST_NUMBERS = 100_000, 8, 4096
@@ -137,9 +137,13 @@ class Words:
         code = {"bool": TensorProto.BOOL, "int32": TensorProto.INT64, "int64": TensorProto.INT64}
         return helper.make_tensor_value_info(name, code.get(kind, TensorProto.FLOAT), shape)
 
+    def described(self, tensor: int) -> tuple[int | None, ...] | None:
+        """The shape of a value, None for sizes that are open; None where not even the axes are known."""
+        return self.told.model.described(self.graph, tensor)[1]
+
     def shape(self, tensor: int) -> tuple[int | None, ...]:
-        """The shape of a value, None for sizes that are open. Raises `Untold` where not even the axes are known."""
-        shape = self.told.model.described(self.graph, tensor)[1]
+        """The shape of a value of known axes. Raises `Untold`."""
+        shape = self.described(tensor)
         if shape is None:
             raise Untold
         return shape
@@ -183,8 +187,24 @@ def _turned(array: LazyArray) -> LazyArray:
     return replace(array, shape=array.shape[::-1], read=lambda: array.read().T)
 
 
-def scope_of(words: Words) -> Scope:
-    """The outermost graph, linked."""
+@dataclass(frozen=True, eq=False)
+class InWords:
+    """A whole file in the words of ONNX: its outermost graph, and the operation behind every value."""
+
+    scope: Scope
+    main: Words
+
+    def maker(self, name: str) -> Operation | None:
+        """The operation that makes a value."""
+        return self.main.told.makers.get(name)
+
+    def constant(self, graph: int, tensor: int) -> LazyArray | None:
+        """A stored tensor, as the file has it."""
+        return self.main.told.model.constant(graph, tensor)
+
+
+def linked(words: Words) -> InWords:
+    """The main graph, linked."""
     told, (inputs, outputs) = words.told, words.told.model.ends[0]
     given = [words.info(words.given[tensor], tensor) for tensor in dict.fromkeys(inputs)]
     made = [words.info(words.reads(tensor), tensor) for tensor in outputs]
@@ -192,4 +212,4 @@ def scope_of(words: Words) -> Scope:
     graph = GraphProto(node=words.nodes, input=given, output=made, initializer=stored, value_info=words.infos.values())
     scope = Scope(graph, told)
     scope.link()
-    return scope
+    return InWords(scope, words)
