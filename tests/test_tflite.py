@@ -22,11 +22,10 @@ FOLDER = ROOT / "fixtures" / "tflite"
 
 
 def files() -> Iterator[Any]:
-    """Every file of 32-bit floats, and the record of its last layer."""
+    """Every file, and the records of its layers."""
     for name in ("lstm", "loops", "unrolled"):
         for file, own in json.loads((FOLDER / name / "case.json").read_text())["files"].items():
-            if not file.endswith("_half.tflite"):
-                yield pytest.param(FOLDER / name / file, list(own["layers"].values()), id=f"{name}/{file}")
+            yield pytest.param(FOLDER / name / file, list(own["layers"].values()), id=f"{name}/{file}")
 
 
 @pytest.mark.parametrize(("path", "records"), files())

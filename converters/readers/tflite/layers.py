@@ -194,7 +194,8 @@ class Reading:
         inside: dict[str, LazyArray] = {}
         single: dict[int, tuple[Operation, dict[str, LazyArray]]] = {}
         for operation in self.model.operations:
-            for array in (self.model.constant(operation.graph, tensor) for tensor in operation.inputs):
+            inputs = operation.inputs if operation.kind != "DEQUANTIZE" else ()
+            for array in (self.model.constant(operation.graph, tensor) for tensor in inputs):
                 if array is None or id(array) in self.taken or not _is_weight(array, operation):
                     continue
                 of_loop = operation.graph or id(array) in often

@@ -6,6 +6,7 @@ Field numbers: tensorflow/compiler/mlir/lite/schema/schema.fbs, version 3.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ from converters.readers.source import Source
 from converters.readers.tflite.flatbuffer import Table, root
 from converters.readers.tflite.operations import CUSTOM, OPERATIONS
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint, printable
-from layouts.records import dataclass, field
+from layouts.records import dataclass, field, replace
 
 _DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"} | {
     10: "float64"
@@ -121,7 +122,8 @@ class Model:
             return None
         maker = self.makers.get((graph, tensor))
         if maker is not None:
-            return self.constant(graph, maker.inputs[0]) if maker.kind == "DEQUANTIZE" and maker.inputs else None
+            held = self.constant(graph, maker.inputs[0]) if maker.kind == "DEQUANTIZE" and maker.inputs else None
+            return _single(held) if held is not None else None
         table = self._tensor(graph, tensor)
         data = self._data(table) if table.number(1, "b") != _TEXT else b""
         return _array(table, memoryview(data), self.source) if len(data) else None
@@ -129,6 +131,12 @@ class Model:
     def name(self, graph: int, tensor: int) -> str:
         """What a tensor is called."""
         return self._tensor(graph, tensor).text(3)
+
+    def own_names(self, graph: int) -> dict[int, str]:
+        """The names of a graph's tensors that no two have."""
+        names = [table.text(3) for table in self._tensors[graph]]
+        counted = Counter(names)
+        return {number: name for number, name in enumerate(names) if name and counted[name] == 1}
 
     def described(self, graph: int, tensor: int) -> tuple[str, tuple[int | None, ...] | None]:
         """The kind of a tensor's numbers, and its shape: None for sizes that are open, and for one of any shape."""
@@ -206,6 +214,13 @@ def _array(tensor: Table, data: memoryview, source: Source) -> LazyArray:
         return ((plain().astype(np.float64) - zero) * scale).astype(np.float32)
 
     return LazyArray(name, shape, np.dtype(np.float32), dequantized, source.release)
+
+
+def _single(array: LazyArray) -> LazyArray:
+    """Stored halves as the single precision in which they are computed with."""
+    if array.dtype != np.float16:
+        return array
+    return replace(array, dtype=np.dtype(np.float32), read=lambda: array.read().astype(np.float32))
 
 
 def _is_quantized(tensor: Table) -> bool:

@@ -19,6 +19,7 @@ from converters.readers.onnx.arithmetic.machine import Unfit, Values, doubled
 from converters.readers.onnx.arithmetic.nodes import ARITHMETIC, Products, downstream, upstream
 from converters.readers.onnx.arithmetic.prover import Candidate, States, prove
 from converters.readers.onnx.graph.scope import PRODUCTS, Node
+from layouts.cells import LSTM
 from layouts.options import Recurrence
 
 _MOST_NODES, _MOST_TRIED = 80, 4
@@ -71,7 +72,7 @@ def _of_gates(graph: Products, h: str, like: Step | None) -> list[Candidate]:
     tried = [like.assignment] if like is not None else [*assignments_of(graph, found)]
     nodes, lacking = _computable(graph, {h, found.x}, found.matrices)
     candidates = list[Candidate]()
-    for cell in ("", *lacking[:_MOST_TRIED]):
+    for cell in ("", *(lacking[:_MOST_TRIED] if found.layout.cell is LSTM else ())):
         full = _computable(graph, {h, found.x, cell}, found.matrices)[0] if cell else nodes
         constants = Constants(graph.scope, (n for n in read_by(full) if n not in (h, found.x, cell)), graph.bench)
         if constants.weights.keys() >= {name for one in tried for name in one.stored}:

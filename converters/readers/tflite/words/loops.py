@@ -14,6 +14,7 @@ from converters.readers.tflite.model import Model, Operation
 from converters.readers.tflite.words.lists import List, lists
 from converters.readers.tflite.words.single import say
 from converters.readers.tflite.words.told import InWords, Told, Untold, Words, linked
+from layouts.errors import UnreadableCheckpoint
 
 _LAST = (1 << 63) - 1
 
@@ -92,7 +93,10 @@ def _condition(w: Words, condition: int, given: Mapping[int, str]) -> str:
 
 def in_words(model: Model) -> InWords:
     """A file, beginning with its main graph."""
-    inputs = model.ends[0][0] if model.ends else ()
-    words = Told(model).graph(0, {tensor: f"input{tensor}" for tensor in inputs}, 0)
+    if not model.ends:
+        raise UnreadableCheckpoint("damaged: the file has no graph")
+    words = Told(model).graph(0, {}, 0)
+    words.names = model.own_names(0)
+    words.given |= {tensor: words.names.get(tensor, f"input{tensor}") for tensor in model.ends[0][0]}
     tell(words)
     return linked(words)

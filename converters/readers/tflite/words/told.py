@@ -81,6 +81,8 @@ class Words:
     depth: int
     nodes: list[NodeProto] = field(default_factory=list)
     infos: dict[str, ValueInfoProto] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
+    """What its values are called; the others by their numbers."""
     _operation: Operation | None = None
 
     def tell(self, one: Operation, say: Any) -> None:
@@ -126,7 +128,7 @@ class Words:
 
     def makes(self, tensor: int) -> str:
         """The name of a value that an operation makes; its shape is noted."""
-        name = f"{self.prefix}{tensor}"
+        name = self.names.get(tensor) or f"{self.prefix}{tensor}"
         if name not in self.infos:
             self.infos[name] = self.info(name, tensor)
         return name
