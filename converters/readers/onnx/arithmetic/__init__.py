@@ -9,6 +9,7 @@ nodes on random inputs, states and weights, within one budget, and accepts a can
           └ unrolled ─ chained          nn.RNN by PyTorch's dynamo exporter: one product with the input for all steps
                   │
                prover ─ assignments     which layouts the shapes of stored arrays allow
+                  │     gates           the same where every gate is a product of its own
                   │     machine         runs an untrusted node
                   │     nodes, constants
               recovered                 the proven layer
