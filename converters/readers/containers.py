@@ -76,6 +76,7 @@ FILES = (
         "Orbax, a part", "_METADATA, manifest.ocdbt", ANY, "orbax.folders:refuse_part", signatures.is_part_of_orbax
     ),
     Container("Torch7", "*.t7", "torch7", "torch7:read_file", signatures.is_torch7),
+    Container("TensorFlow.js", "model.json", "keras", "tfjs:read_file", signatures.is_tfjs),
     Container("Keras, shards", "*.weights.json", "keras", "keras.files:read_shards", lambda o: o.json is not None),
     Container("CNTK", "*.model", "cntk", "cntk:read_file", signatures.is_cntk),
     Container("Flax, msgpack", "*.msgpack", ANY, "flax.files:read_msgpack", signatures.is_flax),
@@ -115,5 +116,12 @@ PLACES = (
         signatures.is_tensorflow,
     ),
     Place("Orbax, folder", "_METADATA", ANY, "orbax.folders:read_folder", signatures.is_orbax),
+    Place(
+        "TensorFlow.js, folder",
+        signatures.TFJS_MODEL,
+        "keras",
+        "tfjs:read_folder",
+        lambda path: signatures.holds(path, signatures.TFJS_MODEL),
+    ),
 )
 """Kinds of folders, and of files with one prefix."""

@@ -67,6 +67,17 @@ def is_index(opened: Opened) -> bool:
     return all(isinstance(file, str) for file in named.values())
 
 
+TFJS_MODEL = "model.json"
+"""What TensorFlow.js calls the file that stands for a model."""
+
+
+def is_tfjs(opened: Opened) -> bool:
+    """Whether a JSON text holds the topology of a model of TensorFlow.js, or says so."""
+    if not isinstance(opened.json, dict):
+        return False
+    return "modelTopology" in opened.json or opened.json.get("format") in ("layers-model", "graph-model")
+
+
 def is_orbax(path: Path) -> bool:
     return path.is_dir() and bool(function_of("orbax.folders:is_checkpoint")(path))
 

@@ -29,13 +29,13 @@ def belonging(group: Group, members: Members) -> set[str] | None:
         return None
     if members.is_link(WHOLE) or members.attributes(WHOLE) is not None:
         return {WHOLE}
-    others = (name for name in members.links if not _is_training(name))
+    others = (name for name in members.links if not is_training(name))
     return {name for name in others if members.is_link(name) or members.hold(name, _VARIABLES)}
 
 
 def _listed(group: Group, members: Members) -> set[str]:
     named = {name.partition("/")[0] for name in group.strings("layer_names") or ()}
-    others = (name for name in members.links if name not in named and (group.path or not _is_training(name)))
+    others = (name for name in members.links if name not in named and (group.path or not is_training(name)))
     return named | {name for name in others if _is_layer(members.attributes(name))}
 
 
@@ -43,7 +43,8 @@ def _is_layer(attributes: dict[str, object] | None) -> bool:
     return any(name.rstrip("0123456789") == "weight_names" for name in attributes or ())
 
 
-def _is_training(name: str) -> bool:
+def is_training(name: str) -> bool:
+    """Whether a name in the root is that of a trainer's state."""
     return name.replace("\\", "/").partition("/")[0] in _TRAINING
 
 
@@ -55,6 +56,6 @@ def strangers(*roots: Group) -> tuple[str, ...]:
 
 
 def _outside(root: Group) -> Iterator[str]:
-    yield from (name for name in root.outside if not _is_training(name))
+    yield from (name for name in root.outside if not is_training(name))
     whole = root.groups.get(WHOLE)
     yield from (f"{WHOLE}/{name}" for name in (whole.outside if whole else ()))

@@ -50,7 +50,7 @@ def read_hdf5(opened: Opened, request: Request) -> Checkpoint:
     if root.group("model_weights") or root.strings("layer_names") is not None:
         return _legacy(source.path, root, assume)
     if numbered.is_numbered(root):
-        return _numbered(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
+        return from_folders(source.path, "weights (.weights.h5)", [root], None, parse_version(""), assume)
     raise UnreadableCheckpoint(
         "this HDF5 file holds no Keras weights: no layer_names, no numbered variables "
         f"(its root holds {', '.join(map(printable, [*root.groups, *root.arrays, *root.outside][:6])) or 'nothing'}). "
@@ -104,7 +104,7 @@ def read_shards(opened: Opened, request: Request) -> Checkpoint:
         if not stored.get(folder.strip("/").removesuffix("vars").rstrip("/")):
             raise CoverageError(f"the index lists {printable(folder)}, and no shard stores its arrays")
     container = f"weights in {len(roots)} shards"
-    return _numbered(source.path, container, roots, None, parse_version(""), request.assume)
+    return from_folders(source.path, container, roots, None, parse_version(""), request.assume)
 
 
 def _what_archive(archive: Archive) -> str:
@@ -126,12 +126,13 @@ def _parts(
     root = read_tree(weights, belonging, "model.weights.h5")
     if root.strings("layer_names") is not None:
         return _legacy(path, root, assume, described, version)
-    return _numbered(path, container, [root], described, version, assume)
+    return from_folders(path, container, [root], described, version, assume)
 
 
-def _numbered(
+def from_folders(
     path: str, container: str, roots: list[Group], config: Any, version: Version, assume: Assume
 ) -> Checkpoint:
+    """Arrays in the folders of a `.keras` archive, and the configuration of the model, if any."""
     stored = numbered.folders(*roots)
     model = _model(config, path, version) if is_model(config) else None
     if model is not None:
@@ -234,6 +235,15 @@ def _model(config: Any, path: str, version: Version) -> Container:
     from converters.readers.keras.locally_connected import with_inputs
 
     return with_inputs(model, version)
+
+
+def from_names(
+    path: str, container: str, config: Any, weights: legacy.Weights, version: Version, assume: Assume
+) -> Checkpoint:
+    """Arrays of all layers in one list, whose names tell whose they are, and the configuration of the model."""
+    model = _model(config, path, version)
+    layers = list(legacy.read_layers(legacy.by_group(weights, model), model, version, False))
+    return _checkpoint(path, container, version, layers, model, Statements(assume))
 
 
 def _keras1_names(stored: Iterable[tuple[str, legacy.Weights]]) -> bool:

@@ -97,6 +97,22 @@ def read_layers(stored: Mapping[str, Weights], model: Container, version: Versio
         yield from _group_layers(group, leaves, stored.get(group, []), version, flipped)
 
 
+def by_group(weights: Weights, model: Container) -> dict[str, Weights]:
+    """Arrays of all layers in the groups that a file would have for them, by their names alone: their order tells
+    nothing. Raises `UnknownLayer` where a name tells no layer."""
+    leaves = list({leaf.path: leaf for leaf in model.leaves()}.values())
+    kept = [(name, array) for name, array in weights if not is_random_state(name)]
+    shares, left = _by_names("the model", leaves, kept)
+    strange, left = _named_shares("the model", leaves, left, known=False)
+    if left:
+        listed = ", ".join(printable(name) for name, _ in left[:5])
+        raise UnknownLayer(f"the names of {len(left)} stored arrays tell no layer of the model: {listed}")
+    groups: dict[str, Weights] = {}
+    for leaf in leaves:
+        groups.setdefault(leaf.group, []).extend([*shares.get(leaf.path, ()), *strange.get(leaf.path, ())])
+    return groups
+
+
 def _group_layers(
     group: str, leaves: Sequence[Leaf], weights: Weights, version: Version, flipped: bool
 ) -> Iterator[Layer]:
@@ -123,22 +139,30 @@ def _held_elsewhere(leaf: Leaf, leaves: Sequence[Leaf], shares: Mapping[str, Wei
 
 def _assign(group: str, leaves: Sequence[Leaf], weights: Weights) -> dict[str, Weights]:
     """Which leaf of a nested model each array belongs to: by name, then by order of what is left."""
-    shares, left = _named_shares(group, leaves, weights)
-    if left and shares:
-        more, left = _named_shares(group, [leaf for leaf in leaves if leaf.path not in shares], left)
-        shares |= more
+    shares, left = _by_names(group, leaves, weights)
     if left:
         shares |= _by_order(group, [leaf for leaf in leaves if leaf.path not in shares], left)
     return shares
 
 
-def _named_shares(group: str, leaves: Sequence[Leaf], weights: Weights) -> tuple[dict[str, Weights], Weights]:
-    """The arrays whose names tell their leaf, and the others."""
+def _by_names(group: str, leaves: Sequence[Leaf], weights: Weights) -> tuple[dict[str, Weights], Weights]:
+    """The arrays whose names tell their leaf, where those that name several may be of the one that has none yet."""
+    shares, left = _named_shares(group, leaves, weights)
+    if left and shares:
+        more, left = _named_shares(group, [leaf for leaf in leaves if leaf.path not in shares], left)
+        shares |= more
+    return shares, left
+
+
+def _named_shares(
+    group: str, leaves: Sequence[Leaf], weights: Weights, *, known: bool = True
+) -> tuple[dict[str, Weights], Weights]:
+    """The arrays whose names tell their leaf, and the others; `known`: only such arrays as the class of the leaf has."""
     shares: dict[str, Weights] = {}
     left: Weights = []
     named = _by_name(group, leaves)
     for weight, array in weights:
-        owner = _owner(weight, named)
+        owner = _owner(weight, named, known)
         if owner is None:
             left.append((weight, array))
         else:
@@ -159,7 +183,7 @@ def _by_name(group: str, leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
     return named
 
 
-def _owner(weight: str, named: Mapping[str, Sequence[Leaf]]) -> Leaf | None:
+def _owner(weight: str, named: Mapping[str, Sequence[Leaf]], known: bool) -> Leaf | None:
     """The one leaf whose name this array's name carries: its own name before that of a cell in it, with the most of its
     path before it, the outermost, the longest."""
     folders = weight.removesuffix(":0").split("/")
@@ -168,7 +192,7 @@ def _owner(weight: str, named: Mapping[str, Sequence[Leaf]]) -> Leaf | None:
     scores: dict[Leaf, tuple[bool, int, int, int]] = {}
     for place, name in carried:
         for leaf in named.get(name, ()):
-            if name_of(weight, array_names(leaf.cells[0].class_name)) is not None:
+            if not known or name_of(weight, array_names(leaf.cells[0].class_name)) is not None:
                 score = (name == leaf.name, _shared(folders[:place], leaf.path.split("/")[:-1]), -place, len(name))
                 scores[leaf] = max(score, scores.get(leaf, score))
     best = [leaf for leaf, score in scores.items() if score == max(scores.values())]
