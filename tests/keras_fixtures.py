@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from conftest import ROOT
 
-FOLDERS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras203", "tf_keras212", "tf_keras213")
+FOLDERS = (
+    *("keras1", "keras2", "keras3", "keras30", "keras_js"),
+    *("tf_keras", "tf_keras203", "tf_keras212", "tf_keras213"),
+)
 REFUSED = {
     "keras1/pooling_same": "pooling with padding explicit has no layer in Keras 3",
     "keras1/unknown_layers": "no layout describes the class Highway",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from equivalence import assert_close
+from keras_fixtures import FOLDERS
 
 import converters
 from converters.model.graph import Node
@@ -19,7 +20,6 @@ from converters.model.operations import Apply
 from converters.verification.evaluate import evaluate, run
 
 Array = np.ndarray[Any, Any]
-KERAS = ("keras1", "keras2", "keras3", "keras30", "tf_keras", "tf_keras203", "tf_keras212", "tf_keras213")
 MODELS = ("Sequential", "Functional", "Model", "each_model")
 NOT_TOLD = {
     "subclassed": "the file does not tell how its layers are called",
@@ -33,7 +33,7 @@ def recorded() -> Iterator[Any]:
     for case in sorted((ROOT / "fixtures").glob("*/*/case.json")):
         described = json.loads(case.read_text())
         files = [name for name in described["files"] if (case.parent / name).exists() and "weights" not in name]
-        if case.parent.parent.name in KERAS and files and case.parent.name not in NOT_TOLD:
+        if case.parent.parent.name in FOLDERS and files and case.parent.name not in NOT_TOLD:
             for path, kind in described["layers"].items():
                 if path not in described.get("unrecorded", {}) and kind not in MODELS and path not in MODELS:
                     yield pytest.param(case, files[0], path, id=f"{case.parent.parent.name}-{case.parent.name}-{path}")
@@ -68,7 +68,7 @@ def whole() -> Iterator[Any]:
     for case in sorted((ROOT / "fixtures").glob("*/*/case.json")):
         described = json.loads(case.read_text())
         files = [name for name in described["files"] if (case.parent / name).exists() and "weights" not in name]
-        if case.parent.parent.name in KERAS and files:
+        if case.parent.parent.name in FOLDERS and files:
             yield pytest.param(case, files[0], id=f"{case.parent.parent.name}-{case.parent.name}")
 
 

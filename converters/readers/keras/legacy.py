@@ -157,7 +157,7 @@ def _by_names(group: str, leaves: Sequence[Leaf], weights: Weights) -> tuple[dic
 def _named_shares(
     group: str, leaves: Sequence[Leaf], weights: Weights, *, known: bool = True
 ) -> tuple[dict[str, Weights], Weights]:
-    """The arrays whose names tell their leaf, and the others; `known`: only such arrays as the class of the leaf has."""
+    """The arrays whose names tell their leaf, and the others; `known`: only arrays that the class of a leaf has."""
     shares: dict[str, Weights] = {}
     left: Weights = []
     named = _by_name(group, leaves)

@@ -1,4 +1,4 @@
-"""TensorFlow.js: `model.json` of a layers model, which is Keras's configuration and a manifest of the weights beside it.
+"""TensorFlow.js: `model.json` of a layers model, Keras's configuration and a manifest of the weights beside it.
 
 `tensorflowjs_converter` writes what stands in a file of Keras, names of its arrays without `:0`, in one list for all
 layers; of a `.keras` archive their places in it. Models that were made in JavaScript say `tfjs-layers` for a version.
@@ -48,7 +48,7 @@ def read_file(opened: Opened, request: Request) -> Checkpoint:
     topology = described.get("modelTopology")
     if described.get("format") == "graph-model" or (isinstance(topology, dict) and "node" in topology):
         raise NotRepresentable(
-            "this is a graph model of TensorFlow.js: operations that its converter has fused and folded, and no layers. "
+            "this is a graph model of TensorFlow.js: operations that its converter has fused, and no layers. "
             "Convert the SavedModel or the file of Keras that it was made of",
             path=path,
         )

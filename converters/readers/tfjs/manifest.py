@@ -32,6 +32,7 @@ _DTYPES = {
 }
 _QUANTIZED = ("uint8", "uint16", "float16")
 _OPTIMIZER = "optimizer"
+_LARGEST = 1e38
 _MOST_SHARDS = 10_000
 _MOST_WEIGHTS = 100_000
 _MOST_AXES = 32
@@ -131,14 +132,17 @@ class _Entry:
         """The scale and the offset of whole numbers; None of others."""
         if self.quantization is None or self._stored.kind == "f":
             return None
-        scale, least = self.quantization.get("scale"), self.quantization.get("min")
-        if not all(type(number) in (int, float) and math.isfinite(number) for number in (scale, least)):
-            raise self._wrong("is quantized without a scale and a min")
-        return float(scale), float(least)  # type: ignore[arg-type]
+        match self.quantization:
+            case {"scale": int() | float() as scale, "min": int() | float() as least}:
+                if all(-_LARGEST < number < _LARGEST for number in (scale, least)):
+                    return float(scale), float(least)
+        raise self._wrong("is quantized without a scale and a min")
 
     @property
     def length(self) -> int:
-        return math.prod(self.shape) * self._stored.itemsize
+        """The bytes that it takes in the shards."""
+        elements: int = math.prod(self.shape)
+        return elements * self._stored.itemsize
 
     def lazy(self, pieces: Sequence[Source]) -> LazyArray:
         """The array over the bytes that are its own."""
@@ -163,12 +167,12 @@ class _Entry:
 
 
 def _arrays(group: Sequence[_Entry], shards: _Shards) -> Iterator[LazyArray]:
-    """The arrays of a group, whose bytes are all of those of its shards. Raises `UnsafeCheckpoint` where they are not."""
+    """The arrays of a group, whose bytes are those of its shards, all of them. Raises `UnsafeCheckpoint` else."""
     ends = list(accumulate((entry.length for entry in group), initial=0))
     if ends[-1] != len(shards):
         raise UnsafeCheckpoint(
-            f"the weights of a group take {ends[-1]} bytes, and its shards hold {len(shards)}: a shard is missing, cut, "
-            "or of another model"
+            f"the weights of a group take {ends[-1]} bytes, and its shards hold {len(shards)}: a shard is missing, "
+            "cut, or of another model"
         )
     for entry, begin, end in zip(group, ends, ends[1:], strict=False):
         if not entry.is_trainers:
