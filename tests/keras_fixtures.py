@@ -12,7 +12,7 @@ import numpy as np
 from conftest import ROOT
 
 FOLDERS = (
-    *("keras1", "keras2", "keras3", "keras30", "keras_js"),
+    *("keras1", "keras2", "keras3", "keras30", "keras_js", "keras_pickled"),
     *("tf_keras", "tf_keras203", "tf_keras212", "tf_keras213"),
 )
 REFUSED = {

@@ -38,7 +38,7 @@ CASES = sorted(case for case in EVERY if isinstance(described(case)["files"], li
 def with_configuration(case: Path) -> Path | None:
     """The first file of a case that tells its layers' configuration."""
     files = [case.parent / name for name in described(case)["files"]]
-    told = [f for f in files if f.suffix != ".json" and not planned(f).checkpoint.container.startswith("weights")]
+    told = [f for f in files if not planned(f).checkpoint.container.startswith("weights")]
     return next((f for f in told if "no configuration" not in planned(f).checkpoint.container), None)
 
 

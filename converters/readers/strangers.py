@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converters.readers.opened import Opened
 
+_ZLIB = "data that zlib compressed, as joblib.dump(…, compress=…) does: dump it without compress"
 _STRANGERS = {
     b"version https://git-lfs": "a git-lfs pointer and not the file itself: run `git lfs pull`",
     b"<": "an HTML or XML page, not a model: the download went wrong",
@@ -12,6 +13,7 @@ _STRANGERS = {
     b"\x80\x04": "a pickle, which is never loaded here",
     b"\x80\x05": "a pickle, which is never loaded here",
     b"\x1f\x8b": "a gzip archive: unpack it first",
+    **dict.fromkeys((b"x\x01", b"x^", b"x\x9c", b"x\xda"), _ZLIB),
     b"PK\x05\x06": "an empty zip archive",
     b"\x89HDF": "an HDF5 file with a damaged signature: was it transferred as text?",
 }

@@ -41,6 +41,8 @@ Assume = Mapping[str, str]
 """'layer.option' or 'option' -> value, for what a file without a configuration does not store."""
 
 _MOST_CONFIG = 40 << 20
+_WEIGHTS_OF_211 = "variables.h5"
+"""What TensorFlow 2.11 calls the weights in the archives that its pickles hold."""
 
 
 def read_hdf5(opened: Opened, request: Request) -> Checkpoint:
@@ -63,7 +65,8 @@ def read_archive(opened: Opened, request: Request) -> Checkpoint:
     source, archive = opened.source, opened.archive
     assert archive is not None, opened.path
     config = archive.read("config.json", _MOST_CONFIG)
-    weights = archive.read("model.weights.h5", (64 << 20) + 32 * len(source))
+    most = (64 << 20) + 32 * len(source)
+    weights = archive.read("model.weights.h5", most) or archive.read(_WEIGHTS_OF_211, most)
     if config is None or weights is None:
         raise UnreadableCheckpoint(
             _what_archive(archive) or f"the archive has no {'config.json' if config is None else 'model.weights.h5'}",

@@ -65,6 +65,12 @@ class NumpyArray:
     def is_numbers(self) -> bool:
         return self.kind is not None and self.kind.dtype is not None
 
+    @property
+    def is_bytes(self) -> bool:
+        """Whether it is one row of bytes, all of which are there."""
+        kind = self.kind.dtype if self.kind is not None else None
+        return kind == np.uint8 and isinstance(self.data, memoryview | str) and self.shape == (len(self.data),)
+
     def lazy(self, name: str, source: Source) -> LazyArray:
         """The array over its bytes. Raises `ShapeError` for no numbers, `UnsafeCheckpoint` for a false size."""
         dtype = self.kind.dtype if self.kind else None
@@ -80,14 +86,42 @@ class NumpyArray:
         shape, order, native = self.shape, "F" if self.fortran else "C", dtype.newbyteorder("=")
 
         def read() -> Array:
-            flat = np.frombuffer(_as_bytes(data), dtype) if wanted else np.empty(0, dtype)
+            flat = np.frombuffer(as_bytes(data), dtype) if wanted else np.empty(0, dtype)
             array = flat.reshape(shape, order="F" if order == "F" else "C")
             return array if dtype.isnative else array.astype(native)
 
         return LazyArray(name, shape, native, read, source.release)
 
 
-def _as_bytes(value: memoryview | str) -> memoryview | bytes:
+@dataclass(eq=False)
+class FollowedArray(NumpyArray):
+    """An array as joblib writes it: its state tells what it is, and its bytes follow in the file.
+
+    From joblib 1.2 on a byte before them counts those that align them. Source: NumpyArrayWrapper in numpy_pickle.py.
+    """
+
+    aligned: bool = False
+
+    def build(self, state: Any) -> None:
+        """A dictionary of subclass, shape, order, dtype, and how it is aligned."""
+        match state:
+            case {"subclass": Global(name="ndarray"), "shape": shape, "order": "C" | "F" as order, "dtype": kind}:
+                super().build((shape, kind, order == "F", None))
+                self.aligned = state.get("numpy_array_alignment_bytes") is not None
+            case _:
+                raise UnreadableCheckpoint(_DAMAGED)
+
+    def follow(self, take: Callable[[int], memoryview]) -> None:
+        """Take the bytes that follow. Raises `UnsafeCheckpoint` where they are another pickle, of objects."""
+        dtype = self.kind.dtype if self.kind is not None else None
+        if dtype is None:
+            raise UnsafeCheckpoint("the pickle holds an array of objects, which is not read")
+        if self.aligned:
+            take(take(1)[0])
+        self.data = take(math.prod(self.shape) * dtype.itemsize)
+
+
+def as_bytes(value: memoryview | str) -> memoryview | bytes:
     """Bytes, or the text of Python 2 that they were read as, a character a byte."""
     try:
         return value.encode("latin-1") if isinstance(value, str) else value
@@ -164,5 +198,6 @@ NUMPY = (
     Global("numpy", "dtype", _dtype),
     *(Global("ml_dtypes", name) for name in _SPECIAL),
     Global("_codecs", "encode", _encode),
+    Global("joblib.numpy_pickle", "NumpyArrayWrapper", lambda _: FollowedArray()),
 )
-"""What a pickle may name of NumPy."""
+"""What a pickle may name of NumPy, and of joblib for its arrays."""

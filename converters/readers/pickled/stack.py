@@ -182,6 +182,8 @@ class Stack:
             target.state = state
         elif hasattr(target, "build"):
             target.build(state)
+            if hasattr(target, "follow"):
+                target.follow(self.take)
         elif not isinstance(target, dict):
             raise UnsafeCheckpoint("the pickle sets the state of what has none")
 

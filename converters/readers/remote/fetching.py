@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.model.amounts import size_of
+from converters.readers import temporary
 from converters.readers.remote.ranged import Fetch, Ranged
 from converters.readers.remote.urls import answering, filesystem
 from layouts.errors import UnreadableCheckpoint, UnsafeCheckpoint
@@ -21,8 +22,6 @@ MOST = "GATEPORT_MAX_DOWNLOAD"
 _USUAL = "64GB"
 _PIECE = 1 << 20
 _MOST_FILES = 100_000
-_FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
-"""What was fetched as a folder is there until the process ends, since its files are opened late."""
 
 
 def open_ranges(url: str) -> Ranged | None:
@@ -81,8 +80,7 @@ def fetch_folder(url: str) -> Path | None:
         files = system.find(path)
     if len(files) > _MOST_FILES:
         raise UnsafeCheckpoint(f"the folder holds {len(files)} files", path=url)
-    _FOLDERS.append(tempfile.TemporaryDirectory(prefix="gateport-"))
-    folder, left, root = Path(_FOLDERS[-1].name), most(), system._strip_protocol(path).rstrip("/") + "/"
+    folder, left, root = temporary.folder(), most(), system._strip_protocol(path).rstrip("/") + "/"
     for name in files:
         relative = name.removeprefix(root)
         if relative == name or ".." in relative.split("/") or relative.startswith("/"):
