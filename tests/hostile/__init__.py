@@ -31,10 +31,12 @@ from . import (
     onnx_odd,
     onnx_recurrent,
     others,
+    pickled_models,
     pickles,
     pytorch,
     safetensors,
     tensorflow,
+    tfjs,
     zarr,
 )
 from .cases import Case, Kind
@@ -47,7 +49,8 @@ __all__ = ["CASES", "FULL_SCALE", "LARGE", "SOUND", "SOUND_ONNX", "Case", "Kind"
 HDF5 = (hdf5_chunks, hdf5_storage, hdf5_types, hdf5_links, hdf5_headers, hdf5_names)
 TREES = (msgpack, zarr, databases, leaves)
 ONNX = (onnx_bytes, onnx_data, onnx_graphs, onnx_recurrent)
-PARTS = (*HDF5, archives, configs, *ONNX, frameworks, others, pickles, pytorch, safetensors, tensorflow, *TREES)
+PICKLES = (pickles, pickled_models, pytorch)
+PARTS = (*HDF5, archives, configs, *ONNX, frameworks, others, *PICKLES, safetensors, tensorflow, tfjs, *TREES)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 if len(CASES) != sum(len(part.CASES) for part in PARTS):

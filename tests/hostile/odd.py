@@ -38,6 +38,8 @@ from .cases import (
 )
 from .others import sound_shards
 from .patching import put
+from .pickled_models import sound_pickled_archive, sound_pickled_stream
+from .tfjs import sound_tfjs, sound_tfjs_in_shards
 
 SHAPE = SHAPES["kernel"]
 
@@ -333,4 +335,8 @@ SOUND: tuple[Builder, ...] = (
     unzipped_archive,
     config_lambda,
     scope_of_another_name,
+    sound_tfjs,
+    sound_tfjs_in_shards,
+    sound_pickled_archive,
+    sound_pickled_stream,
 )
