@@ -98,8 +98,8 @@ def read_layers(stored: Mapping[str, Weights], model: Container, version: Versio
 
 
 def by_group(weights: Weights, model: Container) -> dict[str, Weights]:
-    """Arrays of all layers in the groups that a file would have for them, by their names alone: their order tells
-    nothing. Raises `UnknownLayer` where a name tells no layer."""
+    """Arrays of all layers in the groups that a file would have for them, by their names alone: the order of layers
+    tells nothing. Raises `UnknownLayer` where a name tells no layer."""
     leaves = list({leaf.path: leaf for leaf in model.leaves()}.values())
     kept = [(name, array) for name, array in weights if not is_random_state(name)]
     shares, left = _by_names("the model", leaves, kept)

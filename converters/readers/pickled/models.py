@@ -1,6 +1,6 @@
 """Pickled models of Keras: the pickle calls a function that loads bytes, and those are read here by their own reader.
 
-From Keras 3.1 on it is `_unpickle_model` of the model's class, with a stream of a `.keras` archive; from TensorFlow
+From Keras 3.3 on it is `_unpickle_model` of the model's class, with a stream of a `.keras` archive; from TensorFlow
 2.11 on, and in tf_keras, `deserialize_model_from_bytecode` with the archive; in 2.7 to 2.10 the same with an array of
 bytes, a tar archive of a SavedModel. joblib writes what pickle does, and arrays in its own way. Source:
 saving/pickle_utils.py of those versions, saving/keras_saveable.py of Keras 3.
