@@ -23,7 +23,11 @@ CASES = [
     *[("coreml/around", "net.mlpackage/Data/com.apple.CoreML/weights/weight.bin")],
     *[("coreml/compressed", "vectors.mlpackage/Data/com.apple.CoreML/model.mlmodel")],
     *[("coreml/compressed", name) for name in ("table_3.mlmodel", "linear_5.mlmodel")],
+    *[("keras_js/quantized", name) for name in ("model.json", "group1-shard1of1.bin")],
+    *[("keras_pickled/stream", "model.pkl"), ("keras_pickled/saved_model", "model.joblib")],
 ]
+PART_OF = {"weight.bin": "net.mlpackage", "shard1of1.bin": "model.json"}
+"""What is converted where a part of it is damaged, by how the part's name ends."""
 
 
 def attempt(path: Path, given: dict[str, Any]) -> bool:
@@ -45,10 +49,11 @@ def copied(case: str, name: str, folder: Path) -> tuple[Path, Path, dict[str, An
     shutil.copytree(source, target)
     path = target / name
     told: dict[str, Any] = {}
-    if (source / "case.json").exists():
-        told = described(source / "case.json")["files"].get(name, {})
+    if (source / "case.json").exists() and isinstance(files := described(source / "case.json")["files"], dict):
+        told = files.get(name, {})
     given = {"framework": told.get("framework"), "assume": told.get("assume", {})}
-    return path, target / "net.mlpackage" if name.endswith("weight.bin") else path, given
+    whole = next((target / owner for ending, owner in PART_OF.items() if name.endswith(ending)), path)
+    return path, whole, given
 
 
 @pytest.mark.parametrize(("case", "name"), CASES, ids=lambda value: value.replace("/", "-")[-40:])

@@ -187,7 +187,8 @@ def _channels(kind: str, config: Config, channels: int | None) -> int | None:
     if kind in _POOLING:
         return channels
     if kind in _DEPTHWISE:
-        return channels * int(config.get("depth_multiplier", 1)) if channels else None
+        times = config.get("depth_multiplier", 1)
+        return channels * times if channels and isinstance(times, int) else None
     filters = config.get("filters", config.get("nb_filter"))
     return filters if isinstance(filters, int) else None
 

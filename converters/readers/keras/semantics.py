@@ -171,13 +171,20 @@ EPSILON = {
 def _normalization(class_name: str, config: Config) -> dict[str, Any]:
     axis = config.get("axis", -1)
     return {
-        "epsilon": config.get("epsilon", EPSILON.get(class_name)),
-        "momentum": config.get("momentum"),
+        "epsilon": _number("epsilon", config.get("epsilon", EPSILON.get(class_name))),
+        "momentum": _number("momentum", config.get("momentum")),
         "axes": _numbers(axis),
         "groups": _whole(config.get("groups"), 0),
         "rms_scaling": config.get("rms_scaling") is True,
         "invert": config.get("invert") is True,
     }
+
+
+def _number(name: str, value: Any) -> float | None:
+    """An option that is a number, or not told. Raises `NotRepresentable` for anything else."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise NotRepresentable(f"its {name} is {printable(repr(value))}, and no number")
+    return value
 
 
 def _first(config: Config, *keys: str) -> Any:
@@ -231,7 +238,7 @@ def not_saved(layers: Iterable[Layer], version: Version) -> Iterator[str]:
 
 
 def _rate(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 0.0
 
 
 _CALLED = (

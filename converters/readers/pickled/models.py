@@ -91,17 +91,13 @@ def _saved_model(source: Source, request: Request) -> Checkpoint:
 def _model(arguments: Arguments) -> Model:
     """`deserialize_model_from_bytecode(bytes)`, or an array of them; `_unpickle_model(stream)`."""
     match arguments:
-        case (NumpyArray() as array,) if array.is_bytes:
-            data = array.data
-        case (Stream(data=data),):
-            pass
-        case (data,):
-            pass
-        case _:
-            data = None
-    if not isinstance(data, memoryview | str):
-        raise UnreadableCheckpoint(_DAMAGED)
-    return Model(memoryview(as_bytes(data)))
+        case (
+            (NumpyArray(is_bytes=True, data=data),)
+            | (Stream(data=memoryview() | str() as data),)
+            | (memoryview() | str() as data,)
+        ):
+            return Model(memoryview(as_bytes(data)))
+    raise UnreadableCheckpoint(_DAMAGED)
 
 
 def _attribute(arguments: Arguments) -> Global:
