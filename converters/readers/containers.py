@@ -60,7 +60,7 @@ FILES = (
     Container("TorchScript", "*.pt", "pytorch", "pytorch.scripted:read", telling.is_script),
     Container("PyTorch, exported", "*.pt2", "pytorch", "pytorch.exported:read", telling.is_program),
     Container("PyTorch, before 1.6", "*.pt, *.pth", "pytorch", "pytorch.legacy:read", telling.is_legacy),
-    Container("Keras, pickled", "*.pkl, *.joblib", "keras", "pickled.models:read", telling.is_pickled_model),
+    Container("Keras, pickled", "*.pkl, *.joblib", "keras", "pickled.models:read", signatures.is_pickled_model),
     Container("Pickled arrays", "*.pdparams, *.pkl", ANY, "pickled.mapping:read", telling.is_pickle),
     Container("safetensors", "*.safetensors", ANY, "safetensors:read", signatures.is_safetensors, ranged=True),
     Container("Shards", "*.index.json", ANY, "index:read", signatures.is_index),

@@ -67,6 +67,14 @@ def is_index(opened: Opened) -> bool:
     return all(isinstance(file, str) for file in named.values())
 
 
+LOADERS_OF_KERAS = (b"keras.saving.pickle_utils", b"keras.src.saving.pickle_utils", b"keras.src.models.")
+"""The modules of what loads a pickled model, one of which its pickle names first."""
+
+
+def is_pickled_model(opened: Opened) -> bool:
+    return opened.head[:1] == b"\x80" and any(module in opened.head for module in LOADERS_OF_KERAS)
+
+
 TFJS_MODEL = "model.json"
 """What TensorFlow.js calls the file that stands for a model."""
 

@@ -55,14 +55,6 @@ def is_pickle(opened: Opened) -> bool:
     return opened.head[:1] == b"\x80" and opened.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
-def is_pickled_model(opened: Opened) -> bool:
-    """A pickle that names first what loads a model of Keras."""
-    return is_pickle(opened) and any(name in opened.head for name in _LOADERS)
-
-
-_LOADERS = (b"keras.saving.pickle_utils", b"keras.src.saving.pickle_utils", b"keras.src.models.")
-
-
 def is_hub(folder: Path) -> bool:
     """A folder as Hugging Face's hub has models."""
     return any((folder / name).is_file() for name in WEIGHTS)
