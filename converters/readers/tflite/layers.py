@@ -16,7 +16,6 @@ import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
-from converters.model.settings import Wiring
 from converters.readers.tflite.model import Model, Operation
 from converters.readers.tflite.options import STEPS, call, options, pairs
 from converters.readers.tflite.recurrent import PRODUCTS, Recurrence, may_recur, recurrences
@@ -128,7 +127,7 @@ class Reading:
         layer = one.found.layer
         name = "loop" if layer.unknown else layer.parts[0].cell.name.partition("_")[0]
         self.told.append(one)
-        return replace(layer, path=self._path(name), wiring=Wiring(transposed=layer.wiring.transposed))
+        return replace(layer, path=self._path(name))
 
     def _unrolled(self) -> set[int]:
         """Matrices that several products read, and no layer has: a loop that was written out, step by step."""
@@ -205,6 +204,7 @@ class Reading:
         for operation, arrays in single.values():
             listed = ", ".join(map(printable, arrays))
             problem = UnknownLayer(f"no layout describes this operation, which reads {listed}: {_PASSED}")
+            self.told.append((operation,))
             yield Layer(self._path(operation.kind), operation.kind, unknown=problem, arrays=arrays)
         if inside:
             error = NotRepresentable(

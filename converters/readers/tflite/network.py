@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from converters.model.graph import Drawn
@@ -10,6 +10,8 @@ from converters.model.layers import Layer
 from converters.model.settings import Wiring
 from converters.readers.onnx.graph.scope import Node
 from converters.readers.onnx.layers.found import Found
+from converters.readers.onnx.network.drawing import Parameter
+from converters.readers.onnx.network.sites import is_parameter
 from converters.readers.onnx.network.whole import network
 from converters.readers.tflite.layers import Reading
 from converters.readers.tflite.model import Operation
@@ -25,7 +27,12 @@ def drawn(reading: Reading, layers: Sequence[Layer]) -> Drawn:
         places = _Places(reading.words)
         pairs = [(places.found(told, layer), layer) for told, layer in zip(reading.told, layers, strict=False)]
         known = [(found, layer) for found, layer in pairs if found is not None]
-        return Drawn(network(reading.words.scope, [one for one, _ in known], [layer for _, layer in known]))
+        parameters = {
+            name: own
+            for told, layer in zip(reading.told, layers, strict=False)
+            for name, own in places.parameters(told, layer)
+        }
+        return Drawn(network(reading.words.scope, [one for one, _ in known], [layer for _, layer in known], parameters))
     except ConversionError as error:
         return Drawn(None, (f"the graph of the model could not be read: {error}",))
 
@@ -54,6 +61,14 @@ class _Places:
         if layer.call.direction == "reverse":
             gives = next(node.output(0) for node in self._words.scope.readers(gives))
         return Found(replace(layer, wiring=Wiring(reads=reads, gives=(gives,))), tuple(own))
+
+    def parameters(self, told: tuple[Operation, ...] | Recurrence, layer: Layer) -> Iterator[tuple[str, Parameter]]:
+        """The arrays that arithmetic reads, by their names in the words of ONNX."""
+        for one in told if is_parameter(layer) and not isinstance(told, Recurrence) else ():
+            for tensor in one.inputs:
+                array = self._words.main.constant(tensor)
+                if array is not None and array.name in layer.arrays:
+                    yield self._words.main.reads(tensor), (layer, array.name)
 
     def _turned_before(self, name: str, layer: Layer) -> str:
         """What a layer reads, before it was turned for one that reads from the end."""

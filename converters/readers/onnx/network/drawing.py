@@ -33,6 +33,10 @@ _MOST_NUMBERS, _MOST_CONSTANT = 4096, 1024
 _FLOAT = 1
 
 
+Parameter = tuple[Layer, str]
+"""A layer that holds an array which arithmetic reads, and the array's name there."""
+
+
 class Unfit(Exception):
     """A node that no operation stands for, and why."""
 
@@ -56,8 +60,8 @@ class Drawing:
 
     scope: Scope
     inputs: tuple[str, ...] = ()
-    parameters: Mapping[str, tuple[Layer, str]] = field(default_factory=dict)
-    """Stored arrays that arithmetic reads: the layer that holds each, and its name there."""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    """Stored arrays that arithmetic reads."""
     stand_ins: StandIns = field(default_factory=StandIns)
     nodes: list[neutral.Node] = field(default_factory=list)
     values: dict[str, neutral.Value] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from layouts.records import dataclass
 
 _LENGTHS = 4
 _ARITHMETIC = {PARAMETER, "Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"}
+_ARITHMETIC |= {"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW"}  # TensorFlow Lite
 
 
 @dataclass(frozen=True, eq=False)

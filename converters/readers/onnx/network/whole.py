@@ -14,7 +14,7 @@ from converters.readers.onnx.graph.scope import Node, Scope
 from converters.readers.onnx.layers.found import Found
 from converters.readers.onnx.network import elementwise, masks, moving, picking, windows
 from converters.readers.onnx.network.calls import call
-from converters.readers.onnx.network.drawing import Drawing, Unfit, title
+from converters.readers.onnx.network.drawing import Drawing, Parameter, Unfit, title
 from converters.readers.onnx.network.sites import Site, is_parameter, sites
 from layouts.errors import UnreadableCheckpoint, printable
 
@@ -25,12 +25,17 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 Unit = Node | Site
 
 
-def network(root: Scope, found: Sequence[Found], layers: Sequence[Layer]) -> neutral.Graph:
-    """The neutral graph. Raises `UnreadableCheckpoint` for one that leads in a circle, or is too large to be drawn."""
+def network(
+    root: Scope, found: Sequence[Found], layers: Sequence[Layer], parameters: Mapping[str, Parameter] | None = None
+) -> neutral.Graph:
+    """The neutral graph; `parameters`: arrays that arithmetic reads, where their names are not those of the file.
+
+    Raises `UnreadableCheckpoint` for a graph that leads in a circle, or is too large to be drawn.
+    """
     if len(root.nodes) > _MOST_NODES:
         raise UnreadableCheckpoint(f"it has {len(root.nodes)} nodes, and {_MOST_NODES} at most are followed")
     inputs = tuple(name for name in root.inputs if root.is_input(name))
-    d = Drawing(root, inputs, _parameters(layers))
+    d = Drawing(root, inputs, _parameters(layers) if parameters is None else parameters)
     d.taken |= {*root.inputs, *root.stored(), *(name for node in root.nodes for name in node.outputs if name)}
     given = [_given(d, name) for name in inputs]
     made = sites(found, layers, root)
@@ -43,8 +48,8 @@ def network(root: Scope, found: Sequence[Found], layers: Sequence[Layer]) -> neu
     return neutral.Graph(tuple(given), tuple(nodes), outputs, values)
 
 
-def _parameters(layers: Sequence[Layer]) -> dict[str, tuple[Layer, str]]:
-    """The arrays that arithmetic reads, by their names in the file: the layer of each, and its name there."""
+def _parameters(layers: Sequence[Layer]) -> dict[str, Parameter]:
+    """The arrays that arithmetic reads, by their names in the file."""
     held = (layer for layer in layers if is_parameter(layer))
     return {array.name: (layer, name) for layer in held for name, array in layer.arrays.items()}
 
