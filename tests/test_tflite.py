@@ -65,3 +65,56 @@ def test_a_loop_that_is_no_cell_keeps_its_arrays_as_the_file_has_them() -> None:
     checkpoint = converters.read(FOLDER / "refused" / "loop.tflite")
     (layer,) = checkpoint.layers
     assert layer.path == "loop" and [array.shape for array in layer.arrays.values()] == [(5, 5)]
+
+
+def converted(layers: list[Any], path: Path, **settings: Any) -> Path:
+    """A model of tf_keras in a file, by TensorFlow's own converter."""
+    tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("tf_keras")
+    model = keras.Sequential([keras.Input((7, 3), batch_size=1), *(make(keras.layers) for make in layers)])
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    for name, value in settings.items():
+        setattr(converter, name, value(tf) if callable(value) and name != "representative_dataset" else value)
+    path.write_bytes(converter.convert())
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whole_numbers_at_the_ends_are_refused(tmp_path: Path) -> None:
+    def examples() -> Iterator[list[Any]]:
+        generator = np.random.default_rng(1)
+        for _ in range(5):
+            yield [generator.standard_normal((1, 7, 3)).astype("float32")]
+
+    path = converted(
+        [lambda layers: layers.Flatten(), lambda layers: layers.Dense(5, bias_initializer="ones")],
+        tmp_path / "model.tflite",
+        optimizations=lambda tf: [tf.lite.Optimize.DEFAULT],
+        representative_dataset=examples,
+        inference_input_type=lambda tf: tf.int8,
+        inference_output_type=lambda tf: tf.int8,
+    )
+    with pytest.raises(converters.NotRepresentable, match=r"quantized numbers \(int8\)"):
+        converters.build(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_arithmetic_with_stored_arrays_has_parameters(tmp_path: Path, measured: Any) -> None:
+    tf = pytest.importorskip("tensorflow")
+    means = {"mean": np.float32([0.5, -1.5, 2.0]), "variance": np.float32([0.25, 4.0, 2.25])}
+    path = converted(
+        [lambda layers: layers.Normalization(**means), lambda layers: layers.GRU(5, bias_initializer="ones")],
+        tmp_path / "model.tflite",
+    )
+    x = np.random.default_rng(2).standard_normal((1, 7, 3)).astype("float32")
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    with torch.no_grad():
+        module = converters.build(path)
+        error = np.abs(
+            module(torch.from_numpy(x)) - interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        )
+    measured("tflite normalized in arithmetic", float(error.max()))
+    assert float(error.max()) <= 1e-6
+    assert {3} == {p.numel() for name, p in module.named_parameters() if not name.startswith("gru")}

@@ -23,6 +23,9 @@ from layouts.errors import ConversionError
 
 def drawn(reading: Reading, layers: Sequence[Layer]) -> Drawn:
     """The network, or why there is none: weights are read without it."""
+    quantized = {kind for tensor in sum(reading.model.ends[0], ()) if (kind := _kind(reading, tensor)) in _QUANTIZED}
+    if quantized:
+        return Drawn(None, (f"what goes in and comes out are quantized numbers ({', '.join(sorted(quantized))})",))
     try:
         places = _Places(reading.words)
         pairs = [(places.found(told, layer), layer) for told, layer in zip(reading.told, layers, strict=False)]
@@ -35,6 +38,14 @@ def drawn(reading: Reading, layers: Sequence[Layer]) -> Drawn:
         return Drawn(network(reading.words.scope, [one for one, _ in known], [layer for _, layer in known], parameters))
     except ConversionError as error:
         return Drawn(None, (f"the graph of the model could not be read: {error}",))
+
+
+_QUANTIZED = ("int8", "uint8", "int16")
+"""Numbers that mean others by a scale, at the ends of a model that computes with whole numbers throughout."""
+
+
+def _kind(reading: Reading, tensor: int) -> str:
+    return reading.model.described(0, tensor)[0]
 
 
 class _Places:
