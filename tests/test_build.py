@@ -154,3 +154,11 @@ def test_pooling_on_theano_lays_its_windows_of_same_elsewhere(padding: str, tmp_
     else:
         shifted = torch.cat([x[:, :1], x], 1)  # a pair of equal steps in front: the windows of TensorFlow are Theano's
         assert torch.equal(on_theano(x), on_tensorflow(shifted))
+
+
+def test_a_layer_of_code_is_refused_with_what_takes_it() -> None:
+    source = ROOT / "fixtures" / "keras2" / "lambda_layer" / "model.h5"
+    with pytest.raises(
+        converters.NotRepresentable, match=r"custom_layers=\{'\w+': …\} of build and port takes a module"
+    ):
+        converters.build(source)

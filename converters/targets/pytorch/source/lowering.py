@@ -44,6 +44,7 @@ def _made(w: Writing, node: Node, values: list[Held]) -> list[Held]:
         return _by_somebody_else(w, node, values)
     if isinstance(node.operation, Unknown):
         w.refuse(node, node.operation.why)
+        w.strange = w.strange or node.name
         return [_REFUSED] * len(node.outputs)
     if isinstance(node.operation, Apply):
         return _layer(w, node, values)

@@ -86,6 +86,8 @@ class Writing:
     replaced: set[str] = field(default_factory=set)
     """The recurrent modules that are drop-ins for the sake of masks and loops, by name."""
     problems: list[ConversionError] = field(default_factory=list)
+    strange: str = ""
+    """The first node that nobody here can compute; '' for none."""
     uses: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
 
@@ -173,4 +175,7 @@ class Writing:
         """Raise everything that stands in the way, by name."""
         if self.problems:
             lines = list(dict.fromkeys(str(problem) for problem in self.problems))
+            if self.strange:
+                own = f"{{{printable(repr(self.strange))}: …}}"
+                lines.append(f"(in Python, custom_layers={own} of build and port takes a module that you write for it)")
             raise NotRepresentable("\n".join(lines), layer=self.problems[0].layer)
