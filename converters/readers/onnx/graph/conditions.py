@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -150,7 +151,7 @@ def _computed(node: Node, inputs: Mapping[str, Array], name: str) -> Array | Non
     """What a node makes of numbers; sizes that are open are moved, and nothing is computed of them."""
     partly = any(value.dtype == object for value in inputs.values())
     if partly and node.op in _CHOOSING:
-        return _CHOOSING[node.op](*(inputs[one] for one in node.inputs))
+        return _chosen(node, [inputs[one] for one in node.inputs])
     if partly and node.op != "Concat" and (node.op not in _MOVING or inputs[node.input(0)].dtype != object):
         return None
     try:
@@ -160,6 +161,15 @@ def _computed(node: Node, inputs: Mapping[str, Array], name: str) -> Array | Non
     if made.size > _LARGEST or (partly and made.dtype != np.int64):
         return None
     return _opened(made) if partly else made
+
+
+def _chosen(node: Node, inputs: Sequence[Array]) -> Array | None:
+    """What an operator makes that tells open sizes apart; None where it does not fit, or would be large."""
+    try:
+        fits = math.prod(np.broadcast_shapes(*(array.shape for array in inputs))) <= _LARGEST
+        return _CHOOSING[node.op](*inputs) if fits else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _equal(one: Array, other: Array) -> Array | None:
@@ -192,10 +202,15 @@ def _expanded(node: Node, told: TypeProto, wanted: Array | None) -> dict[str, Ty
     asked = wanted.reshape(-1).tolist()
     rank = max(len(sizes), len(asked))
     pairs = zip((1,) * (rank - len(sizes)) + sizes, [1] * (rank - len(asked)) + asked, strict=True)
-    made = [
-        b if a == 1 else a if b in (1, a) else (a or b) if None in (a, b) and (a or b) != 1 else None for a, b in pairs
-    ]
+    made = [_widened(size, other) for size, other in pairs]
     return {node.output(0): helper.make_tensor_type_proto(told.tensor_type.elem_type, made)}
+
+
+def _widened(size: int | None, other: int | None) -> int | None:
+    """The size of an axis that is repeated to another; None where that is open."""
+    if size == 1 or other == 1 or size == other:
+        return other if size == 1 else size
+    return size or other if None in (size, other) else None
 
 
 _OPEN = np.int64(-(1 << 62) - 12345)
