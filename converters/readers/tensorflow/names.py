@@ -36,8 +36,8 @@ _PAIRS = (
     ("/w", "/b"), ("/W", "/b"), ("/weight", "/bias"), ("/kernel", "/biases"),
 )  # fmt: skip
 """How users end the names of a matrix and of its bias."""
-_HEADS = (("W_", "b_"), ("w_", "b_"), ("W", "b"), ("w", "b"), ("weights_", "biases_"), ("weight_", "bias_"))
-"""How users begin them, where the rest is the layer's name, or its number."""
+_HEADS = (("W_", "b_"), ("W", "b"), ("w", "b"), ("weights_", "biases_"), ("weight_", "bias_"))
+"""How users begin them, where the rest is the layer's name, or its number; `w_ru` and `b_ru` are a GRUBlockCell's."""
 _TABLES = {"embedding", "embeddings", "embedding_matrix", "embedding_weights", "word_embedding", "word_embeddings"}
 _NUMBER = re.compile(r"_\d{1,4}$")
 _WRAPPERS = re.compile(r"(^|/)((\w+_)?rnn(_\d+)?|fw|bw|[^/]*cell[^/]*)(/|$)", re.IGNORECASE)
@@ -105,7 +105,7 @@ def _layers(name: str) -> Iterator[tuple[str, str]]:
         if name.endswith(kernel) and stem:
             yield stem, stem + bias
     path, slash, last = name.rpartition("/")
-    for kernel, bias in _HEADS if not is_cell(path) else ():  # GRUBlockCell has w_ru and b_ru
+    for kernel, bias in _HEADS:
         rest = last.removeprefix(kernel)
         if last.startswith(kernel) and (rest.isdecimal() or (rest.isidentifier() and kernel.endswith("_"))):
             yield path + slash + (last if rest.isdecimal() else rest), path + slash + bias + rest
