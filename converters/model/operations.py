@@ -345,6 +345,10 @@ class SplitTime:
     """(x, like): the first axis cut into the batch and time of `like`."""
 
 
+BY_HAND = "write it by hand"
+"""What to do about code and somebody's own classes."""
+
+
 @dataclass(frozen=True)
 class Unknown:
     """What is not known here, or is code: `why` says which, and what to do."""

@@ -32,9 +32,9 @@ def operation(class_name: str, config: Config, version: Version, shape: Shape | 
 
 def _why(class_name: str) -> str:
     if class_name in _CODE:
-        return f"{class_name} holds code, which is never executed here: write it by hand"
+        return f"{class_name} holds code, which is never executed here: {op.BY_HAND}"
     if ">" in class_name:
-        return f"{printable(class_name)} is somebody's own class: write it by hand"
+        return f"{printable(class_name)} is somebody's own class: {op.BY_HAND}"
     return f"what {printable(class_name)} computes is not known here"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from converters.model.graph import Node
 from converters.model.names import module_name
-from converters.model.operations import Apply, DotAttention, Stored, Unknown
+from converters.model.operations import BY_HAND, Apply, DotAttention, Stored, Unknown
 from converters.targets.pytorch.source import arrangement, elementwise, windows
 from converters.targets.pytorch.source.attention import dot_attention, heads
 from converters.targets.pytorch.source.held import Held
@@ -44,7 +44,7 @@ def _made(w: Writing, node: Node, values: list[Held]) -> list[Held]:
         return _by_somebody_else(w, node, values)
     if isinstance(node.operation, Unknown):
         w.refuse(node, node.operation.why)
-        w.strange = w.strange or node.name
+        w.strange = w.strange or (node.name if node.operation.why.endswith(BY_HAND) else "")
         return [_REFUSED] * len(node.outputs)
     if isinstance(node.operation, Apply):
         return _layer(w, node, values)

@@ -87,7 +87,7 @@ class Writing:
     """The recurrent modules that are drop-ins for the sake of masks and loops, by name."""
     problems: list[ConversionError] = field(default_factory=list)
     strange: str = ""
-    """The first node that nobody here can compute; '' for none."""
+    """The first node that somebody has to write by hand; '' for none."""
     uses: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
 
