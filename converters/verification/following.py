@@ -76,14 +76,18 @@ class Truth:
 
 
 def follow(truth: Truth, place: Place, calls: Sequence[Call]) -> Iterator[Followed]:
-    """Every call of a module, compared with the node that it is a call of."""
+    """Every call of a module, compared with the node that it is a call of: the first that was given the same, in order.
+
+    Several may be given nearly the same, as steps are whose states have settled.
+    """
     layer = place.layers[0]
     nodes = [(k, node) for k, node in enumerate(truth.graph.nodes) if node.layer is layer]
     for call in calls:
         if not nodes or not call.given.inputs:
             return
         arrivals = [(_arrival(truth, place, node, call), k, node) for k, node in nodes]
-        best = min(range(len(nodes)), key=lambda n: _apart(arrivals[n][0]))
+        fitting = [n for n, (found, _, _) in enumerate(arrivals) if found is not None and found.difference.ok]
+        best = fitting[0] if fitting else min(range(len(nodes)), key=lambda n: _apart(arrivals[n][0]))
         arrival, position, node = arrivals[best]
         del nodes[best]
         yield Followed(place, node, position, call, arrival, _own(truth, place, arrival, call))
