@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ import converters
 from converters.cli import main
 from converters.show.progress import Bar
 from converters.torch.own_file import module_from
-from converters.verification import rounding, sources
+from converters.verification import following, rounding, sources
 from converters.verification.cases import make_cases
-from converters.verification.comparison import compare, worst
+from converters.verification.comparison import Difference, compare, worst
 from converters.verification.report import Verification
 
 KERAS3 = ROOT / "fixtures" / "keras3"
@@ -492,3 +493,18 @@ def test_a_layer_that_nobody_finds_is_told(tmp_path: Path) -> None:
     found = converters.verify(source, module, by="numpy")
     assert found.ok, str(found)
     assert found.layers[-1].note == "no module found for it"
+
+
+def test_steps_that_have_settled_are_matched_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nodes that were given the same but for rounding, a call is that of the first, and not that of the nearest."""
+    layer = object()
+    graph = SimpleNamespace(nodes=[SimpleNamespace(layer=layer, apart=apart) for apart in (1.0, 2e-7, 1e-7)])
+    call = SimpleNamespace(given=SimpleNamespace(inputs=(numbers(2, 3),)))
+    monkeypatch.setattr(
+        following, "_arrival", lambda truth, place, node, call: SimpleNamespace(difference=Difference(node.apart, 1e-6))
+    )
+    monkeypatch.setattr(following, "_own", lambda *given: None)
+    truth: Any = SimpleNamespace(graph=graph)
+    place: Any = SimpleNamespace(layers=(layer,))
+    calls: Any = (call, call, call)
+    assert [one.position for one in following.follow(truth, place, calls)] == [1, 2, 0]
