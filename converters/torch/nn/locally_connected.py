@@ -1,7 +1,7 @@
 """Convolutions without shared kernels in one and two dimensions, as Keras computes them, channels first."""
 
 import math
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -28,20 +28,22 @@ def _zeros_around(padding: Extent, rank: int) -> List[int]:
 class _LocallyConnected(nn.Module):
     """Both of them: every place of the output has a kernel of its own, (out, in, …), and a bias."""
 
+    _rank: ClassVar[int]
+
     def __init__(
         self,
-        rank: int,
         in_channels: int,
         out_channels: int,
         output_size: Extent,
         kernel_size: Extent,
-        stride: Extent,
-        padding: Extent,
-        bias: bool,
-        device: Any,
-        dtype: Any,
+        stride: Extent = 1,
+        padding: Extent = 0,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
+        rank = self._rank
         self.in_channels, self.out_channels = in_channels, out_channels
         self.output_size = _one_each("output_size", output_size, rank)
         self.kernel_size = _one_each("kernel_size", kernel_size, rank)
@@ -92,19 +94,7 @@ class LocallyConnected1D(_LocallyConnected):
     for both.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        output_size: Extent,
-        kernel_size: Extent,
-        stride: Extent = 1,
-        padding: Extent = 0,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(1, in_channels, out_channels, output_size, kernel_size, stride, padding, bias, device, dtype)
+    _rank = 1
 
     def forward(self, x: Tensor) -> Tensor:
         """x (batch, in, width) -> (batch, out, output_size)."""
@@ -120,19 +110,7 @@ class LocallyConnected2D(_LocallyConnected):
     or one number for all.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        output_size: Extent,
-        kernel_size: Extent,
-        stride: Extent = 1,
-        padding: Extent = 0,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(2, in_channels, out_channels, output_size, kernel_size, stride, padding, bias, device, dtype)
+    _rank = 2
 
     def forward(self, x: Tensor) -> Tensor:
         """x (batch, in, height, width) -> (batch, out, *output_size)."""

@@ -47,12 +47,7 @@ class _Look:
         """The list that a carried value is; None where anything but its own change reads it."""
         before, after = self._inputs[k], self._outputs[k]
         maker, readers = self._maker(after), self._readers.get(before, [])
-        if (
-            maker is None
-            or before == after
-            or self._outputs.count(before)
-            or self._model.ends[self._condition][0][k] in self._read
-        ):
+        if maker is None or before == after or self._outputs.count(before) or self._asked[k] in self._read:
             return None
         if maker.kind == "RESHAPE" and not readers:
             return List(maker.inputs[0], True) if self._is_one_step(after, maker.inputs[0]) else None

@@ -170,9 +170,6 @@ class Words:
 
     def transposed(self, tensor: int) -> str:
         """The name of a matrix, turned: of a stored one, with no node."""
-        array = None if tensor in self.given else self.constant(tensor)
-        if array is not None and len(array.shape) == 2:
-            return self.told.hold(f"{self.graph}:{tensor}T", _turned(array))
         name = self.reads(tensor)
         known = self.told.arrays.get(name)
         if known is not None and len(known.shape) == 2:
