@@ -20,12 +20,18 @@ from torch import nn
 
 import converters
 from converters.cli import main
+from converters.model import operations as op
+from converters.model.graph import Graph, Node, Value
 from converters.show.progress import Bar
+from converters.torch import comparing
 from converters.torch.own_file import module_from
+from converters.verification import cases as making
 from converters.verification import following, rounding, sources
 from converters.verification.cases import make_cases
 from converters.verification.comparison import Difference, compare, worst
+from converters.verification.evaluate import evaluate
 from converters.verification.report import Verification
+from layouts.errors import ShapeError
 
 KERAS3 = ROOT / "fixtures" / "keras3"
 LSTM, GAPS, STATES = (KERAS3 / name / "model.keras" for name in ("lstm", "mask_with_gaps", "return_state"))
@@ -228,6 +234,36 @@ def test_the_cases_exercise_masks_lengths_and_saturation() -> None:
     embedding = next(node.layer for node in graph.nodes if node.layer is not None and node.name == "embedding")
     rows = embedding.parts[0].solved()["index"]
     assert max(x.max() for x in tried.values()) == rows - 1
+
+
+def test_the_layer_that_does_not_take_its_inputs_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "dense.h5", dense("dense", 2, 3))
+    graph = converters.read(source).graph
+    assert graph is not None
+    with pytest.raises(ShapeError, match=r"dense \(Dense\) does not take values of \(5, 3\): "):
+        evaluate(graph, [numbers(5, 3)])
+    module = converters.build(source)
+    with pytest.raises(ShapeError, match="dense"):
+        converters.verify(source, module, [numbers(5, 3)], by="numpy")
+
+
+def test_what_a_framework_raises_names_the_case(two_layers: Path) -> None:
+    def run(inputs: Any) -> Any:
+        raise RuntimeError("expects a batch\nof 3")
+
+    subject = comparing.Subject.of(converters.build(two_layers), converters.read(two_layers), None)
+    case = making.given([numbers(2, 7, 3)])[0]
+    with pytest.raises(converters.NotRepresentable, match=r"'given inputs', \(2, 7, 3\): expects a batch of 3$"):
+        comparing.compared(case, subject, sources.Runner("it", run))
+
+
+def test_inputs_that_are_fixed_beyond_memory_are_not_drawn() -> None:
+    many = 2**27
+    values = (Value("x", (many, 2)), Value("y", (many, 3)))
+    node = Node("y", "Dense", op.Identity(), ("x",), ("y",))
+    graph = Graph(values[:1], (node,), ("y",), {value.name: value for value in values})
+    with pytest.raises(converters.ConversionError, match=r"x is fixed at \[134217728, 2\]: .* 5\.0 GB"):
+        make_cases(graph)
 
 
 def test_open_lengths_are_tried_short_and_long(two_layers: Path) -> None:

@@ -19,6 +19,7 @@ from converters.verification.comparison import Difference, compare
 from converters.verification.evaluate import evaluate
 from converters.verification.following import Followed, Truth, follow
 from converters.verification.sources import Runner
+from layouts.errors import ConversionError, NotRepresentable
 from layouts.records import dataclass
 
 Array = np.ndarray[Any, Any]
@@ -82,7 +83,7 @@ def within(results: Sequence[CaseResult]) -> tuple[list[CaseResult], list[str]]:
 @np.errstate(all="ignore")
 def compared(case: Case, subject: Subject, runner: Runner) -> CaseResult:
     """Both sides run on the inputs of one case."""
-    expected = runner.run(case.inputs)
+    expected = _expected(runner, case)
     ran = run_watched(subject.module, case.inputs, {each.name: (each.first, each.last) for each in subject.places})
     truth = _truth(case, subject) if subject.graph_known else None
     limits = _limits(expected, subject, runner, truth, case)
@@ -93,6 +94,20 @@ def compared(case: Case, subject: Subject, runner: Runner) -> CaseResult:
     mine = [truth.values[name] for name in truth.graph.outputs]
     opinion = () if runner.exact else tuple(_outputs(mine, expected, limits))
     return CaseResult(case, ran, outputs, tuple(followed), opinion, truth)
+
+
+def _expected(runner: Runner, case: Case) -> list[Array]:
+    """What the source gives. Raises `NotRepresentable` where that which runs it does not take these inputs."""
+    try:
+        return runner.run(case.inputs)
+    except ConversionError:
+        raise
+    except Exception as error:  # every framework has errors of its own
+        reason = " ".join(str(error).split())
+        shapes = " and ".join(str(x.shape) for x in case.inputs)
+        raise NotRepresentable(
+            f"{runner.name} does not run the inputs of the case {case.name!r}, {shapes}: {reason}"
+        ) from error
 
 
 def _truth(case: Case, subject: Subject) -> Truth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from converters.model import operations as op
 from converters.model.graph import Graph, Node, Shape, Value, batch_names
 from converters.verification.evaluate import evaluate
-from layouts.errors import ConversionError, printable
+from layouts.errors import ConversionError, ShapeError, printable
 from layouts.records import dataclass, replace
 
 Array = np.ndarray[Any, Any]
@@ -99,8 +100,12 @@ def _readers(graph: Graph, name: str, through: tuple[type, ...] = _CARRY) -> Ite
 
 
 def make_cases(graph: Graph, seed: int = 0) -> list[Case]:
-    """The cases that suit a graph. Raises `ConversionError` where the shape of an input is not known."""
+    """The cases that suit a graph.
+
+    Raises `ConversionError` where the shape of an input is not known, or one is fixed at more than memory is for.
+    """
     found = entries(graph)
+    _bounded(graph, found)
     short = _least(graph, found)
     steps = max(_STEPS, short + 3)
 
@@ -122,6 +127,25 @@ def make_cases(graph: Graph, seed: int = 0) -> list[Case]:
     return [_case(name, make, found, seed) for name, make in makers]
 
 
+_MOST_BYTES = 2**32
+"""What the values of one case may take: all are kept, in float64."""
+
+
+def _bounded(graph: Graph, found: Sequence[Entry]) -> None:
+    """Refuse to draw what a source fixes, where its values would take more than is kept."""
+    largest = max(found, key=lambda entry: math.prod(entry.sizes(1, 1)), default=None)
+    if largest is None:
+        return
+    known = [value for value in graph.values.values() if value.shape is not None]
+    elements = sum(math.prod(value.filled(value.shape or (), 1, 1)) for value in known)
+    bytes_ = 8 * max(elements, math.prod(largest.sizes(1, 1)))
+    if bytes_ > _MOST_BYTES:
+        raise ConversionError(
+            f"{printable(largest.value.name)} is fixed at {list(largest.sizes(1, 1))}: to try that would keep "
+            f"{bytes_ / 2**30:.1f} GB of values: state smaller inputs yourself, where the source takes them"
+        )
+
+
 Maker = Callable[[Entry, np.random.Generator], Array]
 
 
@@ -140,7 +164,7 @@ def _least(graph: Graph, found: Sequence[Entry]) -> int:
         try:
             with np.errstate(all="ignore"):
                 evaluate(graph, _case("", lambda e, g: _drawn(e, g, 1, size), found, 0).inputs)  # noqa: B023
-        except (ValueError, IndexError):
+        except ShapeError:
             continue
         return size
     raise ConversionError("no size of its inputs was found that the source takes: state the inputs yourself")

@@ -15,7 +15,7 @@ from converters.verification.attention import scored
 from converters.verification.functions import activate
 from converters.verification.layers import apply
 from converters.verification.weights import Weights
-from layouts.errors import NotRepresentable, printable
+from layouts.errors import NotRepresentable, ShapeError, printable
 
 Array = np.ndarray[Any, Any]
 Values = dict[str, Array]
@@ -24,7 +24,8 @@ Values = dict[str, Array]
 def evaluate(graph: Graph, inputs: Sequence[Array]) -> Values:
     """Every value of a graph by name, for inputs in the source's order.
 
-    Raises `NotRepresentable` with the names of all nodes that cannot be evaluated: code, custom and unknown layers.
+    Raises `NotRepresentable` with the names of all nodes that cannot be evaluated: code, custom and unknown layers;
+    `ShapeError` with the name of the one that does not take the shapes that reach it.
     """
     if graph.unknown:
         named = ", ".join(f"{printable(node.name)} ({printable(node.class_name)})" for node in graph.unknown)
@@ -32,9 +33,22 @@ def evaluate(graph: Graph, inputs: Sequence[Array]) -> Values:
     values: Values = {value.name: np.asarray(x) for value, x in zip(graph.inputs, inputs, strict=True)}
     for node in graph.nodes:
         mask = np.asarray(values[node.mask], bool) if node.mask else None
-        made = run(node, [values[name] for name in node.inputs], mask)
+        given = [values[name] for name in node.inputs]
+        try:
+            made = run(node, given, mask)
+        except (ValueError, IndexError) as error:
+            raise _not_taken(node, given, error) from error
         values.update(zip(node.outputs, made, strict=False))
     return values
+
+
+def _not_taken(node: Node, given: Sequence[Array], error: Exception) -> ShapeError:
+    shapes = " and ".join(str(x.shape) for x in given)
+    reason = " ".join(str(error).split())
+    return ShapeError(
+        f"{printable(node.name)} ({printable(node.class_name)}) does not take values of {shapes}: {reason}",
+        layer=node.name,
+    )
 
 
 def run(node: Node, inputs: Sequence[Array], mask: Array | None) -> list[Array]:
