@@ -21,8 +21,9 @@ States = tuple[Array, ...]
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+    """1 / (1 + exp(-x)), without overflow, and with all digits where it is small."""
+    raised = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0.0, raised, 1.0) / (1.0 + raised))
 
 
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {

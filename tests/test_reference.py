@@ -19,7 +19,7 @@ from layouts import Layout, Piece, cells, unpack
 from layouts.axes import Array
 from layouts.frameworks import pytorch
 from layouts.options import Recurrence
-from layouts.reference import ACTIVATIONS, forward
+from layouts.reference import ACTIVATIONS, forward, sigmoid
 
 LINEAR = Recurrence("linear", "linear")
 TWO_STEPS = np.array([[[1.0], [2.0]]])
@@ -312,3 +312,9 @@ def test_masks_agree_with_packed_sequences() -> None:
     _, states = forward(cells.LSTM, pieces, x, mask=mask)
     for found, state in zip(states, expected, strict=True):
         expect_close(found, state[0].numpy())
+
+
+def test_a_small_sigmoid_has_all_its_digits() -> None:
+    x = np.array([-745.0, -53.0, -1.0, 0.0, 1.0, 40.0, 1e4])
+    wanted = [math.exp(each) / (1.0 + math.exp(each)) if each < 0.0 else 1.0 / (1.0 + math.exp(-each)) for each in x]
+    assert np.allclose(sigmoid(x), wanted, rtol=1e-15, atol=0.0)

@@ -310,6 +310,42 @@ def test_a_tolerance_grows_with_sums_steps_and_units(two_layers: Path) -> None:
     assert of(2.0**-24) * 100 < of(2.0**-11)
 
 
+class Sums(nn.Module):
+    """The cell of an LSTM that forgets next to nothing: what its gate is rounded by adds up over all steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, batch_first=True)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(0.1)
+            self.lstm.bias_ih_l0.copy_(torch.tensor([3.0, 16.5, 2.0, 0.0]).repeat_interleave(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        _, (_, c) = self.lstm(x)
+        return c[0]
+
+
+def test_a_gate_is_rounded_alike_in_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, x = Sums().eval(), torch.randn(1, 3001, 3)
+    source = converters.trace(module, x[:, :7])
+    assert converters.verify(source, module, [x]).ok
+    assert not converters.verify(source, Moved(module), [x], rename={"lstm": "module.lstm"}).ok
+    monkeypatch.setattr(rounding, "carried", lambda parts, steps: 1.0)
+    assert not converters.verify(source, module, [x]).ok
+
+
+class Moved(nn.Module):
+    """The same, off by a thousandth."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.module(x) * 1.001
+
+
 def test_half_precision_has_its_own_unit() -> None:
     module = built(LSTM).double()
     assert converters.verify(LSTM, module, by="numpy").largest < 1e-14

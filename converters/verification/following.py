@@ -153,7 +153,7 @@ def _own(truth: Truth, place: Place, arrival: Arrival | None, call: Call) -> Dif
             return run_own(replace(own_of(parts), options=options), given)
 
         exact = run(place.parts)
-        limits = own_tolerance(exact, place.parts, truth.unit, run)
+        limits = own_tolerance(exact, place.parts, truth.unit, max(given.inputs[0].shape[1:2], default=1), run)
         pairs = zip(call.outputs, module_side(place, arrival, exact), limits, strict=False)
         differences.append(worst([compare(found, expected, limit) for found, expected, limit in pairs]))
     return min(differences, key=lambda each: each.largest)

@@ -9,7 +9,9 @@ what the reference itself shows: what it gives then differs from what it gave by
 
     2 d + λ u max|value|        λ = 4, signs at random, d the largest of two draws
 
-so that it grows with the lengths of sums, the number of steps and the magnitudes, as the rounding does.
+so that it grows with the lengths of sums, the number of steps and the magnitudes, as the rounding does. A gate that is
+saturated is rounded alike in every step, which no change of weights shows: what a recurrent layer gives is changed by
+half a u for each of its steps, where that is more.
 """
 
 from __future__ import annotations
@@ -76,6 +78,11 @@ def jittered(x: Array, unit: float, generator: np.random.Generator) -> Array:
     return np.asarray(x * (1.0 + _LIKELY * unit * signs(x.shape, generator)))
 
 
+def carried(parts: Sequence[Part], steps: int) -> float:
+    """How many times the rounding of one function the values of a layer have: of a recurrent one, that of all steps."""
+    return max(1.0, steps / (2.0 * _LIKELY)) if any(part.cell.recurrent for part in parts) else 1.0
+
+
 def tolerance(exact: Array, draws: Sequence[Array], unit: float) -> float:
     """2 d + λ u max|value|; infinite numbers count for nothing."""
     apart = max((_finite(distances(np.asarray(drawn), exact)) for drawn in draws), default=0.0)
@@ -108,8 +115,15 @@ def _shaken_values(graph: Graph, exact: Values, unit: float, generator: np.rando
             continue
         mask = np.asarray(values[node.mask], bool) if node.mask else None
         made = run(_shaken_node(node, changed, unit, generator), [values[name] for name in node.inputs], mask)
-        values.update((name, jittered(x, unit, generator)) for name, x in zip(node.outputs, made, strict=False))
+        own = unit * _carried(node, values)
+        values.update((name, jittered(x, own, generator)) for name, x in zip(node.outputs, made, strict=False))
     return values
+
+
+def _carried(node: Node, values: Values) -> float:
+    if node.layer is None or not node.layer.recurrent:
+        return 1.0
+    return carried(node.layer.parts, values[node.inputs[0]].shape[node.layer.call.time_axis])
 
 
 def _shaken_node(node: Node, changed: dict[int, Layer], unit: float, generator: np.random.Generator) -> Node:
@@ -123,14 +137,18 @@ def _shaken_node(node: Node, changed: dict[int, Layer], unit: float, generator: 
 
 
 def own_tolerance(
-    exact: Sequence[Array], parts: Sequence[Part], unit: float, run_again: Callable[[Sequence[Part]], Sequence[Array]]
+    exact: Sequence[Array],
+    parts: Sequence[Part],
+    unit: float,
+    steps: int,
+    run_again: Callable[[Sequence[Part]], Sequence[Array]],
 ) -> list[float]:
-    """The tolerance of what one module gives, for the inputs that it got; `run_again` runs its reference."""
-    draws = []
+    """The tolerance of what one module gives, for the inputs of so many steps; `run_again` runs its reference."""
+    draws, own = [], unit * carried(parts, steps)
     for seed in range(_DRAWS):
         generator = np.random.default_rng(seed)
         made = run_again([shaken_part(part, unit, generator) for part in parts])
-        draws.append([jittered(np.asarray(x), unit, generator) for x in made])
+        draws.append([jittered(np.asarray(x), own, generator) for x in made])
     return [tolerance(x, [drawn[k] for drawn in draws], unit) for k, x in enumerate(exact)]
 
 
