@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from keras_files import dense, other, write
 from keras_graphs import checkpoint, functional, graph_of, layer, modern, sequential, tensor
 
 import converters
@@ -571,3 +572,16 @@ def test_maps_whose_order_keras_1_left_out_follow_the_rest_of_the_model(said: tu
         assert padded == op.Pad(((1, 1), (2, 2)), channels_last=False)
     else:
         assert isinstance(padded, op.Unknown)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("Dot", {"axes": [1, 1]}), ("Subtract", {})])
+def test_a_layer_of_two_values_that_is_called_with_one_is_named(
+    kind: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """A Sequential that somebody saved with it, which Keras itself cannot run."""
+    path = write(tmp_path / "model.h5", dense("dense", 3, 5), other(kind, "two", {}, **options))
+    with pytest.raises(
+        converters.NotRepresentable, match=rf"two \({kind}\): it is called with 1 values, and takes two"
+    ):
+        converters.build(path)
+    assert set(converters.convert(path)) == {"dense.weight", "dense.bias"}

@@ -17,7 +17,8 @@ from layouts.records import dataclass, replace
 _MOST_NODES = 10_000
 _MOST_READ = 100_000
 """Calls, of nested models too, and the values that they read: nested models can double them at every level."""
-_WORD = re.compile(r"[a-z][a-z0-9_./]*")
+_WORD = re.compile(r"[a-z][a-z0-9_./]*|[A-Za-z,]+->[A-Za-z]*")
+"""What a setting may say: a word, or an equation of letters."""
 BOOLEAN = "bool"
 
 

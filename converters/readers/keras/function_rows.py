@@ -14,21 +14,10 @@ Steps = list[op.Operation] | None
 """One operation behind the other; None where these arguments have none."""
 Row = Callable[[list[Any], Mapping[str, Any], Shape | None], Steps]
 
-_ARITHMETIC = {
-    "add": "add",
-    "subtract": "subtract",
-    "sub": "subtract",
-    "multiply": "multiply",
-    "mul": "multiply",
-    "true_divide": "divide",
-    "truediv": "divide",
-    "divide": "divide",
-    "maximum": "maximum",
-    "minimum": "minimum",
-}
 _ELEMENTWISE = {
     **{name: name for name in ("sigmoid", "tanh", "relu", "relu6", "selu", "silu", "softplus", "softsign", "mish")},
     **{name: name for name in ("square", "sqrt", "abs", "negative", "reciprocal", "log", "erf", "log_sigmoid")},
+    **{name: name for name in ("floor", "ceil", "sign")},
     "absolute": "abs",
     "exp": "exponential",
     "swish": "silu",
@@ -42,41 +31,12 @@ _REDUCTIONS = {
 
 def steps(name: str, arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
     """The operations of a function; `shape` is that of its first value."""
-    if name in _ARITHMETIC:
-        return _arithmetic(_ARITHMETIC[name], [*arguments, *(options[key] for key in ("y", "x2") if key in options)])
     if name in _ELEMENTWISE:
         return [op.Activation(_ELEMENTWISE[name])]
     if name in _REDUCTIONS:
         return _reduced(_REDUCTIONS[name], options, shape)
     row = _ROWS.get(name)
     return row(arguments, options, shape) if row else None
-
-
-def _arithmetic(how: str, operands: Sequence[Any]) -> Steps:
-    """Two values, or a value and a number on either side."""
-    if len(operands) != 2:
-        return None
-    left, right = operands
-    if isinstance(left, Flow) and isinstance(right, Flow):
-        return [op.Combine(how)]
-    number = right if isinstance(left, Flow) else left
-    if not isinstance(number, int | float) or isinstance(number, bool):
-        return None
-    return _by_number(how, float(number), isinstance(left, Flow))
-
-
-def _by_number(how: str, number: float, behind: bool) -> Steps:
-    if how == "add":
-        return [op.Scale(1.0, number)]
-    if how == "subtract":
-        return [op.Scale(1.0, -number)] if behind else [op.Scale(-1.0, number)]
-    if how == "multiply":
-        return [op.Scale(number)]
-    if how == "divide" and (number or not behind):
-        return [op.Scale(1.0 / number)] if behind else [op.Activation("reciprocal"), op.Scale(number)]
-    if how == "maximum" and number == 0:
-        return [op.Activation("relu")]
-    return None
 
 
 def _axis(arguments: Sequence[Any], options: Mapping[str, Any], otherwise: Any = None) -> Any:
@@ -106,14 +66,6 @@ def _gelu(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None)
     return [op.Activation("gelu_tanh" if options.get("approximate") is True else "gelu")]
 
 
-def _clipped(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
-    """Between 0 and a number: a relu with a ceiling."""
-    lowest = options.get("x_min", options.get("clip_value_min"))
-    highest = options.get("x_max", options.get("clip_value_max"))
-    fits = lowest == 0 and isinstance(highest, int | float)
-    return [op.Activation("relu", alpha=0.0, ceiling=float(highest))] if fits else None
-
-
 def _unit_length(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
     axis = _axis(arguments, options, -1)
     if not isinstance(axis, int) or options.get("order", 2) != 2:
@@ -131,6 +83,11 @@ def _unit_square(arguments: list[Any], options: Mapping[str, Any], shape: Shape 
 
 def _elu(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
     return [op.Activation("elu", alpha=float(options.get("alpha", 1.0)))]
+
+
+def _rounded(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
+    decimals = options.get("decimals") or any(not isinstance(each, Flow) for each in arguments)
+    return None if decimals else [op.Activation("round")]
 
 
 def _taken(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
@@ -160,13 +117,6 @@ def _padded(arguments: list[Any], options: Mapping[str, Any], shape: Shape | Non
     if not constant or not pairs or len(amounts) < 3 or any(amounts[0]) or any(amounts[-1]):
         return None
     return [op.Pad(tuple((int(before), int(after)) for before, after in amounts[1:-1]))]
-
-
-def _power(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
-    exponent = [*arguments[1:], options.get("y"), options.get("x2")][0]
-    functions = {2: "square", 0.5: "sqrt", -1: "reciprocal"}
-    known = isinstance(exponent, int | float) and exponent in functions
-    return [op.Activation(functions[exponent])] if known else None
 
 
 def _transpose(arguments: list[Any], options: Mapping[str, Any], shape: Shape | None) -> Steps:
@@ -246,16 +196,13 @@ _ROWS: dict[str, Row] = {
     "gelu": _gelu,
     "elu": _elu,
     "hard_sigmoid": lambda arguments, options, shape: [op.Activation("hard_sigmoid_1/6")],
-    "clip": _clipped,
-    "clip_by_value": _clipped,
     "normalize": _unit_length,
     "l2_normalize": _unit_square,
+    "round": _rounded,
     "take": _taken,
     "repeat": _repeated,
     "tile": _tiled,
     "pad": _padded,
-    "power": _power,
-    "pow": _power,
     "transpose": _transpose,
     "swapaxes": _swapped,
     "reshape": _reshape,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from converters.model import operations as op
+from converters.readers.keras import arithmetic
 from converters.readers.keras.draft import Flow
 from converters.readers.keras.site import Site, flows_in
 
@@ -67,27 +68,6 @@ def _each(site: Site, flow: Flow, takes: Sequence[op.Take]) -> list[Flow]:
     return [Flow(site.compute(take, [flow.value], name=name)) for take, name in zip(takes, names, strict=True)]
 
 
-_TURNED = (("transpose_a", "adjoint_a"), ("transpose_b", "adjoint_b"))
-
-
-def _product(site: Site, arguments: Sequence[Any], options: Mapping[str, Any]) -> list[Flow] | None:
-    """A matrix product, of which either matrix may be turned first."""
-    flows = list(flows_in([*arguments, *options.values()]))
-    if len(flows) != 2:
-        return None
-    values = [flow.value for flow in flows]
-    for place, words in enumerate(_TURNED):
-        shape = site.draft.shape(values[place])
-        if not any(options.get(word) is True for word in words):
-            continue
-        if shape is None:
-            return None
-        order = list(range(len(shape)))
-        turned = op.Permute((*order[:-2], order[-1], order[-2]))
-        values[place] = site.compute(turned, [values[place]], name=f"{site.name}:turned")
-    return [Flow(site.compute(op.MatrixProduct(), values))]
-
-
 def _shape(site: Site, arguments: Sequence[Any], options: Mapping[str, Any]) -> list[Flow] | None:
     """The sizes of a value, of which that of the batch may go into a reshape."""
     return [Flow(site.draft.note(site.name, ("sizes",)))]
@@ -113,10 +93,10 @@ def _reshaped(site: Site, arguments: Sequence[Any], options: Mapping[str, Any]) 
 
 
 SITES: dict[str, Special] = {
+    **arithmetic.SITES,
     "stack": _stacked,
     "split": _split,
     "unstack": _unstacked,
-    "matmul": _product,
     "shape": _shape,
     "get_item": _item,
     "getitem": _item,

@@ -15,7 +15,10 @@ _CHOOSING = {"maximum", "minimum"}
 def called(site: Site, operation: op.Combine | op.Concatenate | op.Dot) -> list[Flow]:
     """The value that a merging layer makes, and its mask."""
     flows = site.flows
-    if len(flows) == 1 and not isinstance(operation, op.Dot):
+    pairs = isinstance(operation, op.Dot) or (isinstance(operation, op.Combine) and operation.how == "subtract")
+    if pairs and len(flows) != 2:
+        return site.unknown(f"it is called with {len(flows)} values, and takes two")
+    if len(flows) == 1:
         return [Flow(site.compute(op.Identity(), [flows[0].value]), flows[0].mask)]
     mask = masks.merged(site.draft, site.path, operation, flows, site.version)
     careful = isinstance(operation, op.Combine) and masks.any_counts(site.version) and any(flow.mask for flow in flows)

@@ -5,17 +5,19 @@ Nested models are taken apart, once for each of their calls. What one call compu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from converters.model.graph import Graph
 from converters.model.layers import Layer
 from converters.readers.keras import entries
+from converters.readers.keras.arithmetic import numbers_of
 from converters.readers.keras.calls import Caller
 from converters.readers.keras.config import Config, Container, Leaf
 from converters.readers.keras.draft import Draft, Flow
-from converters.readers.keras.references import CallSite, Reference, call_sites, listed
+from converters.readers.keras.functions import is_function
+from converters.readers.keras.references import CallSite, Numbers, Reference, call_sites, listed
 from converters.readers.keras.schedule import Calls, Key
 from converters.readers.keras.semantics import Version
 from converters.readers.keras.site import Given
@@ -129,7 +131,16 @@ class _Builder:
             )
         return {(name, 0): [flow] for name, flow in zip(names, given, strict=True)}
 
+    def _value(self, member: Leaf | Container, numbers: Numbers) -> Flow:
+        """Numbers of the program as a value, which a layer or a model reads beside others."""
+        found = numbers_of(numbers.value)
+        if found is None:
+            raise UnreadableCheckpoint(f"{printable(member.path)} is called with an array that is not of numbers")
+        return Flow(self._draft.compute(member.path, "Constant", found, [], f"{member.path}:numbers"))
+
     def _call(self, item: Config, member: Leaf | Container, given: Given) -> list[Flow]:
+        plain = isinstance(member, Leaf) and is_function(item, member)  # which takes numbers as they are
+        given = _replaced(given, Numbers, lambda each: each.value if plain else self._value(member, each))
         self._draft.spend(1 + len(given.flows))
         if isinstance(member, Leaf):
             return self._caller.leaf(member, item, given)
@@ -159,14 +170,21 @@ def _branches(members: Sequence[Member]) -> tuple[set[int], dict[int, list[int]]
 def _filled(site: CallSite, reader: str, calls: Calls, tensors: Tensors) -> Given:
     """The arguments of a call, with values for references."""
 
+    given = Given(tuple(site.arguments), dict(site.named))
+    return _replaced(given, Reference, lambda each: _tensor(each, site, printable(reader), calls, tensors))
+
+
+def _replaced(given: Given, kind: type, by: Callable[[Any], Any]) -> Given:
+    """Arguments with something else for everything of a kind, within lists and mappings too."""
+
     def fill(value: Any) -> Any:
-        if isinstance(value, Reference):
-            return _tensor(value, site, printable(reader), calls, tensors)
+        if isinstance(value, kind):
+            return by(value)
         if isinstance(value, list | tuple):
             return [fill(each) for each in value]
         return {key: fill(each) for key, each in value.items()} if isinstance(value, dict) else value
 
-    return Given(tuple(fill(list(site.arguments))), fill(dict(site.named)))
+    return replace(given, arguments=tuple(fill(list(given.arguments))), named=fill(dict(given.named)))
 
 
 def _tensor(reference: Reference, site: CallSite | None, reader: str, calls: Calls, tensors: Tensors) -> Flow:

@@ -27,6 +27,13 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """An array of the program in the place of a tensor: a number, or lists within lists."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
 class CallSite:
     """One call of a layer: positional arguments and named ones, references inside lists and mappings among them.
 
@@ -77,7 +84,7 @@ def _argument(value: Any) -> Any:
     if kind == "__ellipsis__":
         return Ellipsis
     if kind in ("__tensor__", "__numpy__") and isinstance(inner, dict):
-        return inner.get("value")
+        return Numbers(inner.get("value"))
     return {key: _argument(each) for key, each in value.items()}
 
 
@@ -98,7 +105,7 @@ def _tensors(value: Any, named: dict[str, Any]) -> Any:
     if _is_tensor(value):
         if len(value) == 4 and isinstance(value[3], dict):
             named.update({key: _named(each) for key, each in value[3].items()})
-        return value[2] if value[0] == _CONSTANT else _reference(value[:3])
+        return Numbers(value[2]) if value[0] == _CONSTANT else _reference(value[:3])
     if isinstance(value, list):
         return [_tensors(each, named) for each in value]
     if isinstance(value, dict):
@@ -116,7 +123,7 @@ def _is_tensor(value: Any) -> bool:
 def _named(value: Any) -> Any:
     """A named argument of Keras 2, its tensors as references."""
     if _is_tensor(value):
-        return value[2] if value[0] == _CONSTANT else _reference(value[:3])
+        return Numbers(value[2]) if value[0] == _CONSTANT else _reference(value[:3])
     if isinstance(value, list):
         return [_named(each) for each in value]
     if isinstance(value, dict):

@@ -104,14 +104,20 @@ def expand(w: Writing, node: Node, op: Expand, values: list[Held]) -> Held:
     return Held(f"{x.text}.expand({', '.join(sizes)})", w.shape(node.outputs[0]))
 
 
+_MOST_IN_LINE = 32
+"""Numbers that `forward` makes anew in every call; more are a buffer."""
+
+
 def constant(w: Writing, node: Node, op: Constant, values: list[Held]) -> Held:
     """Numbers of the program, where the model is."""
-    first = w.held[w.graph.inputs[0].name].text
     listed = ", ".join(number(n) if "float" in op.dtype else repr(n) for n in op.numbers)
-    kind = f"dtype=torch.{op.dtype}, device={first}.device"
-    text = f"torch.tensor({listed}, {kind})" if not op.shape else f"torch.tensor([{listed}], {kind})"
-    text = f"{text}.reshape({', '.join(map(str, op.shape))})" if len(op.shape) > 1 else text
-    return Held(text, op.shape)
+    listed = f"[{listed}]" if op.shape else listed
+    shaped = f".reshape({', '.join(map(str, op.shape))})" if len(op.shape) > 1 else ""
+    if len(op.numbers) > _MOST_IN_LINE:
+        text = f"torch.tensor({listed}, dtype=torch.{op.dtype}){shaped}"
+        return Held(w.table(f"{node.name.rpartition('/')[2]}_numbers", text), op.shape)
+    first = w.held[w.graph.inputs[0].name].text
+    return Held(f"torch.tensor({listed}, dtype=torch.{op.dtype}, device={first}.device){shaped}", op.shape)
 
 
 def permute(w: Writing, node: Node, op: Permute, values: list[Held]) -> Held:

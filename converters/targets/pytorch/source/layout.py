@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 LONGEST = 120
@@ -33,6 +34,8 @@ def _broken(text: str, indent: int, behind: str = "") -> Iterator[str]:
     start, end = group
     yield f"{space}{text[: start + 1]}"
     arguments = _arguments(text[start + 1 : end])
+    if len(arguments) > _MANY and all(map(_NUMBER.fullmatch, arguments)):
+        arguments = _filled(arguments, LONGEST - indent - 5)
     for argument in arguments:
         comma = "" if not _takes_comma(text, start) and argument is arguments[-1] else ","
         if indent + 4 + len(argument) + len(comma) > LONGEST:
@@ -45,6 +48,21 @@ def _broken(text: str, indent: int, behind: str = "") -> Iterator[str]:
         yield from (f"{space}{text[end]}{first.lstrip()}", *rows)
     else:
         yield f"{space}{text[end]}{rest}{behind}"
+
+
+_MANY = 16
+_NUMBER = re.compile(r"-?[\d.]+(e[+-]?\d+)?")
+
+
+def _filled(numbers: list[str], width: int) -> list[str]:
+    """Numbers, as many to a line as it takes."""
+    rows = [numbers[0]]
+    for number in numbers[1:]:
+        if len(rows[-1]) + 2 + len(number) > width:
+            rows.append(number)
+        else:
+            rows[-1] += f", {number}"
+    return rows
 
 
 def _takes_comma(text: str, start: int) -> bool:

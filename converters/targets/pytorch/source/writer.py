@@ -119,6 +119,8 @@ def _class(w: Writing, root: members.Place, arguments: Sequence[str], title: str
     for name, shape in w.buffers.items():
         sizes = ", ".join(map(str, shape))
         yield from wrapped(f"self.register_buffer({quoted(name)}, torch.zeros({sizes}), persistent=False)", "", 8)
+    for name, made in w.tables.items():
+        yield from wrapped(f"self.register_buffer({quoted(name)}, {made}, persistent=False)", "", 8)
     if dtype != "float32":
         yield f"        self.to(torch.{dtype})"
     yield from ("", *_forward(w, arguments))

@@ -79,6 +79,8 @@ class Writing:
     held: dict[str, Held] = field(default_factory=dict)
     helpers: dict[str, None] = field(default_factory=dict)
     buffers: dict[str, Shape] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    """Numbers of the program that are too many for a line of `forward`: buffers, and what makes each."""
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The buffers in which a module's states are kept, by its name."""
     any_length: bool = False
@@ -125,9 +127,19 @@ class Writing:
 
     def buffer(self, wish: str, shape: Shape) -> str:
         """A tensor that the module keeps from one call to the next; returns how it is reached."""
-        name = identifier(wish, {*self.buffers, *(text.removeprefix("self.") for text in self.attributes.values())})
+        name = self._attribute(wish)
         self.buffers[name] = shape
         return f"self.{name}"
+
+    def table(self, wish: str, text: str) -> str:
+        """Numbers that the module makes once; returns how they are reached."""
+        name = self._attribute(wish)
+        self.tables[name] = text
+        return f"self.{name}"
+
+    def _attribute(self, wish: str) -> str:
+        own = (text.removeprefix("self.") for text in self.attributes.values())
+        return identifier(wish, {*self.buffers, *self.tables, *own})
 
     def consumed(self, node: Node) -> None:
         """The inputs of a node are read."""
