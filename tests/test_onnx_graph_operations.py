@@ -148,3 +148,16 @@ def test_windows_on_which_runtimes_differ_are_refused(pool: onnx.NodeProto) -> N
 def test_what_is_not_known_is_named() -> None:
     graph = converters.read(model(node("CumSum", "a"), ints("a", 1))).graph
     assert graph is not None and [one.class_name for one in graph.unknown] == ["CumSum"]
+
+
+def test_what_tf2onnx_writes_and_onnx_does_not_have() -> None:
+    """1 - erf, as Keras's exact gelu becomes; no runtime takes the file, and the same in operators of ONNX gives it."""
+    written = model(node("Erfc"))
+    one = helper.make_node("Erf", ["h"], ["e"])
+    equal = model(helper.make_node("Sub", ["one", "e"], ["y"]), number("one", 1.0))
+    equal.graph.node.insert(1, one)
+    x = np.random.default_rng(5).standard_normal((3, 7, 5)).astype(np.float32)
+    (wanted,) = onnxruntime.InferenceSession(equal.SerializeToString()).run(None, {"x": x})
+    with torch.no_grad():
+        found = converters.build(written)(torch.from_numpy(x)).numpy()
+    assert float(np.abs(found - wanted).max()) <= 1e-6

@@ -118,3 +118,59 @@ def test_arithmetic_with_stored_arrays_has_parameters(tmp_path: Path, measured: 
     measured("tflite normalized in arithmetic", float(error.max()))
     assert float(error.max()) <= 1e-6
     assert {3} == {p.numel() for name, p in module.named_parameters() if not name.startswith("gru")}
+
+
+OPERATIONS: dict[str, Any] = {
+    "squared difference": lambda tf, x: tf.math.squared_difference(x, tf.reduce_mean(x, -1, keepdims=True)),
+    "square and root": lambda tf, x: tf.math.rsqrt(tf.square(x) + 1.0),
+    "floor": lambda tf, x: tf.floor(x * 3.0) + tf.math.ceil(x) * tf.round(x) - tf.sign(x),
+    "tile": lambda tf, x: tf.tile(x[:, :1], [1, 4, 1]) * 0.5,
+    "log softmax": lambda tf, x: tf.nn.log_softmax(x),
+    "hard swish": lambda tf, x: x * tf.nn.relu6(x + 3.0) / 6.0,
+    "between 0 and 1": lambda tf, x: tf.maximum(tf.minimum(x, 1.0), 0.0),
+}
+
+
+def compared(tf: Any, function: Any, x: Any, path: Path) -> float:
+    """How far the module of a function is from the interpreter, of the largest number, or of 1."""
+    model = tf.function(function, input_signature=[tf.TensorSpec(x.shape, tf.float32)])
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([model.get_concrete_function()]).convert())
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    wanted = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    with torch.no_grad():
+        found = converters.build(path)(torch.from_numpy(x)).numpy()
+    assert found.shape == wanted.shape
+    return float(np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_equal_the_interpreter(name: str, tmp_path: Path, measured: Any) -> None:
+    tf = pytest.importorskip("tensorflow")
+    generator = np.random.default_rng(3)
+    matrix = tf.constant(generator.standard_normal((3, 5)), tf.float32)
+    x = generator.standard_normal((1, 7, 3)).astype("float32")
+    error = compared(tf, lambda x: OPERATIONS[name](tf, tf.matmul(x, matrix)), x, tmp_path / "model.tflite")
+    measured(f"tflite {name}", error)
+    assert error <= 1e-6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_embedding_of_keras_3_reads_its_indices_themselves(tmp_path: Path, measured: Any) -> None:
+    """Keras 3 counts indices below zero from the end; there are none, so that none of its arithmetic stays."""
+    tf = pytest.importorskip("tensorflow")
+    table = tf.constant(np.random.default_rng(3).standard_normal((11, 5)), tf.float32)
+
+    def function(x: Any) -> Any:
+        indices = tf.cast(x, tf.int32)
+        return tf.gather(table, tf.where(indices < 0, indices + 11, indices)) * 2.0
+
+    x = np.float32([[3, 0, 10, 7]])
+    error = compared(tf, function, x, tmp_path / "model.tflite")
+    measured("tflite embedding of Keras 3", error)
+    assert error <= 1e-6
+    graph = converters.read(tmp_path / "model.tflite").graph
+    assert graph is not None and [node.class_name for node in graph.nodes] == ["GATHER", "Mul"]

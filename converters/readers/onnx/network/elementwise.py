@@ -206,6 +206,14 @@ def _power(d: Drawing, node: Node) -> None:
     d.emit(node, op.Activation(known) if known else op.Activation("power", alpha=exponent), d.own(x))
 
 
+def _erfc(d: Drawing, node: Node) -> None:
+    """1 - erf(x), which is no operator of ONNX: tf2onnx writes it all the same."""
+    name, made = node.input(0), node.output(0)
+    x, inner, sizes = d.own(name), d.fresh(f"{made}_erf"), d.sizes(name)
+    d.put(made, "Erf", op.Activation("erf"), (x,), {inner: sizes})
+    d.result(node, op.Scale(factor=-1.0, offset=1.0), (inner,), made, d.typed(name).kind, sizes)
+
+
 _EQUATION = re.compile(r"[A-Za-z.]+(,[A-Za-z.]+)*(->[A-Za-z.]*)?")
 
 
@@ -266,6 +274,7 @@ DRAW: Mapping[str, Draw] = {
     **dict.fromkeys(_REDUCED, _reduce),
     "Clip": _clip,
     "Einsum": _einsum,
+    "Erfc": _erfc,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "HardSigmoid": _hard_sigmoid,

@@ -13,7 +13,8 @@ from converters.readers.tflite.words.told import Untold, Words
 
 _UNARY = {
     "LOGISTIC": "Sigmoid", "TANH": "Tanh", "RELU": "Relu", "EXP": "Exp", "NEG": "Neg", "LOG": "Log", "SQRT": "Sqrt",
-    "ABS": "Abs", "ELU": "Elu", "LOGICAL_NOT": "Not", "SHAPE": "Shape", "DEQUANTIZE": "Identity",
+    "ABS": "Abs", "ELU": "Elu", "LOGICAL_NOT": "Not", "SHAPE": "Shape", "DEQUANTIZE": "Identity", "FLOOR": "Floor",
+    "CEIL": "Ceil", "ROUND": "Round", "SIGN": "Sign", "HARD_SWISH": "HardSwish", "LOG_SOFTMAX": "LogSoftmax",
     "custom FlexTensorListFromTensor": "Identity", "custom FlexTensorListStack": "Identity",
 }  # fmt: skip
 """Those of Flex are lists of all steps, which are told as what they hold."""
@@ -21,6 +22,7 @@ _BINARY = {
     "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min", "POW": "Pow",
     "LESS": "Less", "GREATER": "Greater", "GREATER_EQUAL": "GreaterOrEqual", "LESS_EQUAL": "LessOrEqual",
     "EQUAL": "Equal", "LOGICAL_AND": "And", "LOGICAL_OR": "Or", "BROADCAST_TO": "Expand",
+    "TILE": "Tile",
 }  # fmt: skip
 _REDUCED = {"MEAN": "ReduceMean", "SUM": "ReduceSum", "REDUCE_PROD": "ReduceProd", "REDUCE_MAX": "ReduceMax"}
 _FUSED = ("ADD", "SUB", "MUL", "DIV")
@@ -28,8 +30,6 @@ _CLIPPED = {2: (-1.0, 1.0), 3: (0.0, 6.0)}
 """Activations by the limits that they are."""
 _RELU, _TANH = 1, 4
 _FARTHEST = (1 << 63) - 1
-_KINDS = {0: 1, 1: 1, 2: 7, 4: 7, 6: 9, 10: 1}
-"""Kinds of numbers as ONNX has them."""
 
 
 def say(w: Words, one: Operation) -> None:
@@ -197,7 +197,8 @@ def _fill(w: Words, one: Operation) -> None:
 
 
 def _cast(w: Words, one: Operation) -> None:
-    w.put("Cast", w.reads(one.inputs[0]), gives=one.outputs[0], to=_KINDS[one.option(1, "b")])
+    """To the kind of numbers that its output has; the options may say nothing of it."""
+    w.put("Cast", w.reads(one.inputs[0]), gives=one.outputs[0], to=w.kind(one.outputs[0]))
 
 
 def _select(w: Words, one: Operation) -> None:
@@ -206,6 +207,20 @@ def _select(w: Words, one: Operation) -> None:
 
 def _not_equal(w: Words, one: Operation) -> None:
     w.put("Not", w.put("Equal", *map(w.reads, one.inputs[:2])), gives=one.outputs[0])
+
+
+def _square(w: Words, one: Operation) -> None:
+    value = w.reads(one.inputs[0])
+    w.put("Mul", value, value, gives=one.outputs[0])
+
+
+def _squared_difference(w: Words, one: Operation) -> None:
+    apart = w.put("Sub", *map(w.reads, one.inputs[:2]))
+    w.put("Mul", apart, apart, gives=one.outputs[0])
+
+
+def _reciprocal_root(w: Words, one: Operation) -> None:
+    w.put("Reciprocal", w.put("Sqrt", w.reads(one.inputs[0])), gives=one.outputs[0])
 
 
 def _leaky_relu(w: Words, one: Operation) -> None:
@@ -277,6 +292,10 @@ _OWN: Mapping[str, Callable[[Words, Operation], None]] = {
     **dict.fromkeys(_REDUCED, _reduce),
     "PAD": _pad,
     "GELU": _gelu,
+    "SQUARE": _square,
+    "SQUARED_DIFFERENCE": _squared_difference,
+    "RSQRT": _reciprocal_root,
+    "RELU_0_TO_1": _between(0.0, 1.0),
     "RELU6": _between(0.0, 6.0),
     "RELU_N1_TO_1": _between(-1.0, 1.0),
 }

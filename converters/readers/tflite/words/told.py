@@ -27,6 +27,9 @@ _MALFORMED = (LookupError, TypeError, ValueError)
 """What is raised by an operation that lacks an input or an option: a stranger wrote it."""
 
 
+_KINDS = {"bool": TensorProto.BOOL, "int32": TensorProto.INT64, "int64": TensorProto.INT64}
+
+
 class Untold(Exception):
     """An operation for which there are no words here."""
 
@@ -135,9 +138,11 @@ class Words:
 
     def info(self, name: str, tensor: int) -> ValueInfoProto:
         """What is known of a value."""
-        kind, shape = self.told.model.described(self.graph, tensor)
-        code = {"bool": TensorProto.BOOL, "int32": TensorProto.INT64, "int64": TensorProto.INT64}
-        return helper.make_tensor_value_info(name, code.get(kind, TensorProto.FLOAT), shape)
+        return helper.make_tensor_value_info(name, self.kind(tensor), self.described(tensor))
+
+    def kind(self, tensor: int) -> int:
+        """The kind of a value's numbers, as ONNX counts kinds."""
+        return _KINDS.get(self.told.model.described(self.graph, tensor)[0], TensorProto.FLOAT)
 
     def described(self, tensor: int) -> tuple[int | None, ...] | None:
         """The shape of a value, None for sizes that are open; None where not even the axes are known."""
