@@ -229,7 +229,7 @@ def convert_file(
         check_folder(target)
     _check_pieces(suffix, max_shard_size, verify)
     if verify:
-        _check_whole(PYTORCH.name if suffix in _MODELS else framework_of.name, layer, stack, rename)
+        _check_whole(PYTORCH.name if suffix in destination.NETWORKS else framework_of.name, layer, stack, rename)
     checkpoint = read(source, framework=framework, assume=assume, weights=weights)
     calls = suffix == ".onnx"
     choices = Choices(_numpy_dtype(dtype), constants=constants or {}, dropins=dropins, calls=calls)
@@ -245,6 +245,7 @@ def convert_file(
     else:
         name = framework_of.name
         found = _planned(checkpoint, name, choices, layer=layer, stack=stack, rename=rename, strict=strict)
+        found = destination.of_network(found, suffix)
         found.check()
         tree = destination.laid_out(found, suffix)
     if max_shard_size is not None:
@@ -257,7 +258,7 @@ def convert_file(
         with writing(suffix, temporary, target, found, tree) as writer:
             warnings = (*_carry_out(found, writer, progress), *(tree.remarks if tree else ()))
         proof = ""
-        if verify and suffix in _MODELS:
+        if verify and suffix in destination.NETWORKS:
             from converters.verification.rewritten import proved
 
             proof = proved(found.checkpoint, temporary, suffix)
@@ -291,10 +292,6 @@ def _in_shards(
     with writing_shards(target, found, shards, found.checkpoint.path, synced=synced) as (index, writer):
         warnings = _carry_out(found, writer, progress)
     return Report(found, os.fspath(index), warnings)
-
-
-_MODELS = (".keras", ".h5", ".hdf5", ".onnx")
-"""Files of whole models, which are proved without torch."""
 
 
 def _check_whole(to: str, *choices: object) -> None:

@@ -73,6 +73,38 @@ def test_weights_alone_are_refused_where_the_arithmetic_is_not_a_layer(source: t
         converters.convert(source[1])
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [".onnx", ".keras"])
+def test_the_way_back_has_them_too(source: tuple[nn.Module, Path], kind: str, tmp_path: Path) -> None:
+    """In ONNX they are initializers, under the keys that PyTorch has; in Keras numbers of the configuration."""
+    module, path = source
+    report = converters.convert_file(path, tmp_path / f"back{kind}", verify=True)
+    assert "verified: 4 cases" in report.proof
+    found, x = converters.build(tmp_path / f"back{kind}"), torch.randn(11, 7, 3)
+    with torch.no_grad():
+        assert float((found(x) - module(x)).abs().max()) <= 1e-6
+    keys = {tensor.key for tensor in report.plan.tensors}
+    assert keys >= {"_mean", "scale", "query"} if kind == ".onnx" else not keys & {"_mean", "scale", "query"}
+    said = [warning for warning in report.warnings if "stand in the configuration" in warning]
+    assert len(said) == (0 if kind == ".onnx" else 4)
+    assert ("= _mean, scale, query" in str(report)) == (kind == ".onnx")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_configuration_does_not_hold_a_million_numbers(tmp_path: Path) -> None:
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.table = nn.Linear(3, 500), nn.Parameter(torch.rand(7, 300, 500))
+
+        def forward(self, x: Tensor) -> Any:
+            return self.linear(x).unsqueeze(2) * self.table
+
+    path = exported(filled(Wide), tmp_path / "model.onnx")
+    with pytest.raises(converters.NotRepresentable, match=r"1,050,000 numbers, and no layer of Keras 3 holds them"):
+        converters.convert_file(path, tmp_path / "back.keras")
+
+
 class Moved(nn.Module):
     """A parameter of which something else is computed before it meets the input."""
 

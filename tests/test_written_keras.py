@@ -15,10 +15,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from keras_files import dense, numbers, recurrent, write
 from keras_fixtures import LOW_PRECISION, REFUSED, cases, described, model_file, name_of, recorded, within
 from sampling import sampled
+from torch import nn
 
 import converters
 from converters import ConversionError, ConversionWarning, NotRepresentable, VerificationFailed
@@ -224,3 +226,22 @@ def test_verify_is_for_pytorch_and_whole_models(tmp_path: Path) -> None:
         converters.convert(source, to="keras", verify=True)
     with pytest.raises(ConversionError, match="builds a module of PyTorch"):
         converters.convert_file(source, tmp_path / "new.weights.h5", verify=True)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_transposed_convolution_in_groups_is_refused(bias: bool, tmp_path: Path) -> None:
+    """Keras has none: its kernel would be taken for that of all channels."""
+    path, module = tmp_path / "model.onnx", nn.Sequential(nn.ConvTranspose1d(4, 6, 3, groups=2, bias=bias))
+    torch.onnx.export(module, torch.randn(2, 4, 7), path, dynamo=False, opset_version=17)
+    said = "no module for conv transpose1d grouped" if bias else "it is cut into 2 groups"
+    with pytest.raises(converters.NotRepresentable, match=said):
+        converters.convert_file(path, tmp_path / "model.keras")
+    for framework in ("keras", "flax", "haiku"):
+        with pytest.raises(converters.NotRepresentable, match=said):
+            converters.convert(path, to=framework)
+
+
+def test_a_vector_without_a_batch_is_refused(tmp_path: Path) -> None:
+    source = converters.trace(nn.Sequential(nn.Linear(5, 3)), torch.randn(5))
+    with pytest.raises(converters.NotRepresentable, match="a vector without a batch"):
+        converters.convert_file(source, tmp_path / "model.keras")

@@ -13,6 +13,11 @@ def module_name(path: str) -> str:
     return path.replace("\\", "/").replace("/", ".").strip(".")
 
 
+def parameter_name(name: str) -> str:
+    """The name of a parameter for an array that goes through under its own: without TensorFlow's ':0'."""
+    return module_name(name.removesuffix(":0"))
+
+
 _WORD = re.compile(r"[^\W\d]\w*|\d{1,9}")
 
 

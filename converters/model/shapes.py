@@ -90,6 +90,20 @@ def _matrix_product(_: Any, shapes: list[Shape], count: int) -> Shape | None:
     return (*outer, shapes[0][-2], shapes[1][-1])
 
 
+def _of_letters(operation: op.Einsum, shapes: list[Shape], count: int) -> Shape | None:
+    """Every letter has the size that it has in the inputs; no rule for `...`."""
+    read, arrow, made = operation.equation.partition("->")
+    words = read.split(",") if arrow and "." not in operation.equation else []
+    fits = len(words) == len(shapes) and all(len(word) == len(shape) for word, shape in zip(words, shapes, strict=True))
+    if not fits or not _known(shapes, count):
+        return None
+    sizes: dict[str, list[int | None]] = {}
+    for word, shape in zip(words, shapes, strict=True):
+        for letter, size in zip(word, shape, strict=True):
+            sizes.setdefault(letter, []).append(size)
+    return tuple(_wider(sizes[letter]) for letter in made) if set(made) <= set(sizes) else None
+
+
 def _flatten(_: Any, shapes: list[Shape], count: int) -> Shape:
     return (shapes[0][0], _product(shapes[0][1:]))
 
@@ -220,6 +234,7 @@ _RULES: dict[type, Callable[[Any, list[Shape], int], Shape | None]] = {
     op.Concatenate: _concatenate,
     op.Dot: _dot,
     op.MatrixProduct: _matrix_product,
+    op.Einsum: _of_letters,
     op.Flatten: _flatten,
     op.Reshape: _reshape,
     op.Permute: _permute,

@@ -9,7 +9,7 @@ import numpy as np
 
 from converters.model.arrays import LazyArray
 from converters.model.layers import Layer, Part
-from converters.model.names import module_name
+from converters.model.names import module_name, parameter_name
 from converters.model.stacking import difference, placed, unstackable
 from converters.planning.choosing import check_asked, layout_for, of_cell, twin
 from converters.planning.modules import Module, Tensor
@@ -129,7 +129,7 @@ def stack(members: Sequence[Layer], name: str, target: Target, choices: Choices 
 
 def own_names(layer: Layer) -> dict[str, LazyArray]:
     """The arrays of a layer that no layout describes, by the names they have in the source."""
-    found = {module_name(name.removesuffix(":0")): array for name, array in layer.arrays.items()}
+    found = {parameter_name(name): array for name, array in layer.arrays.items()}
     if len(found) != len(layer.arrays):
         raise CoverageError(f"{printable(layer.path)}: two of its arrays have one name as parameters", layer=layer.path)
     return found

@@ -50,6 +50,18 @@ class Plan:
         """The problems that stand in the way; `strict=False` lets those of layers that are unknown or inexact pass."""
         return tuple(p for p in self.problems if self.strict or not isinstance(p, NotRepresentable | UnknownLayer))
 
+    def of_network(self) -> Plan:
+        """The plan of what holds the network too: arrays that its arithmetic reads are parameters, and no problem."""
+        graph = self.checkpoint.graph
+        if graph is None:
+            return self
+        note = "parameters that the arithmetic of the network reads"
+        read = [any(map(graph.reads, module.layers)) for module in self.modules]
+        modules = [
+            replace(m, problems=(), notes=(note,)) if own else m for m, own in zip(self.modules, read, strict=True)
+        ]
+        return replace(self, modules=tuple(modules))
+
     def check(self) -> None:
         """Raise what stands in the way, all in one error of the first one's type."""
         if self.fatal:

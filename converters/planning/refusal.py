@@ -26,6 +26,7 @@ _SENTENCES = {
     "projection_clip": "it clips its projection to ±{value:.7g} (proj_clip), and {module} does not",
     "input_forget": "its forget gate is 1 minus its input gate (input_forget), and {module} computes one of its own",
     "output_activation": "its output_activation is {value}, and {module} has none apart from its activation",
+    "groups": "it is cut into {value} groups, and {module} has none",
     "rms_scaling": "it divides by the root mean square (rms_scaling), and {module} by the deviation",
 }
 _UNUSUAL: Mapping[str, tuple[Any, ...]] = {

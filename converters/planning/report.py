@@ -52,13 +52,15 @@ class Report:
         yield f"{printable(self.output)}: {len(self.plan.tensors)} tensors, {_amount(self.nbytes)}"
         for module in self.plan.modules:
             call = module.constructor or self._class_of(module)
-            yield f"  {printable(module.name or module.path)} = {call}"
+            yield f"  {printable(module.name or module.path) or '(no prefix)'} = {call}"
             yield from (f"      {note}" for note in module.notes)
         if self.proof:
             yield self.proof
 
     def _class_of(self, module: Module) -> str:
         """The class of a module for which the target writes no call."""
+        if module.layout is None and not module.problems:
+            return ", ".join(printable(tensor.name) for tensor in module.tensors)
         return self.plan.target.called(module.layout) if module.layout and module.exact else _NO_MODULE
 
 

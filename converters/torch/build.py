@@ -77,7 +77,7 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
     """The text of a source, with drop-ins where torch.nn is not exact; refused with all that cannot be built."""
     graph = checkpoint.graph
     if graph is None:
-        known = "; ".join((checkpoint.container, *checkpoint.drawn.problems))
+        known = "; ".join((checkpoint.container, *checkpoint.remarks, *checkpoint.drawn.problems))
         raise NotRepresentable(
             f"how its layers are wired is not told by this file, or not read from it ({known}): convert gives the "
             "weights, and load_into puts them into a module of yours",
@@ -85,12 +85,8 @@ def draft(checkpoint: Checkpoint, factories: Mapping[str, Factory], any_length: 
         )
     open_layers = {node.name for node in graph.nodes if node.name in factories or node.class_name in factories}
     _check_known(graph, factories)
-    plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True, calls=True))
-    modules = tuple(
-        replace(module, problems=()) if any(map(graph.reads, module.layers)) else module
-        for module in plan.modules
-        if not {layer.path for layer in module.layers} & open_layers
-    )
+    plan = make_plan(checkpoint, PYTORCH, choices=Choices(dropins=True, calls=True)).of_network()
+    modules = tuple(m for m in plan.modules if not {layer.path for layer in m.layers} & open_layers)
     plan = replace(plan, modules=modules)
     source = write(
         graph, modules, title=_title(checkpoint), dtype=_dtype(plan), custom=tuple(factories), any_length=any_length

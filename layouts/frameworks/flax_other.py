@@ -19,6 +19,7 @@ from layouts.refusals import Refusal
 
 IMAGES = {"padding": "same", "channels_last": True}
 _BIAS = {"bias": "out -> bias"}
+_WHOLE = {"groups": (1,)}
 DENSE = Layout("flax", cells.LINEAR, {"kernel": "in out -> weight"} | _BIAS, class_name="Dense")
 _FORWARD = {"transposed": False}
 _TURNED = {"transposed": True, "transpose_kernel": False}
@@ -53,6 +54,7 @@ CONV_TRANSPOSE1D = Layout(
     {"kernel": "~width in out -> weight"} | _BIAS,
     when=_TURNED,
     defaults=IMAGES,
+    computes=_WHOLE,
     class_name="ConvTranspose (1d)",
 )
 CONV_TRANSPOSE2D = Layout(
@@ -61,6 +63,7 @@ CONV_TRANSPOSE2D = Layout(
     {"kernel": "~height ~width in out -> weight"} | _BIAS,
     when=_TURNED,
     defaults=IMAGES,
+    computes=_WHOLE,
     class_name="ConvTranspose (2d)",
 )
 CONV_TRANSPOSE1D_AS_STORED = Layout(
@@ -69,6 +72,7 @@ CONV_TRANSPOSE1D_AS_STORED = Layout(
     {"kernel": "width out in -> weight"} | _BIAS,
     when=_AS_STORED,
     defaults=IMAGES,
+    computes=_WHOLE,
     class_name="ConvTranspose (1d, transpose_kernel)",
 )
 CONV_TRANSPOSE2D_AS_STORED = Layout(
@@ -77,6 +81,7 @@ CONV_TRANSPOSE2D_AS_STORED = Layout(
     {"kernel": "height width out in -> weight"} | _BIAS,
     when=_AS_STORED,
     defaults=IMAGES,
+    computes=_WHOLE,
     class_name="ConvTranspose (2d, transpose_kernel)",
 )
 ATTENTION = Layout(

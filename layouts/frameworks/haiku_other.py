@@ -16,6 +16,7 @@ from layouts.layout import Layout
 
 IMAGES = {"padding": "same", "channels_last": True}
 _BIAS = {"b": "out -> bias"}
+_WHOLE = {"groups": (1,)}
 _COUNTERS = ("~/mean_ema/counter", "~/mean_ema/hidden", "~/var_ema/counter", "~/var_ema/hidden")
 LINEAR = Layout("haiku", cells.LINEAR, {"w": "in out -> weight"} | _BIAS, class_name="Linear")
 _FORWARD = {"transposed": False}
@@ -50,6 +51,7 @@ CONV_TRANSPOSE1D = Layout(
     {"w": "~width out in -> weight"} | _BIAS,
     when=_TRANSPOSED,
     defaults=IMAGES,
+    computes=_WHOLE,
     class_name="Conv1DTranspose",
 )
 CONV_TRANSPOSE2D = Layout(
@@ -58,6 +60,7 @@ CONV_TRANSPOSE2D = Layout(
     {"w": "~height ~width out in -> weight"} | _BIAS,
     when=_TRANSPOSED,
     defaults=IMAGES,
+    computes=_WHOLE,
     class_name="Conv2DTranspose",
 )
 ATTENTION = Layout(

@@ -11,6 +11,7 @@ from layouts.layout import Layout
 _CHANNELS_LAST = {"channels_last": True}
 _ACTIVATED = {"activation": "linear"}
 _BIAS = {"bias": "out -> bias"}
+_WHOLE = {"groups": (1,)}
 _B = {"b": "out -> bias"}
 _THEANO = {"flipped": True}
 _PLAIN = {"flipped": False}
@@ -180,6 +181,7 @@ CONV1D_TRANSPOSE = (
         {"kernel": "width out in -> weight"} | _BIAS,
         defaults=_CHANNELS_LAST,
         beside=_ACTIVATED,
+        computes=_WHOLE,
         class_name="Conv1DTranspose",
     ),
 )
@@ -191,6 +193,7 @@ CONV2D_TRANSPOSE = (
         when=_PLAIN,
         defaults=_CHANNELS_LAST,
         beside=_ACTIVATED,
+        computes=_WHOLE,
         class_name="Conv2DTranspose",
     ),
     Layout(
@@ -244,6 +247,7 @@ CONV3D_TRANSPOSE = (
         {"kernel": "depth height width out in -> weight"} | _BIAS,
         defaults=_CHANNELS_LAST,
         beside=_ACTIVATED,
+        computes=_WHOLE,
         class_name="Conv3DTranspose",
     ),
 )

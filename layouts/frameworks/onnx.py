@@ -16,8 +16,8 @@ Sources: the operators' schemas and their texts, opset 1 to 28; outputs compared
    scale and bias a group, not a channel. InstanceNormalization is a GroupNorm with one channel a group.
 10. A slope of PRelu is aligned with the last axes of its input: "channel 1 1" is axis 1 of (batch, channel, …, …).
 11. A ConvTranspose with groups has out / groups on the second axis of W, as PyTorch, and all of out in B.
-12. Depthwise and separable convolutions and attention of many heads are no nodes of their own: the arrays of the nodes
-   that compute them, for writing alone (`written`).
+12. Depthwise, separable and locally connected convolutions, ConvLSTM, attention, dense layers of any equation and the
+   like are no nodes of their own: the arrays of the nodes that compute them, for writing alone (`written`).
 13. Epsilon is 1e-5 everywhere, momentum 0.9 of the old statistics; both are attributes of the node, as clip and
     activations are.
 """
@@ -278,6 +278,99 @@ _HEADS = (
         class_name="MatMul (attention)",
     ),
 )
+_SCORES = (
+    Layout("onnx", cells.DOT_ATTENTION, {"scale": "-> scale"}, when=_WRITTEN, class_name="MatMul (scaled attention)"),
+    Layout(
+        "onnx",
+        cells.ADDITIVE_ATTENTION,
+        {"scale": "feature -> scale"},
+        when=_WRITTEN,
+        class_name="MatMul (additive attention)",
+    ),
+    Layout(
+        "onnx",
+        cells.CONCAT_ATTENTION,
+        {"scale": "-> scale", "score_weight": "-> score_weight"},
+        when=_WRITTEN,
+        class_name="MatMul (concat attention)",
+    ),
+)
+_NORMALIZATION = (
+    Layout(
+        "onnx",
+        cells.NORMALIZATION,
+        {"mean": "feature -> mean", "variance": "feature -> variance"},
+        when=_WRITTEN,
+        class_name="BatchNormalization (statistics alone)",
+    ),
+    Layout(
+        "onnx",
+        cells.NORMALIZATION_OF_ALL,
+        {"mean": "-> mean", "variance": "-> variance"},
+        when=_WRITTEN,
+        class_name="BatchNormalization (statistics alone)",
+    ),
+)
+_SLOPES = (
+    Layout("onnx", cells.PRELU_BY_ELEMENT, {"slope": "row channel -> weight"}, when=_WRITTEN, class_name="PRelu"),
+    Layout(
+        "onnx",
+        cells.PRELU_BY_ELEMENT_2D,
+        {"slope": "row column channel -> weight"},
+        when=_WRITTEN,
+        class_name="PRelu",
+    ),
+)
+_EINSUM = tuple(
+    Layout(
+        "onnx",
+        cell,
+        {"W": f"{weight} -> weight", "bias": f"{bias} -> bias"},
+        when=_WRITTEN,
+        class_name="MatMul (einsum)",
+    )
+    for cell, weight, bias in (
+        (cells.EINSUM_2_1, "one two", "first"),
+        (cells.EINSUM_2_2, "one two", "first second"),
+        (cells.EINSUM_3_1, "one two three", "first"),
+        (cells.EINSUM_3_2, "one two three", "first second"),
+    )
+)
+_MAPS = tuple(
+    Layout(
+        "onnx",
+        cell,
+        {
+            "W": f"(gate unit) input {space} -> input_kernel",
+            "R": f"(gate unit) state {space} -> recurrent_kernel",
+            "B": "(gate unit) -> input_bias",
+        },
+        gates="ifgo",
+        when=_WRITTEN,
+        class_name="Conv (ConvLSTM)",
+    )
+    for cell, space in (
+        (cells.CONV_LSTM1D, "width"),
+        (cells.CONV_LSTM2D, "height width"),
+        (cells.CONV_LSTM3D, "depth height width"),
+    )
+)
+_LOCAL = (
+    Layout(
+        "onnx",
+        cells.LOCALLY_CONNECTED1D,
+        {"W": "column out in width -> weight", "B": "out column -> bias"},
+        when=_WRITTEN,
+        class_name="Gather (locally connected)",
+    ),
+    Layout(
+        "onnx",
+        cells.LOCALLY_CONNECTED2D,
+        {"W": "row column out in height width -> weight", "B": "out row column -> bias"},
+        when=_WRITTEN,
+        class_name="Gather (locally connected)",
+    ),
+)
 
 LAYERS = {
     "LSTM": (LSTM,),
@@ -294,8 +387,11 @@ LAYERS = {
     "LayerNormalization": LAYER_NORM,
     "RMSNormalization": (RMS_NORM,),
     "PRelu": PRELU,
-    "Conv (written)": _ALONE,
-    "MatMul (written)": _HEADS,
+    "Conv (written)": (*_ALONE, *_MAPS),
+    "MatMul (written)": (*_HEADS, *_SCORES, *_EINSUM),
+    "Gather (written)": _LOCAL,
+    "BatchNormalization (written)": _NORMALIZATION,
+    "PRelu (written)": _SLOPES,
 }
 USUAL = {"grouped": False, "written": False}
 """What is so unless somebody states otherwise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,12 @@ class Emission:
         self._held = held
         self._taken = {key for found in held.values() for each in found for key in each.arrays.values()}
         self._names: dict[str, str] = {}
+
+    def within(self) -> Emission:
+        """A graph inside this one: it has nodes of its own, and shares the names and the constants."""
+        inner = copy(self)
+        inner.nodes = []
+        return inner
 
     def name(self, wish: str) -> str:
         """A name that nothing else has."""

@@ -80,6 +80,11 @@ def _soft_shrink(e: Emission, x: str, s: Activation) -> str:
     return e.op("Mul", e.op("Sign", x), left)
 
 
+def _glu(e: Emission, x: str, _: Activation) -> str:
+    first, second = e.ops("Split", x, count=2, axis=-1)
+    return e.op("Mul", first, e.op("Sigmoid", second))
+
+
 def _simple(kind: str, **attributes: Any) -> Write:
     return lambda e, x, s: e.op(kind, x, **attributes)
 
@@ -121,6 +126,12 @@ _WRITTEN: Mapping[str, Write] = {
     "reciprocal": _simple("Reciprocal"),
     "log": _simple("Log"),
     "erf": _simple("Erf"),
+    "floor": _simple("Floor"),
+    "ceil": _simple("Ceil"),
+    "round": _simple("Round"),
+    "sign": _simple("Sign"),
+    "power": lambda e, x, s: e.op("Pow", x, e.number(_or(s.alpha, 1.0))),
+    "glu": _glu,
 }
 
 

@@ -10,6 +10,7 @@ from onnx import ModelProto, ValueInfoProto, helper
 
 from converters.model import operations as op
 from converters.model.graph import Graph, Node, Value
+from converters.targets.onnx import conv_lstm
 from converters.targets.onnx.emission import IR, OPSET, Emission, Held, refused
 from converters.targets.onnx.layers import applied
 from converters.targets.onnx.operations import operated
@@ -66,8 +67,8 @@ def _outputs(e: Emission, node: Node) -> list[str]:
     mask = e.of(node.mask) if node.mask else ""
     if not isinstance(node.operation, op.Apply):
         return operated(e, node, inputs, mask)
-    recurs = node.layer is not None and node.layer.recurrent
-    return recurrent(e, node, inputs, mask) if recurs else applied(e, node, inputs, mask)
+    steps = node.layer is not None and (node.layer.recurrent or conv_lstm.computes(node.layer))
+    return recurrent(e, node, inputs, mask) if steps else applied(e, node, inputs, mask)
 
 
 def _input(e: Emission, value: Value, sizes: Mapping[int, str]) -> ValueInfoProto:

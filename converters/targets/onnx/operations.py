@@ -10,16 +10,23 @@ import numpy as np
 
 from converters.model import operations as op
 from converters.model.graph import Node
-from converters.targets.onnx import windows
+from converters.model.names import parameter_name
+from converters.targets.onnx import attention, windows
 from converters.targets.onnx.emission import Emission, refused
 from converters.targets.onnx.functions import activated
+from converters.targets.onnx.norms import centred, in_groups
 
-_COMBINED = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "maximum": "Max", "minimum": "Min"}
+_COMBINED = {
+    **{"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow"},
+    **{"maximum": "Max", "minimum": "Min"},
+}
 _REDUCED = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}
 
 
 def operated(e: Emission, node: Node, inputs: Sequence[str], mask: str) -> list[str]:
     """What an operation makes. Raises `NotRepresentable` for one that is not written."""
+    if isinstance(node.operation, op.DotAttention):
+        return attention.scored(e, node, inputs, mask)
     write = _WRITTEN.get(type(node.operation))
     if write is None:
         raise refused(node, "it is not written as ONNX")
@@ -39,7 +46,7 @@ def _dot(e: Emission, node: Node, x: list[str], _: str) -> str:
     ranks = [e.rank(name) for name in node.inputs]
     one, other = (axis % rank for axis, rank in zip(settings.axes, ranks, strict=True))
     if settings.normalize:
-        x = [_unit(e, value, axis) for value, axis in zip(x, (one, other), strict=True)]
+        x = [_unit(e, value, axis, settings.least) for value, axis in zip(x, (one, other), strict=True)]
     letters = "bcdefghijk"
     left = ["a" if k == 0 else "z" if k == one else letters[k] for k in range(ranks[0])]
     right = ["a" if k == 0 else "z" if k == other else letters[k].upper() for k in range(ranks[1])]
@@ -48,9 +55,25 @@ def _dot(e: Emission, node: Node, x: list[str], _: str) -> str:
     return found if len(kept) > 1 else e.op("Unsqueeze", found, e.ints(1))
 
 
-def _unit(e: Emission, x: str, axis: int) -> str:
+def _unit(e: Emission, x: str, axis: int, least: float) -> str:
     square = e.op("ReduceSum", e.op("Mul", x, x), e.ints(axis), keepdims=1)
-    return e.op("Div", x, e.op("Sqrt", e.op("Max", square, e.number(1e-12))))
+    return e.op("Div", x, e.op("Max", e.op("Sqrt", square), e.number(least)))
+
+
+def _standardize(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings: Any = node.operation
+    rank = e.rank(node.inputs[0])
+    return centred(e, x[0], sorted(axis % rank for axis in settings.axes), settings.epsilon)
+
+
+def _standardize_groups(e: Emission, node: Node, x: list[str], _: str) -> str:
+    settings: Any = node.operation
+    rank = e.rank(node.inputs[0])
+    axis = settings.axis % rank
+    channels = (e.graph.values[node.inputs[0]].shape or ())[axis]
+    if settings.groups == -1 and channels is None:
+        raise refused(node, "how many channels it has is not known")
+    return in_groups(e, x[0], axis, rank, settings.groups if settings.groups != -1 else channels or 1, settings.epsilon)
 
 
 def _reduce(e: Emission, node: Node, x: list[str], _: str) -> str:
@@ -99,9 +122,9 @@ def _constant(e: Emission, node: Node, _: list[str], __: str) -> str:
 
 
 def _stored(e: Emission, node: Node, _: list[str], __: str) -> str:
-    settings: Any = node.operation
-    array = node.layer.arrays[settings.name].read() if node.layer is not None else np.zeros(())
-    return e.constant(array.astype(e.kind))
+    """A parameter is an initializer as weights are."""
+    (held,) = e.held(node)
+    return held.arrays[parameter_name(node.operation.name)]  # type: ignore[union-attr]
 
 
 def _repeat(e: Emission, node: Node, x: list[str], _: str) -> str:
@@ -134,18 +157,18 @@ def _pick(e: Emission, node: Node, x: list[str], _: str) -> str:
     return e.op("GatherElements", x[0], e.cast(x[1], np.int64), axis=settings.axis)
 
 
-def _beside(e: Emission, mask: str, like: str) -> str:
-    """A mask (batch, time), as it goes with a value of more axes."""
-    more = e.rank(like) - 2
-    return e.op("Unsqueeze", mask, e.ints(*range(2, 2 + more))) if more > 0 else mask
+def _beside(e: Emission, node: Node, mask: str, number: int) -> str:
+    """The mask that a node reads as its input of a number, most often (batch, time), as it goes with the first."""
+    here, rank = (e.rank(node.inputs[k]) for k in (number, 0))
+    return e.op("Unsqueeze", mask, e.ints(*range(here, rank))) if here < rank else mask
 
 
 def _masked(e: Emission, node: Node, x: list[str], _: str) -> str:
-    return e.op("Where", _beside(e, x[1], node.inputs[0]), x[0], e.number(node.operation.value))  # type: ignore[union-attr]
+    return e.op("Where", _beside(e, node, x[1], 1), x[0], e.number(node.operation.value))  # type: ignore[union-attr]
 
 
 def _choose(e: Emission, node: Node, x: list[str], _: str) -> str:
-    return e.op("Where", _beside(e, x[2], node.inputs[0]), x[0], x[1])
+    return e.op("Where", _beside(e, node, x[2], 2), x[0], x[1])
 
 
 def _rest(e: Emission, x: str, value: str, start: int) -> list[int | str]:
@@ -162,20 +185,6 @@ def _split_time(e: Emission, node: Node, x: list[str], _: str) -> str:
     return e.shaped(x[0], e.size(x[1], 0), e.size(x[1], 1), *_rest(e, x[0], node.inputs[0], 1))
 
 
-def _attention(e: Emission, node: Node, x: list[str], mask: str) -> str:
-    """softmax(scores) × value of one head, without a learned scale."""
-    settings: Any = node.operation
-    if node.layer is not None or settings.causal or settings.score != "dot":
-        raise refused(node, "attention with a learned scale, a causal mask or added scores is not written")
-    query, value, key = x[0], x[1], x[2] if len(x) > 2 else x[1]
-    *outer, steps, features = range(e.rank(node.inputs[-1]))
-    scores = e.op("MatMul", query, e.permuted(key, (*outer, features, steps)))
-    if mask:
-        least = e.number(float(np.finfo(e.kind).min))
-        scores = e.op("Where", e.op("Unsqueeze", mask, e.ints(1)), scores, least)
-    return e.op("MatMul", e.op("Softmax", scores, axis=-1), value)
-
-
 Write = Callable[[Emission, Node, list[str], str], str]
 _WRITTEN: Mapping[type, Write] = {
     op.Identity: lambda e, n, x, m: e.op("Identity", x[0]),
@@ -184,6 +193,7 @@ _WRITTEN: Mapping[type, Write] = {
     op.Concatenate: lambda e, n, x, m: e.op("Concat", *x, axis=n.operation.axis),  # type: ignore[union-attr]
     op.Dot: _dot,
     op.MatrixProduct: lambda e, n, x, m: e.op("MatMul", *x),
+    op.Einsum: lambda e, n, x, m: e.op("Einsum", *x, equation=n.operation.equation),  # type: ignore[union-attr]
     op.Flatten: lambda e, n, x, m: e.op("Flatten", x[0], axis=1),
     op.Reshape: lambda e, n, x, m: e.shaped(x[0], e.size(x[0], 0), *n.operation.shape),  # type: ignore[union-attr]
     op.Regroup: _regroup,
@@ -204,8 +214,9 @@ _WRITTEN: Mapping[type, Write] = {
     op.Reverse: lambda e, n, x, m: e.reversed(x[0], n.operation.axis),  # type: ignore[union-attr]
     op.Reduce: _reduce,
     op.Scale: _scale,
-    op.UnitLength: lambda e, n, x, m: _unit(e, x[0], n.operation.axis),  # type: ignore[union-attr]
-    op.DotAttention: _attention,
+    op.UnitLength: lambda e, n, x, m: _unit(e, x[0], n.operation.axis, n.operation.least),  # type: ignore[union-attr]
+    op.Standardize: _standardize,
+    op.StandardizeGroups: _standardize_groups,
     op.MaskOf: _mask_of,
     op.MaskOfLengths: _mask_of_lengths,
     op.BothMasks: lambda e, n, x, m: reduce(lambda a, b: e.op("And", a, b), x),

@@ -15,6 +15,7 @@ import numpy as np
 from converters.model.graph import Node
 from converters.model.layers import Layer, Part
 from converters.model.settings import Call
+from converters.targets.onnx import conv_lstm
 from converters.targets.onnx.emission import Emission, Held, refused
 from converters.targets.onnx.functions import INNER
 from layouts.layout import DIRECTIONS
@@ -45,6 +46,9 @@ def recurrent(e: Emission, node: Node, inputs: Sequence[str], mask: str) -> list
     layer = node.layer
     assert layer is not None, node.name
     call = layer.call
+    if conv_lstm.computes(layer):
+        outputs, states = conv_lstm.recurrent(e, node, inputs, mask)
+        return [*_merged(e, outputs, call), *states] if call.states else _merged(e, outputs, call)
     x = inputs[0] if call.time_axis == 0 else e.permuted(inputs[0], (1, 0, 2))
     steps = _steps(e, mask) if mask else None
     runs = _Runs(e, node, layer, steps)

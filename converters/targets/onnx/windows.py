@@ -12,7 +12,7 @@ from converters.model.graph import Node
 from converters.model.layers import Part
 from converters.targets.onnx.emission import Emission, refused
 
-_AUTO = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}
+AUTO = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}
 
 
 def channels_first(e: Emission, x: str, rank: int, last: bool, function: Callable[[str], str]) -> str:
@@ -23,6 +23,12 @@ def channels_first(e: Emission, x: str, rank: int, last: bool, function: Callabl
     return e.permuted(inner, (0, *range(2, rank), 1))
 
 
+def kernel_of(part: Part) -> list[int]:
+    """The sizes of a kernel, in the order of the axes."""
+    sizes = part.solved()
+    return [sizes[word] for word in ("depth", "height", "width") if word in sizes]
+
+
 def per_axis(values: Sequence[int], count: int, usual: int = 1) -> list[int]:
     """One number an axis; the usual one where none is told."""
     return list(values) if len(values) == count else [*(values or (usual,))][:1] * count
@@ -30,8 +36,8 @@ def per_axis(values: Sequence[int], count: int, usual: int = 1) -> list[int]:
 
 def _padded(rule: str, pads: Sequence[int], reach: Sequence[int]) -> dict[str, Any]:
     """The attributes of a padding rule; `reach` is the kernel with its dilation in it."""
-    if rule in _AUTO:
-        return {"auto_pad": _AUTO[rule]}
+    if rule in AUTO:
+        return {"auto_pad": AUTO[rule]}
     if rule == "causal":
         return {"pads": [each - 1 for each in reach] + [0] * len(reach)}
     return {"pads": list(pads)} if rule == "explicit" and pads else {}
@@ -40,17 +46,24 @@ def _padded(rule: str, pads: Sequence[int], reach: Sequence[int]) -> dict[str, A
 def convolved(e: Emission, part: Part, x: str, weight: str, bias: str, kernel: Sequence[int], groups: int) -> str:
     """A convolution of (batch, in, …); `kernel` as its weight has it."""
     options, count = part.convolution, len(kernel)
-    dilation = per_axis(options.dilation, count)
+    dilation, strides = per_axis(options.dilation, count), per_axis(options.strides, count)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    told = max(dilation) > 1 and max(strides) == 1 and options.padding in AUTO
     return e.op(
         "Conv",
         *([x, weight, bias] if bias else [x, weight]),
-        strides=per_axis(options.strides, count),
+        strides=strides,
         dilations=dilation,
         group=groups,
         kernel_shape=list(kernel),
-        **_padded(options.padding, options.pads, reach),
+        **(_counted(options.padding, reach) if told else _padded(options.padding, options.pads, reach)),
     )
+
+
+def _counted(rule: str, reach: Sequence[int]) -> dict[str, Any]:
+    """The rule in numbers, which hold for any length at a stride of 1: onnxruntime has no word for it where dilated."""
+    less, more = [(each - 1) // 2 for each in reach], [each // 2 for each in reach]
+    return {"pads": less + more if rule == "same" else more + less}
 
 
 def transposed(e: Emission, node: Node, part: Part, x: str, weight: str, bias: str, kernel: Sequence[int]) -> str:
@@ -63,9 +76,9 @@ def transposed(e: Emission, node: Node, part: Part, x: str, weight: str, bias: s
         "group": options.groups,
         "kernel_shape": list(kernel),
     }
-    if options.output_shape or (options.output_padding and (options.channels_last or options.padding in _AUTO)):
+    if options.output_shape or (options.output_padding and (options.channels_last or options.padding in AUTO)):
         raise refused(node, "a transposed convolution whose size is told apart from its padding is not written")
-    if options.padding in _AUTO or (options.channels_last and options.padding == "valid"):
+    if options.padding in AUTO or (options.channels_last and options.padding == "valid"):
         whole = _cut(e, options.padding, e.op("ConvTranspose", x, weight, **attributes), kernel, strides, dilation)
         return e.op("Add", whole, e.shaped(bias, 1, -1, *[1] * count)) if bias else whole
     attributes |= {"pads": list(options.pads)} if options.padding == "explicit" and options.pads else {}
@@ -95,6 +108,28 @@ def _behind(e: Emission, x: str, axis: int, count: int, amount: int) -> str:
     ends = [0] * (2 + count)
     ends[axis] = amount
     return e.op("Pad", x, e.ints(*[0] * (2 + count), *ends)) if amount else x
+
+
+_LETTERS = {1: ("cx", "c", "x"), 2: ("rycx", "rc", "yx")}
+"""Of maps of so many axes: their windows and the places within, the windows alone, and the places within alone."""
+
+
+def locally_connected(e: Emission, part: Part, x: str, weight: str, bias: str) -> str:
+    """A kernel of its own for every place of (batch, in, …): all windows side by side, and what each of them sees."""
+    kernel, sizes, options = kernel_of(part), part.solved(), part.convolution
+    count, half = len(kernel), len(options.pads) // 2
+    if any(options.pads):
+        none = [0, 0]
+        x = e.op("Pad", x, e.ints(*none, *options.pads[:half], *none, *options.pads[half:]))
+    counts = [sizes[word] for word in ("row", "column") if word in sizes]
+    for number, (windows, width, stride) in enumerate(
+        zip(counts, kernel, per_axis(options.strides, count), strict=True)
+    ):
+        places = np.arange(windows)[:, None] * stride + np.arange(width)
+        x = e.op("Gather", x, e.constant(places), axis=2 + 2 * number)
+    seen, spots, within = _LETTERS[count]
+    found = e.op("Einsum", x, weight, equation=f"bi{seen},{spots}oi{within}->bo{spots}")
+    return e.op("Add", found, bias) if bias else found
 
 
 def pooled(e: Emission, node: Node, x: str) -> str:

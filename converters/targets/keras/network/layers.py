@@ -48,6 +48,8 @@ _ACTIVATED = ("Dense", "EinsumDense")
 
 
 def _linear(w: Work, node: Node, part: Part, shapes: Shapes) -> tuple[str, Config]:
+    if len(w.shape(node.inputs[0]) or (1, 1)) < 2:
+        w.sketch.refuse(node, "it reads a vector without a batch, and a Dense of Keras 3 asks for one")
     return "Dense", {"units": shapes["kernel"][-1], "use_bias": "bias" in shapes}
 
 
@@ -129,7 +131,7 @@ _ROWS: Mapping[str, Row] = {
     **dict.fromkeys(("layer_norm", "layer_norm_2d", "layer_norm_3d"), _layer_norm),
     "group_norm": _group_norm,
     "rms_norm": _rms_norm,
-    **dict.fromkeys(("prelu", *(f"prelu_by_element{rank}" for rank in ("", "_2d", "_3d", "_4d"))), _prelu),
+    **dict.fromkeys(("prelu", "prelu_by_element", "prelu_by_element_2d"), _prelu),
     **dict.fromkeys(("normalization", "normalization_of_all"), _normalization),
     **dict.fromkeys(("einsum_2_1", "einsum_2_2", "einsum_3_1", "einsum_3_2"), _einsum),
 }

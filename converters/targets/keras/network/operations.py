@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from converters.model import operations as op
 from converters.model.graph import Node
 from converters.targets.keras.network import maps, masks, sizes
 from converters.targets.keras.network.sketch import Held, Numbers, Tensor
 from converters.targets.keras.network.work import Work
+from layouts.errors import printable
 
 Inputs = list[Held]
 
@@ -35,7 +38,7 @@ _LAYERS = {
     "maximum": "Maximum",
     "minimum": "Minimum",
 }
-_FUNCTIONS = {**_LAYERS, "average": "Add", "divide": "Divide"}
+_FUNCTIONS = {**_LAYERS, "average": "Add", "divide": "Divide", "power": "Power"}
 
 
 def combine(w: Work, node: Node, settings: op.Combine, inputs: Inputs) -> Held:
@@ -81,6 +84,13 @@ def dot(w: Work, node: Node, settings: op.Dot, inputs: Inputs) -> Held:
 def matrix_product(w: Work, node: Node, settings: op.MatrixProduct, inputs: Inputs) -> Held:
     first = next(held for held in inputs if not held.numbers)
     return replace(first, tensor=w.sketch.function(node.name, "Matmul", [h.argument for h in inputs]), mask="")
+
+
+def einsum(w: Work, node: Node, settings: op.Einsum, inputs: Inputs) -> Held:
+    if any(held.timed for held in inputs):
+        w.sketch.refuse(node, "products of values on every step")
+    tensors = [held.tensor for held in inputs]
+    return Held(w.sketch.function(node.name, "Einsum", tensors, subscripts=settings.equation))
 
 
 def flatten(w: Work, node: Node, settings: op.Flatten, inputs: Inputs) -> Held:
@@ -151,6 +161,22 @@ def constant(w: Work, node: Node, settings: op.Constant, inputs: Inputs) -> Held
     return Held(Tensor(""), settings.shape, numbers=Numbers(settings.numbers, settings.shape, settings.dtype))
 
 
+_MOST_NUMBERS = 100_000
+"""What a configuration, which is text, holds of one parameter."""
+
+
+def stored(w: Work, node: Node, settings: op.Stored, inputs: Inputs) -> Held:
+    """A parameter that arithmetic reads: Keras 3 has no layer that holds one, so its numbers go into the functions."""
+    array = node.layer.arrays[settings.name].read() if node.layer is not None else np.zeros(0)
+    if array.size > _MOST_NUMBERS:
+        w.sketch.refuse(node, f"arithmetic reads its {array.size:,} numbers, and no layer of Keras 3 holds them")
+        array = array.reshape(-1)[:1]
+    name = printable(settings.name)
+    w.sketch.remarks.append(f"{name}: arithmetic reads it, so its numbers stand in the configuration, not trainable")
+    numbers = Numbers(tuple(array.reshape(-1).tolist()), array.shape, array.dtype.name)
+    return Held(Tensor(""), array.shape, numbers=numbers)
+
+
 def scale(w: Work, node: Node, settings: op.Scale, inputs: Inputs) -> Held:
     config = {"scale": settings.factor, "offset": settings.offset}
     return replace(inputs[0], tensor=w.sketch.layer(node.name, "Rescaling", config, [inputs[0].tensor]))
@@ -187,9 +213,11 @@ LOWER: Mapping[type, Lower] = {
     op.Activation: activation,
     op.Combine: combine,
     op.Constant: constant,
+    op.Stored: stored,
     op.Concatenate: concatenate,
     op.Dot: dot,
     op.MatrixProduct: matrix_product,
+    op.Einsum: einsum,
     op.Flatten: flatten,
     op.Reshape: reshape,
     op.Regroup: sizes.regroup,

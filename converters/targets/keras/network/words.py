@@ -27,6 +27,11 @@ _FUNCTIONS = {
     "reciprocal": ("numpy", "Reciprocal"),
     "log": ("numpy", "Log"),
     "erf": ("math", "Erf"),
+    "floor": ("numpy", "Floor"),
+    "ceil": ("numpy", "Ceil"),
+    "round": ("numpy", "Round"),
+    "sign": ("numpy", "Sign"),
+    "glu": ("nn", "Glu"),
 }
 
 
@@ -36,6 +41,8 @@ class Step(NamedTuple):
     class_name: str
     config: Mapping[str, Any]
     module: str = ""
+    numbers: tuple[float, ...] = ()
+    """What a function takes behind the value."""
 
 
 Row = Callable[[Activation], list[Step]]
@@ -81,6 +88,7 @@ _ROWS: Mapping[str, Row] = {
     "hard_shrink": _numbered("HardShrink", "threshold", 0.5),
     "soft_shrink": _numbered("SoftShrink", "threshold", 0.5),
     "thresholded_relu": _threshold,
+    "power": lambda a: [Step("Power", {}, "numpy", (1.0 if a.alpha is None else a.alpha,))],
     "gelu_tanh": lambda a: [Step("Gelu", {"approximate": True}, "nn")],
     "hard_sigmoid_0.2": lambda a: [
         Step("Rescaling", {"scale": 1.2, "offset": 0.0}),

@@ -122,7 +122,8 @@ class Work:
         if isinstance(config.get("axis"), int):
             config["axis"] = held.axis(config["axis"])
         if step.module:
-            tensor = self.sketch.function(node.name, step.class_name, [held.tensor], step.module, **config)
+            given = [held.tensor, *step.numbers]
+            tensor = self.sketch.function(node.name, step.class_name, given, step.module, **config)
             return replace(held, tensor=tensor, mask="")
         tensor = self.sketch.layer(node.name, step.class_name, config, [held.tensor])
         return replace(held, tensor=tensor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from converters.model.graph import Node
-from converters.model.names import module_name
+from converters.model.names import parameter_name
 from converters.model.operations import BY_HAND, Apply, DotAttention, Stored, Unknown
 from converters.targets.pytorch.source import arrangement, elementwise, windows
 from converters.targets.pytorch.source.attention import dot_attention, heads
@@ -34,7 +34,7 @@ def lower(w: Writing, node: Node) -> None:
 
 def _parameter(w: Writing, node: Node, op: Stored) -> Held:
     """A parameter is read where it stands."""
-    own, (module,) = module_name(op.name.removesuffix(":0")), w.modules_of(node)
+    own, (module,) = parameter_name(op.name), w.modules_of(node)
     (key,) = (tensor.key for tensor in module.tensors if tensor.name == own)
     return Held(w.attributes[key], w.shape(node.outputs[0]))
 
