@@ -335,6 +335,17 @@ def test_a_gate_is_rounded_alike_in_every_step(monkeypatch: pytest.MonkeyPatch) 
     assert not converters.verify(source, module, [x]).ok
 
 
+def test_states_that_grow_without_bounds_prove_nothing(tmp_path: Path) -> None:
+    """relu in the place of tanh: of large inputs the states double in every step."""
+    layer = recurrent("LSTM", "rnn", 3, 41, activation="relu", batch_input_shape=[None, 43, 3])
+    source = write(tmp_path / "model.h5", layer)
+    found = converters.verify(source, converters.build(source), by="numpy")
+    assert found.ok
+    (note,) = found.notes
+    assert note.startswith("left out, for numbers that grow from step to step") and note.endswith("large numbers")
+    assert found.cases[-1] == "zeros"
+
+
 class Moved(nn.Module):
     """The same, off by a thousandth."""
 

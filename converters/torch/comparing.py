@@ -66,18 +66,25 @@ class CaseResult:
     truth: Truth | None = None
 
     @property
-    def beyond(self) -> bool:
-        """Whether its numbers outgrow the module's dtype, so that what follows from them proves nothing."""
-        return self.truth is not None and not self.ran.raised and not rounding.holds(self.truth.values, self.truth.unit)
+    def beyond(self) -> str:
+        """Why its numbers prove nothing: they outgrow the module's dtype, or rounding does; '' where they do."""
+        truth = self.truth
+        if truth is None or self.ran.raised:
+            return ""
+        if not rounding.holds(truth.values, truth.unit):
+            return "for numbers larger than the module's dtype holds"
+        settled = rounding.settles(truth.graph, truth.values, truth.tolerances, truth.unit)
+        return "" if settled else "for numbers that grow from step to step, and rounding with them"
 
 
 def within(results: Sequence[CaseResult]) -> tuple[list[CaseResult], list[str]]:
-    """The cases whose numbers the module's dtype has, and what to say of the others; all where none has."""
+    """The cases whose numbers prove something, and what to say of the others; all where none does."""
     kept = [result for result in results if not result.beyond]
     if not kept:
         return list(results), []
-    names = "; ".join(result.case.name for result in results if result.beyond)
-    return kept, [f"left out, for numbers larger than the module's dtype holds: {names}"] if names else []
+    reasons = dict.fromkeys(result.beyond for result in results if result.beyond)
+    names = {why: "; ".join(result.case.name for result in results if result.beyond == why) for why in reasons}
+    return kept, [f"left out, {why}: {names[why]}" for why in reasons]
 
 
 @np.errstate(all="ignore")

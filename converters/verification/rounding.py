@@ -17,7 +17,7 @@ half a u for each of its steps, where that is more.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +97,22 @@ def holds(values: Values, unit: float) -> bool:
     """Whether every value is a finite number of the module's dtype, so that none has to overflow in it."""
     largest = _LARGEST.get(unit, _LARGEST_USUAL)
     return all(bool((np.abs(x) <= largest).all()) for x in map(np.asarray, values.values()) if x.dtype.kind == "f")
+
+
+_UNSETTLED = 2e-4
+"""Some ten times what rounding usually does to the outputs of a recurrent layer in float32."""
+
+
+def settles(graph: Graph, values: Values, found: Mapping[str, float], unit: float) -> bool:
+    """Whether rounding stays small: it changes what recurrent layers give by no more than some parts of 10,000.
+
+    An activation without an upper bound makes states grow from step to step, and with them what rounding did to the
+    first ones; draws of signs tell no more how far.
+    """
+    most = max(_UNSETTLED, 16.0 * _LIKELY * unit)
+    names = [name for node in graph.nodes if node.layer and node.layer.recurrent for name in node.outputs]
+    largest = {name: _finite(np.abs(np.asarray(values[name], np.float64))) for name in names if name in values}
+    return all(found[name] <= most * size for name, size in largest.items() if size)
 
 
 def tolerances(graph: Graph, values: Values, unit: float) -> dict[str, float]:
