@@ -413,6 +413,20 @@ def test_tf_keras_runs_files_of_keras_2(live: Any) -> None:
     assert found.ok and found.against.startswith("tf_keras"), str(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("keras2/lstm_sigmoid/model.h5", ["tf_keras", "numpy"]),
+        ("keras2/embedding_mask/model.h5", ["numpy"]),
+        ("tf_keras/embedding_mask/model.h5", ["tf_keras", "numpy"]),
+    ],
+)
+def test_tf_keras_does_not_stand_for_masks_of_multi_backend_keras(name: str, kinds: list[str]) -> None:
+    """Its Bidirectional gives zeros at masked steps of sequences, where that of Keras 2.3 repeats the step before."""
+    path = ROOT / "fixtures" / name
+    assert [kind for kind, _ in sources._candidates(path, converters.read(path))] == kinds
+
+
 def test_onnxruntime_runs_onnx_files() -> None:
     pytest.importorskip("onnxruntime")
     path = ROOT / "fixtures" / "onnx_torch" / "gru" / "model.onnx"

@@ -109,10 +109,13 @@ def settles(graph: Graph, values: Values, found: Mapping[str, float], unit: floa
     An activation without an upper bound makes states grow from step to step, and with them what rounding did to the
     first ones; draws of signs tell no more how far.
     """
-    most = max(_UNSETTLED, 16.0 * _LIKELY * unit)
-    names = [name for node in graph.nodes if node.layer and node.layer.recurrent for name in node.outputs]
-    largest = {name: _finite(np.abs(np.asarray(values[name], np.float64))) for name in names if name in values}
-    return all(found[name] <= most * size for name, size in largest.items() if size)
+    for node in graph.nodes:
+        if node.layer is not None and node.layer.recurrent:
+            most = max(_UNSETTLED, 4.0 * _LIKELY * unit * _carried(node, values))
+            sizes = ((name, _finite(np.abs(np.asarray(values[name], np.float64)))) for name in node.outputs)
+            if any(found[name] > most * size for name, size in sizes if size):
+                return False
+    return True
 
 
 def tolerances(graph: Graph, values: Values, unit: float) -> dict[str, float]:

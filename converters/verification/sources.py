@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from converters.model.checkpoint import Checkpoint
+from converters.readers.keras.semantics import parse_version
 from converters.verification.evaluate import evaluate
 from layouts.errors import ConversionError, MissingDependency, NotRepresentable, printable
 from layouts.records import dataclass
@@ -77,7 +78,7 @@ def _candidates(source: Any, checkpoint: Checkpoint) -> Iterator[tuple[str, Open
     file = isinstance(source, str | os.PathLike) and not _holds_code(checkpoint)
     if checkpoint.framework == "keras" and file:
         kind = {"3": "keras", "2": "tf_keras"}.get(major)
-        if kind is not None:
+        if kind is not None and not (kind == "tf_keras" and _masks_otherwise(checkpoint)):
             yield kind, lambda: _keras(kind, os.fspath(source))
     if checkpoint.framework == "onnx":
         yield "onnxruntime", lambda: _onnxruntime(source, checkpoint.given)
@@ -91,6 +92,12 @@ def _evaluated(checkpoint: Checkpoint, inputs: Sequence[Array]) -> list[Array]:
     assert checkpoint.graph is not None
     values = evaluate(checkpoint.graph, inputs)
     return [values[name] for name in checkpoint.graph.outputs]
+
+
+def _masks_otherwise(checkpoint: Checkpoint) -> bool:
+    """Whether tf_keras computes another model: of multi-backend Keras 2 a Bidirectional layer repeats masked steps."""
+    masked = checkpoint.graph is not None and any(node.mask for node in checkpoint.graph.nodes)
+    return masked and not parse_version(checkpoint.version).zeroes_masked
 
 
 def _in_memory(source: Any) -> bool:
