@@ -161,3 +161,21 @@ def test_what_tf2onnx_writes_and_onnx_does_not_have() -> None:
     with torch.no_grad():
         found = converters.build(written)(torch.from_numpy(x)).numpy()
     assert float(np.abs(found - wanted).max()) <= 1e-6
+
+
+def truth(name: str, value: bool) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(value), name)
+
+
+@pytest.mark.parametrize(("ratio", "training"), [(0.5, True), (0.0, True), (0.5, False)])
+def test_a_dropout_in_training_is_no_identity(ratio: float, training: bool) -> None:
+    source = model(node("Dropout", "r", "t"), number("r", ratio), truth("t", training))
+    if ratio and training:
+        with pytest.raises(converters.NotRepresentable, match="in training mode, it draws what it leaves out"):
+            converters.build(source)
+        assert len(converters.convert(source)) == 1
+        return
+    x = np.random.default_rng(5).standard_normal((3, 7, 5)).astype(np.float32)
+    (wanted,) = onnxruntime.InferenceSession(source.SerializeToString()).run(None, {"x": x})
+    with torch.no_grad():
+        assert float(np.abs(converters.build(source)(torch.from_numpy(x)).numpy() - wanted).max()) <= 1e-6

@@ -10,7 +10,7 @@ from typing import Any
 from converters.model import operations as op
 from converters.model.layers import Layer
 from converters.model.shapes import after_layer
-from converters.readers.keras import attention, functions, masks, merging, recurrent
+from converters.readers.keras import attention, functions, in_training, masks, merging, recurrent
 from converters.readers.keras.config import Config, Leaf
 from converters.readers.keras.draft import BOOLEAN, Draft, Flow
 from converters.readers.keras.layers import needs_arrays
@@ -40,6 +40,7 @@ class Caller:
         site = Site(self._draft, self._version, leaf, given, call, layer)
         takes = attention.takes_masks(site)
         why = why or (self._taken.conflict(given.flows) if takes else "")
+        why = why or (in_training.otherwise(leaf) if given.training else "")
         if why:
             return site.unknown(why)
         if functions.is_function(item, leaf):

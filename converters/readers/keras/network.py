@@ -44,6 +44,8 @@ class _Builder:
     def __init__(self, draft: Draft, caller: Caller, version: Version) -> None:
         self._draft, self._caller, self._version = draft, caller, version
         self._read: dict[int, Calls] = {}
+        self._training: Any = None
+        """What the model that is being read was called with as training; None where its call said nothing."""
 
     def run(self, model: Container, given: Sequence[Flow] | None) -> list[Flow]:
         """The values that leave a model called with these; into the outermost one they come from outside."""
@@ -142,8 +144,24 @@ class _Builder:
         plain = isinstance(member, Leaf) and is_function(item, member)  # which takes numbers as they are
         given = _replaced(given, Numbers, lambda each: each.value if plain else self._value(member, each))
         self._draft.spend(1 + len(given.flows))
+        if not plain:
+            given = self._told(given)
         if isinstance(member, Leaf):
             return self._caller.leaf(member, item, given)
+        before, self._training = self._training, given.named.get("training")
+        try:
+            return self._inside(item, member, given)
+        finally:
+            self._training = before
+
+    def _told(self, given: Given) -> Given:
+        """A call within a model: of Keras 3 what the model was told counts, before what the call says itself."""
+        if self._training is None or (self._version.major < 3 and given.named.get("training") is not None):
+            return given
+        return replace(given, named={**given.named, "training": self._training})
+
+    def _inside(self, item: Config, member: Container, given: Given) -> list[Flow]:
+        """What a nested model gives, on every step where it is called so."""
         flows = self._caller.masked(given)
         if item["class_name"] != "TimeDistributed":
             return self.run(member, flows)

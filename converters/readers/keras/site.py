@@ -25,6 +25,11 @@ class Given:
     """How many of the values that the call gives are read."""
 
     @property
+    def training(self) -> bool:
+        """Whether the call says that the layer is in training."""
+        return self.named.get("training") in (True, 1)
+
+    @property
     def flows(self) -> list[Flow]:
         """The values of the positional arguments."""
         return list(flows_in(self.arguments))

@@ -33,6 +33,15 @@ def _same(d: Drawing, node: Node) -> None:
     d.alias(node, d.view(node.input(0)))
 
 
+def _dropout(d: Drawing, node: Node) -> None:
+    """The same, but for one that says that it is in training, and leaves something out."""
+    ratio, told = (d.constant(node.input(place)) if node.input(place) else None for place in (1, 2))
+    nothing = ratio is not None and not ratio.any()
+    if node.input(2) and not nothing and (told is None or told.any()):
+        raise Unfit("in training mode, it draws what it leaves out whenever it runs")
+    _same(d, node)
+
+
 def _cast(d: Drawing, node: Node) -> None:
     before, after = d.kinds.get(node.input(0), 1), node.attributes.get("to", 1)
     if before in _FLOATING and after not in _FLOATING and not _only_indices(node):
@@ -328,7 +337,8 @@ def _filled(d: Drawing, node: Node) -> None:
 
 
 DRAW: Mapping[str, Draw] = {
-    **dict.fromkeys(("Dropout", "Identity"), _same),
+    "Dropout": _dropout,
+    "Identity": _same,
     **dict.fromkeys(("Cast", "CastLike"), _cast),
     **dict.fromkeys(("Flatten", "Reshape"), _reshaped),
     "Concat": _concat,
