@@ -20,6 +20,7 @@ import torch
 from keras_files import numbers
 
 import converters
+from converters.model.graph import why
 
 Make = Callable[[Any, Any], Any]
 ROW = numbers(3) + 2.0
@@ -51,6 +52,20 @@ LAYERS: dict[str, Make] = {
     "a nested model": lambda k, x: nested(k)([x, k.ops.convert_to_tensor(TABLE[None])]),
 }
 """Layers that are called with numbers of the program beside values, as tables of positions are added."""
+
+
+NAMED: dict[str, Make] = {
+    "heads": lambda k, x: k.layers.MultiHeadAttention(2, 3)(query=x, value=x, key=x),
+    "heads of others": lambda k, x: k.layers.MultiHeadAttention(2, 3)(
+        x, value=k.layers.Dense(3, name="other")(x), key=x * 2.0
+    ),
+    "a dense layer": lambda k, x: k.layers.Dense(4)(inputs=x),
+    "on every step": lambda k, x: k.layers.TimeDistributed(k.layers.Dense(4))(inputs=x),
+    "values side by side": lambda k, x: k.layers.Concatenate()(inputs=[x, x]),
+    "a nested model": lambda k, x: k.Sequential([k.Input((7, 3)), k.layers.Dense(4)])(inputs=x),
+    "a recurrent layer": lambda k, x: k.layers.LSTM(4)(**{"sequences" if k.__name__ == "keras" else "inputs": x}),
+}
+"""Calls whose arguments are given by name."""
 
 
 def nested(keras: Any) -> Any:
@@ -86,7 +101,7 @@ def classic() -> Any:
 def made(keras: Any, function: Callable[[Any], Any]) -> Any:
     """A model of an input (batch, 7, 3), a layer with weights, and the function."""
     x = keras.Input((7, 3), name="x")
-    return keras.Model(x, function(keras.layers.Dense(3, bias_initializer="glorot_uniform", name="dense")(x)))
+    return keras.Model(x, function(keras.layers.Dense(3, bias_initializer="glorot_uniform", name="first")(x)))
 
 
 def compared(model: Any, path: Path, measured: Any, label: str) -> Path:
@@ -122,6 +137,29 @@ def test_functions_of_keras_3(name: str, keras: Any, tmp_path: Path, measured: A
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_of_keras_3_are_called_with_numbers(name: str, keras: Any, tmp_path: Path, measured: Any) -> None:
     compared(made(keras, lambda x: LAYERS[name](keras, x)), tmp_path / "model.keras", measured, f"keras 3: {name}")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_arguments_of_keras_3_have_names(name: str, keras: Any, tmp_path: Path, measured: Any) -> None:
+    compared(made(keras, lambda x: NAMED[name](keras, x)), tmp_path / "model.keras", measured, f"keras 3: {name}")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_arguments_of_tensorflow_have_names(name: str, classic: Any, tmp_path: Path, measured: Any) -> None:
+    model = made(classic.keras, lambda x: NAMED[name](classic.keras, x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compared(model, tmp_path / "model.h5", measured, f"tf.keras: {name}")
+
+
+def test_an_argument_that_nothing_reads_is_named(keras: Any, tmp_path: Path) -> None:
+    model = made(keras, lambda x: keras.layers.LSTM(3, name="rnn")(x, mask=keras.ops.sum(x, -1) > 0.0))
+    model.save(tmp_path / "model.keras")
+    path = damaged(tmp_path / "model.keras", '"mask": {', '"weather": {')
+    found = converters.read(path).graph
+    assert found is not None and [why(node) for node in found.unknown][-1] == (
+        "it is called with weather=, and nothing here reads that"
+    )
 
 
 def test_a_mask_of_the_program_is_refused(keras: Any, tmp_path: Path) -> None:

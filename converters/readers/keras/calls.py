@@ -18,8 +18,14 @@ from converters.readers.keras.operations import operation
 from converters.readers.keras.semantics import Version
 from converters.readers.keras.site import Given, Site, flows_in
 from converters.readers.keras.taken_masks import TakenMasks
+from layouts.errors import printable
 
 _TIMED = "TimeDistributed"
+_READ = {
+    *("training", "mask", "initial_state", "constants", "query", "value", "key"),
+    *("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask", "return_attention_scores"),
+}
+"""Arguments of calls that are looked at here."""
 
 
 class Caller:
@@ -45,6 +51,9 @@ class Caller:
             return site.unknown(why)
         if functions.is_function(item, leaf):
             return functions.called(site)
+        strange = [key for key, value in given.named.items() if key not in _READ and _counts(value)]
+        if strange:
+            return site.unknown(f"it is called with {printable(strange[0])}=, and nothing here reads that")
         made = self._timed(site, leaf.wrappers.count(_TIMED))
         if takes:
             self._taken.take(site.flows, made[0].value)
@@ -77,6 +86,11 @@ class Caller:
         named = list(flows_in(given.named.get("mask")))
         flows = given.flows
         return [Flow(flows[0].value, named[0].value), *flows[1:]] if len(named) == 1 and flows else flows
+
+
+def _counts(value: Any) -> bool:
+    """Whether an argument may change what a layer gives: it holds a value, or switches something on."""
+    return value is True or any(flows_in(value))
 
 
 def called(site: Site) -> list[Flow]:

@@ -20,7 +20,7 @@ from converters.readers.keras.functions import is_function
 from converters.readers.keras.references import CallSite, Numbers, Reference, call_sites, listed
 from converters.readers.keras.schedule import Calls, Key
 from converters.readers.keras.semantics import Version
-from converters.readers.keras.site import Given
+from converters.readers.keras.site import Given, flows_in
 from layouts.errors import ConversionError, UnreadableCheckpoint, printable
 
 Member = tuple[Config, Leaf | Container]
@@ -89,7 +89,7 @@ class _Builder:
         for key in calls.order:
             if key not in tensors:
                 site, (item, member) = calls.sites[key[0]][key[1]], members[key[0]]
-                call = replace(_filled(site, key[0], calls, tensors), wanted=calls.wanted.get(key, 1))
+                call = replace(_in_place(_filled(site, key[0], calls, tensors)), wanted=calls.wanted.get(key, 1))
                 tensors[key] = self._call(item, member, call)
         self._draft.spend(len(calls.outputs))
         return [_tensor(each, None, "the output", calls, tensors) for each in calls.outputs]
@@ -183,6 +183,19 @@ def _branches(members: Sequence[Member]) -> tuple[set[int], dict[int, list[int]]
             if not all(sizes):
                 raise UnreadableCheckpoint("a branch of a Merge is empty, or no list of layers")
     return starts, joins
+
+
+_FIRST = ("inputs", "sequences", "sequence", "query", "x", "x1", "xs")
+"""What the first argument of a layer, of a model or of a function is called where it is given by name."""
+
+
+def _in_place(given: Given) -> Given:
+    """A call whose first argument is given by name, as one that has it in its place."""
+    word = next((word for word in _FIRST if any(flows_in(given.named.get(word)))), None)
+    if given.arguments or word is None:
+        return given
+    rest = {key: value for key, value in given.named.items() if key != word}
+    return replace(given, arguments=(given.named[word],), named=rest)
 
 
 def _filled(site: CallSite, reader: str, calls: Calls, tensors: Tensors) -> Given:
