@@ -585,3 +585,10 @@ def test_a_layer_of_two_values_that_is_called_with_one_is_named(
     ):
         converters.build(path)
     assert set(converters.convert(path)) == {"dense.weight", "dense.bias"}
+
+
+@pytest.mark.parametrize("way", ["inputs", "outputs"])
+def test_a_model_without_ends_has_no_graph(way: str) -> None:
+    config = functional([layer("Activation", "last", inbound=[["x", 0, 0]], activation="tanh")], "x", out="last")
+    config["config"][f"{way.removesuffix('s')}_layers"] = []
+    assert f"it lists no {way}" in "".join(checkpoint(config).remarks)

@@ -91,6 +91,8 @@ class _Builder:
                 site, (item, member) = calls.sites[key[0]][key[1]], members[key[0]]
                 call = replace(_in_place(_filled(site, key[0], calls, tensors)), wanted=calls.wanted.get(key, 1))
                 tensors[key] = self._call(item, member, call)
+        if not calls.outputs:
+            raise UnreadableCheckpoint("it lists no outputs")
         self._draft.spend(len(calls.outputs))
         return [_tensor(each, None, "the output", calls, tensors) for each in calls.outputs]
 
