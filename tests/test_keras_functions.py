@@ -30,6 +30,8 @@ STATES = numbers(2, 5, 3)
 MODERN: dict[str, Make] = {
     "added numbers": lambda k, x: k.ops.add(x, ROW),
     "numbers in front": lambda k, x: k.ops.subtract(ROW, x),
+    "a number minus": lambda k, x: 1.5 - x,
+    "minus a number": lambda k, x: x - 1.5,
     "a table of numbers": lambda k, x: x * TABLE / ROW,
     "operators": lambda k, x: (x - ROW) / TABLE,
     "maximum of a number": lambda k, x: k.ops.maximum(x, 0.25),
