@@ -224,6 +224,7 @@ def test_ctrl_c_leaves_whole_lines_and_exit_code_130(models: Path, tmp_path: Pat
         shutil.copy(models / "a" / "first.h5", models / "a" / f"slow{number}.h5")
     shutil.copy(models / "a" / "first.h5", models / "a" / "hang.h5")
     code = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored by jobs in the background
         "from converters.fleet import hand\n"
         f"hand._START = hand._START.replace('main()\\n', {WAYWARD!r})\n"
         "from converters.cli import main\nmain()"
