@@ -122,7 +122,7 @@ def _clipped(site: Site, arguments: Sequence[Any], options: Mapping[str, Any]) -
         return None
     if lowest == 0:
         return [Flow(site.compute(op.Activation("relu", alpha=0.0, ceiling=float(highest)), [site.flows[0].value]))]
-    bounds = [value_of(site, float(each)) or "" for each in (lowest, highest)]
+    bounds = [site.compute(op.Constant((float(each),)), [], name=f"{site.name}:bound") for each in (lowest, highest)]
     raised = site.compute(op.Combine("maximum"), [site.flows[0].value, bounds[0]], name=f"{site.name}:raised")
     return [Flow(site.compute(op.Combine("minimum"), [raised, bounds[1]]))]
 
@@ -133,15 +133,17 @@ _TURNED = (("transpose_a", "adjoint_a"), ("transpose_b", "adjoint_b"))
 def _product(site: Site, arguments: Sequence[Any], options: Mapping[str, Any]) -> list[Flow] | None:
     """A matrix product, of which either matrix may be turned first."""
     operands = [*arguments, *(options[key] for key in (*_SECOND, "b") if key in options)]
-    values = [value_of(site, each) for each in operands]
-    if len(values) != 2 or None in values:
+    if len(operands) != 2:
         return None
-    turned = [
-        _turned(site, value or "") if any(options.get(word) is True for word in words) else value
-        for value, words in zip(values, _TURNED, strict=True)
-    ]
-    known = [value for value in turned if value is not None]
+    turned = [any(options.get(word) is True for word in words) for words in _TURNED]
+    values = [_operand(site, each, turn) for each, turn in zip(operands, turned, strict=True)]
+    known = [value for value in values if value is not None]
     return [Flow(site.compute(op.MatrixProduct(), known))] if len(known) == 2 else None
+
+
+def _operand(site: Site, operand: Any, turned: bool) -> str | None:
+    value = value_of(site, operand)
+    return _turned(site, value) if turned and value is not None else value
 
 
 def _turned(site: Site, value: str) -> str | None:

@@ -68,9 +68,9 @@ def _layer_norm(e: Emission, node: Node, part: Part, w: Arrays, inputs: Sequence
     settings, rank = part.normalization, e.rank(node.inputs[0])
     own = len(next(iter(part.pieces().values())))
     axes = sorted(axis % rank for axis in settings.axes) or list(range(rank - own, rank))
-    found = centred(e, inputs[0], axes, settings.epsilon or 0.0)
-    if settings.rms_scaling:  # by the deviation, without taking the mean off
-        found = e.op("Div", inputs[0], _root(e, _centre(e, inputs[0], axes), axes, settings.epsilon or 0.0))
+    centre = _centre(e, inputs[0], axes)
+    root = _root(e, centre, axes, settings.epsilon or 0.0)
+    found = e.op("Div", inputs[0] if settings.rms_scaling else centre, root)  # by the deviation either way
     sizes = [e.size(inputs[0], axis) if axis in axes else 1 for axis in range(rank)]
     last = axes == list(range(rank - own, rank))
     beside = {name: w[name] if last else e.shaped(w[name], *sizes) for name in ("Scale", "B") if name in w}
