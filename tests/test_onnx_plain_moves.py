@@ -89,6 +89,19 @@ def test_a_transposition_is_that_of_onnx(shape: list[int], data: st.DataObject) 
     compare(Move("Transpose", ("x",), ("y",), {} if order is None else {"perm": list(order)}), inputs)
 
 
+def from_the_end(inputs: dict[str, Array], axes: list[int], opset: int) -> None:
+    """ONNX's evaluator fails on axes from the end at opset 11, which onnxruntime takes: it gets them counted."""
+    rank = inputs["x"].ndim + len(axes)
+    counted = [axis % rank if -rank <= axis < rank else axis for axis in axes]
+    wanted = compare(Move("Unsqueeze", ("x",), ("y",), {"axes": counted}), inputs, opset)
+    try:
+        found = moved(Move("Unsqueeze", ("x",), ("y",), {"axes": axes}), inputs, opset)
+    except ValueError:
+        found = None
+    assert (found is None) == (wanted is None)
+    assert found is None or (wanted is not None and same(found, wanted))
+
+
 AXES = st.one_of(st.none(), st.lists(st.integers(-4, 4), max_size=3))
 
 
@@ -96,7 +109,9 @@ AXES = st.one_of(st.none(), st.lists(st.integers(-4, 4), max_size=3))
 @settings(max_examples=300, deadline=None)
 def test_axes_of_one_go_and_come_as_in_onnx(op: str, shape: list[int], axes: list[int] | None, opset: int) -> None:
     inputs = {"x": numbered(shape)}
-    if axes is None or opset < 13:
+    if op == "Unsqueeze" and axes is not None and opset == 11:
+        from_the_end(inputs, axes, opset)
+    elif axes is None or opset < 13:
         compare(Move(op, ("x",), ("y",), {} if axes is None else {"axes": axes}), inputs, opset)
     else:
         compare(Move(op, ("x", "a"), ("y",), {}), inputs | {"a": np.array(axes, np.int64)}, opset)
